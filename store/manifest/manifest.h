@@ -1,0 +1,115 @@
+// The records that say what exists: manifests, tombstones, attempts, damage, acknowledgements,
+// moves. Encoding and decoding of their payloads (docs/format.md), with every bound checked (I8).
+// Thread rule: values and pure functions.
+
+#ifndef CKPT_STORE_MANIFEST_MANIFEST_H_
+#define CKPT_STORE_MANIFEST_MANIFEST_H_
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "store/base/bytes.h"
+#include "store/base/status.h"
+#include "store/manifest/tree.h"
+
+namespace ckpt {
+
+struct AttemptRef {
+  Id128 id;
+  std::uint64_t ordinal = 0;
+  auto operator<=>(const AttemptRef&) const = default;
+};
+
+struct PackReliance {
+  Id128 pack_id;
+  std::uint64_t up_to = 0;
+};
+
+struct Manifest {
+  std::string series;
+  AttemptRef attempt;
+  bool has_parent = false;
+  Id128 parent_attempt;
+  std::int64_t parent_step = 0;
+  std::int64_t step = 0;
+  std::uint32_t rank = 0;
+  std::uint32_t ranks = 1;
+  std::int64_t created_ns = 0;
+  Id128 host;
+  std::string host_name;
+  std::string job_id;
+  std::uint64_t logical_bytes = 0;
+  std::uint64_t read_bytes = 0;
+  std::uint64_t new_bytes = 0;
+  std::uint64_t stored_bytes = 0;
+  std::uint64_t chunks = 0;
+  std::uint64_t new_chunks = 0;
+  std::uint64_t entries = 0;
+  std::uint64_t files = 0;
+  std::vector<std::pair<std::string, std::string>> tags;
+  TreeRef entry_table;
+  std::vector<PackReliance> packs;
+  std::vector<std::pair<std::uint16_t, Bytes>> extensions;
+};
+// InvalidArgument when a field is outside the format's limits.
+Result<Bytes> EncodeManifest(const Manifest& manifest);
+Result<Manifest> DecodeManifest(ByteSpan payload);
+
+struct Tombstone {
+  AttemptRef attempt;
+  std::string series;
+  std::int64_t step = 0;
+  std::int64_t time_ns = 0;
+  std::uint8_t why = 0;  // 0 rm, 1 retention
+};
+Result<Bytes> EncodeTombstone(const Tombstone& tombstone);
+Result<Tombstone> DecodeTombstone(ByteSpan payload);
+
+struct AttemptRecord {
+  AttemptRef attempt;
+  bool has_parent = false;
+  Id128 parent_attempt;
+  std::int64_t parent_step = 0;
+  std::string series;
+  std::int64_t time_ns = 0;
+  Id128 host;
+  std::string job_id;
+  std::uint32_t ranks = 1;
+};
+Result<Bytes> EncodeAttempt(const AttemptRecord& attempt);
+Result<AttemptRecord> DecodeAttempt(ByteSpan payload);
+
+struct DamageRecord {
+  std::uint8_t kind = 0;  // 0 found damaged, 1 found sound again
+  Id128 pack_id;
+  std::uint64_t offset = 0;
+  Id128 chunk;
+  std::int64_t time_ns = 0;
+};
+Bytes EncodeDamage(const DamageRecord& damage);
+Result<DamageRecord> DecodeDamage(ByteSpan payload);
+
+struct AckRecord {
+  std::uint64_t epoch = 0;
+  std::vector<Id128> claimed;
+};
+Bytes EncodeAck(const AckRecord& ack);
+Result<AckRecord> DecodeAck(ByteSpan payload);
+
+struct MovedRecord {
+  std::uint64_t epoch = 0;
+  Id128 from;
+  std::vector<PackReliance> to;
+};
+Bytes EncodeMoved(const MovedRecord& moved);
+Result<MovedRecord> DecodeMoved(ByteSpan payload);
+
+// Names (docs/format.md, "Names"). The message says what is wrong and what would do.
+Status ValidateSeriesName(std::string_view series);
+Status ValidateEntryName(std::string_view name);
+
+}  // namespace ckpt
+
+#endif  // CKPT_STORE_MANIFEST_MANIFEST_H_

@@ -1,0 +1,89 @@
+// PackWriter: the one writer of one pack. Appends records into aligned buffers that a thread of its
+// own writes out (direct I/O where possible) while the caller goes on; a stage is complete when
+// Stage() returns, durable when Commit() does.
+//
+//          Create/Continue            Append*              Stage               Commit
+//   (none) ---------------> OPEN ----------------> OPEN ------------> STAGED ----------> OPEN
+//                            |  any write or fsync fails
+//                            +-----------------------------> POISONED (for good, I6)
+//
+// OPEN: what was appended since the last Stage may be anywhere or nowhere. STAGED: every record up
+// to here has reached the kernel (or the device), in order; the process may die. After Commit: a
+// sync mark stands behind it. POISONED: every call answers the first error; nothing is written.
+//
+// Keeps I5 (holds the pack's lock from before the first byte until destroyed), I6.
+// Thread rule: one thread at a time; the engine serialises appends.
+
+#ifndef CKPT_STORE_PACK_WRITER_H_
+#define CKPT_STORE_PACK_WRITER_H_
+
+#include <memory>
+#include <vector>
+
+#include "store/io/env.h"
+#include "store/pack/format.h"
+#include "store/pack/reader.h"
+
+namespace ckpt {
+
+struct PackWriterOptions {
+  Id128 store_uuid;
+  std::uint64_t pack_bytes_max = 512u << 20;
+  bool reserve = false;
+  // Two buffers of this size; a multiple of kBlockBytes.
+  std::size_t buffer_bytes = 4u << 20;
+  bool direct_io = true;
+  std::uint32_t permissions = 0600;
+};
+
+// Where a record went, known at once although it is not written yet.
+struct Placed {
+  std::uint64_t offset = 0;
+  std::uint64_t extent_bytes = 0;
+};
+
+class PackWriter {
+ public:
+  // A new pack with a random id, locked. Its directory entry is durable after the first Commit (or
+  // PackWriter syncs packs_dir itself then).
+  static Result<std::unique_ptr<PackWriter>> Create(Env* env, Dir* packs_dir,
+                                                    const PackWriterOptions& options);
+  // Continues an existing pack, if all of docs/format.md's conditions hold and the lock is free.
+  // Nullptr (not an error) when it may not be continued.
+  static Result<std::unique_ptr<PackWriter>> Continue(Env* env, Dir* packs_dir,
+                                                      const Id128& pack_id,
+                                                      const PackWriterOptions& options);
+  ~PackWriter();  // publishes nothing; releases the lock
+
+  // `header_fields`: type, codec, codec_param, raw_bytes, id; the rest is filled in. Copies the
+  // payload before it returns. Waits while both buffers are being written.
+  Result<Placed> Append(const RecordHeader& header_fields, ByteSpan payload,
+                        const Id128& delta_base = {});
+  // Directory of what was appended since the last one (none when nothing was), padding, and a wait
+  // until all of it is written.
+  Status Stage();
+  // Stage() if anything is unstaged, fdatasync, directory sync if the pack is new, sync mark.
+  // `closed` says in the mark that this writer ends here.
+  Status Commit(bool closed);
+  // Appends the sorted directory and commits with the sealed mark; the writer can only be destroyed
+  // after. Called when BeyondLimit().
+  Status Seal();
+
+  bool BeyondLimit() const;
+  bool poisoned() const;
+  const Id128& pack_id() const;
+  std::uint64_t end_offset() const;   // where the next record will go
+  std::uint64_t durable_end() const;  // as PackContents::durable_end
+  // For the index: everything appended and made durable since the last call (chunks, records, the
+  // new covered offset and check header), in the form a PackReader would give it.
+  PackContents TakeDurableNews();
+
+ private:
+  struct State;
+  explicit PackWriter(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace ckpt
+
+#endif  // CKPT_STORE_PACK_WRITER_H_
