@@ -1,6 +1,6 @@
 // The only door to files, directories, locks, clocks and randomness. Everything the store and its
 // users' files need goes through Env, Dir and File, so that a test can replace the whole world
-// (tests/sim_world.h records and replays it; the real one is NewPosixEnv()).
+// (tests/support/sim_world.h records and replays it; the real one is PosixEnv()).
 //
 // There are no paths below Env::OpenDir: a Dir is an open directory, and every name given to it is
 // one component ("", ".", "..", and anything with '/' or NUL are refused). Symbolic links are never
@@ -92,6 +92,7 @@ class File {
   // Mode, owner (only where `owner`), mtime.
   virtual Status SetAttributes(const FileInfo& info, bool owner) = 0;
   virtual Result<std::vector<std::pair<std::string, std::string>>> ExtendedAttributes() = 0;
+  // Unsupported: not on this file system, or only for a privileged user (security.*, trusted.*).
   virtual Status SetExtendedAttribute(std::string_view name, std::string_view value) = 0;
 
   // Open-file-description lock on the whole file, released with this File however the process
@@ -125,6 +126,7 @@ class Dir {
   Dir& operator=(const Dir&) = delete;
 
   virtual Result<std::unique_ptr<Dir>> OpenDir(std::string_view name) = 0;
+  // Regular files only: anything else is an InvalidArgument naming its kind, and never blocks.
   virtual Result<std::unique_ptr<File>> OpenFile(std::string_view name,
                                                  const OpenOptions& options) = 0;
   // lstat.
@@ -172,7 +174,8 @@ class Env {
   virtual std::int64_t RealtimeNs() = 0;  // for people and for files' times; never for decisions
   virtual std::int64_t MonotonicNs() = 0;
   virtual void SleepMs(std::int64_t ms) = 0;
-  // Who this host is: from /etc/machine-id, or $CKPT_HOST_ID (any string) where that is set.
+  // Who this host is: from /etc/machine-id and the host's name (nodes booted from one image may
+  // share the former), or from $CKPT_HOST_ID (any string) where that is set.
   virtual Id128 HostId() = 0;
   virtual std::string HostName() = 0;
   virtual std::uint32_t UserId() = 0;
@@ -187,7 +190,7 @@ Env* PosixEnv();
 class AlignedBuffer {
  public:
   AlignedBuffer() = default;
-  // Empty (size 0) when there is no memory.
+  // Not zeroed. Empty (size 0) when there is no memory.
   explicit AlignedBuffer(std::size_t size_bytes);
   ~AlignedBuffer();
   AlignedBuffer(AlignedBuffer&& other) noexcept;

@@ -1,0 +1,53 @@
+// The one owner of a file descriptor, and the EINTR loop.
+// Thread rule: a value; closing while another thread uses the descriptor is the caller's mistake.
+
+#ifndef CKPT_STORE_IO_UNIQUE_FD_H_
+#define CKPT_STORE_IO_UNIQUE_FD_H_
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+namespace ckpt {
+
+class UniqueFd {
+ public:
+  UniqueFd() = default;
+  explicit UniqueFd(int fd) : fd_(fd) {}
+  ~UniqueFd() { Reset(); }
+  UniqueFd(UniqueFd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  UniqueFd& operator=(UniqueFd&& other) noexcept {
+    if (this != &other) {
+      Reset();
+      fd_ = std::exchange(other.fd_, -1);
+    }
+    return *this;
+  }
+
+  int get() const { return fd_; }
+  bool valid() const { return fd_ >= 0; }
+  int Release() { return std::exchange(fd_, -1); }
+  // close is never repeated: Linux has freed the number even when it answers EINTR. Its other
+  // errors tell nothing that Sync did not tell before.
+  void Reset() {
+    if (fd_ >= 0) ::close(fd_);
+    fd_ = -1;
+  }
+
+ private:
+  int fd_ = -1;
+};
+
+// Repeats a system call for as long as a signal interrupts it.
+template <typename Call>
+auto RetryEintr(Call call) {
+  for (;;) {
+    auto result = call();
+    if (result != -1 || errno != EINTR) return result;
+  }
+}
+
+}  // namespace ckpt
+
+#endif  // CKPT_STORE_IO_UNIQUE_FD_H_
