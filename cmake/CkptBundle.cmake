@@ -10,7 +10,7 @@ foreach(dependency LMDB XXHASH ZSTD)
   if(${dependency}_STATIC_LIBRARY)
     get_filename_component(name ${${dependency}_STATIC_LIBRARY} NAME)
     list(APPEND CKPT_BUNDLED_ARCHIVES ${bundle_dir}/${name})
-    execute_process(COMMAND ${CMAKE_OBJCOPY} --redefine-sym stderr=bundled_stderr
+    execute_process(COMMAND ${CKPT_OBJCOPY} --redefine-sym stderr=bundled_stderr
                             ${${dependency}_STATIC_LIBRARY} ${bundle_dir}/${name})
   endif()
 endforeach()
@@ -24,11 +24,11 @@ if(NOT DEFINED CKPT_BUNDLE_WORKS)
     execute_process(COMMAND ${CMAKE_C_COMPILER} -fPIC -c ${stderr_source} -o ${probe}_stderr.o
                     COMMAND_ERROR_IS_FATAL ANY)
     execute_process(
-      COMMAND ${CMAKE_LINKER} -r --force-group-allocation -o ${probe}.all ${probe}_stderr.o
+      COMMAND ${CKPT_LD} -r --force-group-allocation -o ${probe}.all ${probe}_stderr.o
               --whole-archive ${CKPT_BUNDLED_ARCHIVES}
       RESULT_VARIABLE merge_failed OUTPUT_VARIABLE log ERROR_VARIABLE log)
     execute_process(
-      COMMAND ${CMAKE_OBJCOPY} --wildcard --keep-global-symbol=ckpt_* ${probe}.all ${probe}.o
+      COMMAND ${CKPT_OBJCOPY} --wildcard --keep-global-symbol=ckpt_* ${probe}.all ${probe}.o
       RESULT_VARIABLE hide_failed OUTPUT_VARIABLE log ERROR_VARIABLE log)
     execute_process(
       COMMAND ${CMAKE_C_COMPILER} -shared -o ${probe}.so ${probe}.o -pthread -Wl,-z,defs

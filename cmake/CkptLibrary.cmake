@@ -38,8 +38,12 @@ foreach(layer IN LISTS CKPT_LAYER_TARGETS)
   list(APPEND ckpt_objects $<TARGET_OBJECTS:${layer}>)
 endforeach()
 
-# Sanitizers register every object file with their run time and do not survive the merging.
-if(CKPT_SANITIZE OR CMAKE_INTERPROCEDURAL_OPTIMIZATION)
+# The merging needs GNU's linker and objcopy, whichever compiler is used. Sanitizers register every
+# object file with their run time and do not survive it.
+find_program(CKPT_LD NAMES ${CMAKE_C_COMPILER_TARGET}-ld.bfd ld.bfd)
+find_program(CKPT_OBJCOPY NAMES ${CMAKE_C_COMPILER_TARGET}-objcopy objcopy)
+mark_as_advanced(CKPT_LD CKPT_OBJCOPY CKPT_CCACHE)
+if(CKPT_SANITIZE OR CMAKE_INTERPROCEDURAL_OPTIMIZATION OR NOT CKPT_LD OR NOT CKPT_OBJCOPY)
   set(ckpt_merge OFF)
 else()
   set(ckpt_merge ON)
@@ -59,9 +63,9 @@ if(ckpt_merge)
   endif()
   add_custom_command(
     OUTPUT ${merged}
-    COMMAND ${CMAKE_LINKER} -r --force-group-allocation -o ${merged}.all ${ckpt_objects}
+    COMMAND ${CKPT_LD} -r --force-group-allocation -o ${merged}.all ${ckpt_objects}
             ${bundled_objects} ${CKPT_BUNDLED_ARCHIVES}
-    COMMAND ${CMAKE_OBJCOPY} --wildcard --keep-global-symbol=ckpt_* ${merged}.all ${merged}
+    COMMAND ${CKPT_OBJCOPY} --wildcard --keep-global-symbol=ckpt_* ${merged}.all ${merged}
     COMMAND ${CMAKE_COMMAND} -E rm -f ${merged}.all
     DEPENDS ${CKPT_LAYER_TARGETS} ${ckpt_objects} ${bundled_objects} ${CKPT_BUNDLED_ARCHIVES}
     COMMAND_EXPAND_LISTS VERBATIM

@@ -1,7 +1,7 @@
 // A C++17 program that uses the installed library through its C++ header.
 #include <ckpt/ckpt.hpp>
+#include <cstdint>
 #include <cstdio>
-#include <string>
 
 // A class of the library's own inner name, with another meaning.
 namespace ckpt {
@@ -12,11 +12,10 @@ class ByteWriter {
 }  // namespace ckpt
 
 int main() {
-  const std::string expected = std::to_string(CKPT_VERSION_MAJOR) + "." +
-                               std::to_string(CKPT_VERSION_MINOR) + "." +
-                               std::to_string(CKPT_VERSION_PATCH);
-  if (ckpt_version() != expected) {
-    std::fprintf(stderr, "the library is %s, its header %s\n", ckpt_version(), expected.c_str());
+  constexpr std::int32_t kExpected =
+      CKPT_VERSION_MAJOR * 1000000 + CKPT_VERSION_MINOR * 1000 + CKPT_VERSION_PATCH;
+  if (ckpt_version() != kExpected) {
+    std::fprintf(stderr, "the library is %d, its header %d\n", ckpt_version(), kExpected);
     return 1;
   }
   return ckpt::ByteWriter().value == 42 ? 0 : 1;
