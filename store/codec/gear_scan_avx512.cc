@@ -17,7 +17,9 @@
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vbmi"))), \
                              apply_to = function)
 #else
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // _mm512_undefined_epi32, GCC bug 105593
+// _mm512_undefined_epi32, GCC bug 105593.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC target("avx512f,avx512bw,avx512vbmi")
 #endif
 
