@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -55,6 +56,8 @@ struct Manifest {
 };
 // InvalidArgument when a field is outside the format's limits.
 Result<Bytes> EncodeManifest(const Manifest& manifest);
+// Every Decode here answers Corruption for what could not have been encoded, and Unsupported for a
+// record version this build does not know (I11).
 Result<Manifest> DecodeManifest(ByteSpan payload);
 
 struct Tombstone {
@@ -95,6 +98,8 @@ struct AckRecord {
   std::uint64_t epoch = 0;
   std::vector<Id128> claimed;
 };
+constexpr std::size_t kAckClaimsMax = 65535;  // what a payload of 1 MiB holds
+// REQUIRES: at most kAckClaimsMax ids (a condemned list has fewer).
 Bytes EncodeAck(const AckRecord& ack);
 Result<AckRecord> DecodeAck(ByteSpan payload);
 
@@ -103,12 +108,16 @@ struct MovedRecord {
   Id128 from;
   std::vector<PackReliance> to;
 };
+constexpr std::size_t kMovedTargetsMax = 43689;  // what a payload of 1 MiB holds
+// REQUIRES: at most kMovedTargetsMax packs.
 Bytes EncodeMoved(const MovedRecord& moved);
 Result<MovedRecord> DecodeMoved(ByteSpan payload);
 
 // Names (docs/format.md, "Names"). The message says what is wrong and what would do.
 Status ValidateSeriesName(std::string_view series);
 Status ValidateEntryName(std::string_view name);
+// A name as messages show it: control bytes as \xNN, cut after 120 bytes.
+std::string ShownName(std::string_view name);
 
 }  // namespace ckpt
 

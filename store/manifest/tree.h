@@ -54,6 +54,9 @@ struct TreeRef {
   NodeRef root;
   bool operator==(const TreeRef&) const = default;
 };
+// InvalidArgument when the reference is outside the format's limits.
+Status CheckTreeRef(const TreeRef& tree);
+// REQUIRES: CheckTreeRef(tree) is ok (what a builder's Finish answered always is).
 void EncodeTreeRef(const TreeRef& tree, ByteWriter* out);
 // Fails the reader when out of bounds.
 TreeRef DecodeTreeRef(ByteReader* in);
@@ -74,6 +77,8 @@ class ChunkListBuilder {
  public:
   ChunkListBuilder(FanOut fan_out, ChunkSink* sink);
   ~ChunkListBuilder();
+  // InvalidArgument for an item outside the limits: a chunk must have more than kInlineBytesMax
+  // bytes (smaller ones are inline), an inline item as many as it says, a hole at least one.
   Status Add(ChunkItem item);
   // After the last item. A list without items gives an empty tree.
   Result<TreeRef> Finish();
@@ -90,10 +95,11 @@ class ChunkListReader {
  public:
   ChunkListReader(TreeRef tree, ChunkSource* source);
   ~ChunkListReader();
-  // Nullopt at the end.
+  // Nullopt at the end. After an error the position is unchanged: the same node is tried again.
   Result<std::optional<ChunkItem>> Next();
   // Positions before the item that holds content byte `offset`, skipping subtrees; answers the
-  // content offset of that item's first byte.
+  // content offset of that item's first byte. At or beyond the end of the content: positions at the
+  // end and answers the content's length.
   Result<std::uint64_t> Seek(std::uint64_t offset);
 
  private:
@@ -171,7 +177,8 @@ class EntryTableBuilder {
   explicit EntryTableBuilder(ChunkSink* sink);
   ~EntryTableBuilder();
   // REQUIRES: names strictly ascending as bytes (InvalidArgument otherwise: a caller's list may
-  // hold a name twice).
+  // hold a name twice). InvalidArgument too when a field is outside the format's limits or does not
+  // belong to the entry's kind.
   Status Add(const Entry& entry);
   Result<TreeRef> Finish();
   std::uint64_t entries() const;
@@ -187,7 +194,7 @@ class EntryTableReader {
   ~EntryTableReader();
   Result<std::optional<Entry>> Next();
   // The entry of that name, by bisection through the nodes; nullopt when there is none. Does not
-  // disturb Next().
+  // disturb Next(). Keeps the path of the last call, so ascending names fetch each node once.
   Result<std::optional<Entry>> Find(std::string_view name);
 
  private:
@@ -195,8 +202,9 @@ class EntryTableReader {
   std::unique_ptr<State> state_;
 };
 
-// Calls fn for each name that is in only one table or differs; subtrees with equal ids are skipped
-// without being fetched. Either pointer may be null, never both. Both sources may be the same.
+// Calls fn, in order of names, for each name that is in only one table or differs; subtrees with
+// equal ids are skipped without being fetched, also when the tables have different heights. Either
+// pointer may be null, never both. Both sources may be the same.
 using EntryDiffVisitor = std::function<Status(const Entry* before, const Entry* after)>;
 Status DiffEntryTables(const TreeRef& before, ChunkSource* before_source, const TreeRef& after,
                        ChunkSource* after_source, const EntryDiffVisitor& fn);
