@@ -37,6 +37,15 @@ enum class RecordType : std::uint8_t {
 // The greatest stored payload of a record of this type; 0 for types this build does not know.
 std::uint64_t PayloadBytesMax(RecordType type);
 
+// Codecs whose payload starts with the id of a base.
+constexpr bool IsDeltaCodec(std::uint8_t codec) { return codec >= 16 && codec <= 31; }
+
+// Types that a directory lists as record entries.
+constexpr bool ListedAsRecord(RecordType type) {
+  return type != RecordType::kChunk && type != RecordType::kDirectory &&
+         type != RecordType::kSyncMark && type != RecordType::kPadding;
+}
+
 struct RecordHeader {
   RecordType type = RecordType::kPadding;
   std::uint8_t codec = 0;
@@ -107,10 +116,37 @@ struct Directory {
   std::vector<ChunkEntry> chunks;
   std::vector<RecordEntry> records;
 };
+// The order of chunk entries in a sealed directory: by id, then offset.
+bool ChunkEntryLess(const ChunkEntry& a, const ChunkEntry& b);
 Bytes EncodeDirectory(const Directory& directory);
 // REQUIRES: the payload's checksum was verified. `offset` is the directory record's own: entries
 // must lie below it and, unless sealed, at or above covers_from.
 Result<Directory> DecodeDirectory(ByteSpan payload, std::uint64_t offset);
+
+// The parts of a directory, for those who read it piecemeal (PackReader::FindInSealed).
+constexpr std::uint64_t kDirectoryFixedBytes = 32;
+constexpr std::uint64_t kChunkEntryBytes = 40;
+constexpr std::uint64_t kRecordEntryBytes = 24;
+constexpr std::uint64_t kBaseBytes = 16;
+std::uint64_t DirectoryPayloadBytes(std::uint64_t chunks, std::uint64_t records,
+                                    std::uint64_t bases);
+
+struct DirectoryHead {
+  std::uint64_t previous_offset = 0;
+  std::uint64_t covers_from = 0;
+  bool sealed = false;
+  std::uint32_t chunks = 0;
+  std::uint32_t records = 0;
+  std::uint32_t bases = 0;
+};
+// `payload` starts with the fixed part; `payload_bytes` is the whole payload's length, which the
+// counts must match; `offset` as of DecodeDirectory.
+Result<DirectoryHead> DecodeDirectoryHead(ByteSpan payload, std::uint64_t payload_bytes,
+                                          std::uint64_t offset);
+// One entry (kChunkEntryBytes) of a directory that lists [from, below) and has so many bases.
+// *base is the 1-based place of the entry's base; entry->base is not touched.
+bool DecodeChunkEntry(ByteSpan bytes, std::uint64_t from, std::uint64_t below, std::uint32_t bases,
+                      ChunkEntry* entry, std::uint32_t* base);
 
 // "packs/<32 hex>.pack" names.
 std::string PackFileName(const Id128& pack_id);

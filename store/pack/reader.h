@@ -17,13 +17,11 @@
 
 #include "store/io/env.h"
 #include "store/pack/format.h"
+#include "store/pack/scan.h"
 
 namespace ckpt {
 
-struct DamagedRange {
-  std::uint64_t begin = 0;
-  std::uint64_t end = 0;
-};
+using DamagedRange = scan::Range;
 
 // What a pack holds from some offset on.
 struct PackContents {
@@ -32,8 +30,8 @@ struct PackContents {
                                   // least kPackHeaderBytes
   std::uint64_t end = 0;          // where the walk ended; >= durable_end
   std::uint64_t file_bytes = 0;
-  std::uint64_t check_offset = 0;       // a record header below durable_end, and its checksum: the
-  std::uint64_t check_checksum = 0;     // index's proof that it covers this very pack (I4)
+  std::uint64_t check_offset = 0;       // the last mark's header (0: the pack's own) and its
+  std::uint64_t check_checksum = 0;     // checksum: the index's proof of what it covers (I4)
   std::vector<ChunkEntry> chunks;       // below durable_end, ascending offsets unless sealed
   std::vector<RecordEntry> records;     // likewise, ascending offsets
   std::vector<ChunkEntry> tail_chunks;  // in the unmarked tail
@@ -43,15 +41,26 @@ struct PackContents {
 
 class PackReader {
  public:
-  // NotFound: no such file. Corruption: the header is bad or is another pack's.
+  enum class BadHeader {
+    kRefuse,
+    // Take a pack with a bad header by its name if it has a valid mark (which is bound to that
+    // name): its records are as good as ever. ReadFrom reports the header as damage.
+    kSalvage,
+  };
+
+  // NotFound: no such file, or a pack that never began (too short for its header, or a bad header
+  // and no valid mark; what a crash leaves of a new pack). Corruption: the header is bad or is
+  // another pack's or store's.
   static Result<std::unique_ptr<PackReader>> Open(Dir* packs_dir, const Id128& pack_id,
-                                                  const Id128& store_uuid);
+                                                  const Id128& store_uuid,
+                                                  BadHeader rule = BadHeader::kRefuse);
 
   // Everything at or beyond `from` (an earlier durable_end, or 0 for all): by directories below the
   // last mark, by walking behind it. Damage is reported in the result, not as an error. With
   // `records_only`, chunk vectors stay empty where directories spare us the work.
   Result<PackContents> ReadFrom(std::uint64_t from, bool records_only = false) const;
-  // True when the header at `offset` has this checksum: the index's memory fits this pack (I4).
+  // True when the header at `offset` (a PackContents' check_offset) has this checksum: the index's
+  // memory fits this pack (I4).
   Result<bool> HeaderChecksumIs(std::uint64_t offset, std::uint64_t checksum) const;
   // Only what is needed to see whether there is news: file size.
   Result<std::uint64_t> FileBytes() const;
@@ -67,7 +76,10 @@ class PackReader {
   Status ReadRaw(std::uint64_t offset, MutableByteSpan out) const;
 
   // The sorted directory of a sealed pack lets one chunk be found by bisection without reading the
-  // table. Nullopt: not here. In a pack that is not sealed: Unsupported.
+  // table. Nullopt: not here (before a chunk is given up as lost, ReadFrom(0) decides: bisection
+  // sees disorder around its path, not a flipped bit in the very id it looks for). Of several
+  // records of one chunk, a full one before a delta (I12). In a pack that is not sealed:
+  // Unsupported. Corruption: the directory is damaged; ReadFrom works around that.
   Result<std::optional<ChunkEntry>> FindInSealed(const Id128& id) const;
   bool sealed() const { return sealed_; }
 
@@ -78,15 +90,29 @@ class PackReader {
  private:
   PackReader() = default;
 
+  Result<scan::Source> Snapshot() const;
+  Status ReadHeader(const Id128& store_uuid, BadHeader rule);
+  Status ReadSealedHead();
+  Status BadRecord(std::uint64_t offset, const char* why) const;
+  Result<RecordHeader> ReadHeaderAt(std::uint64_t offset) const;
+
+  // FindInSealed's steps; `table` is a run of entries read around the place looked for.
+  struct Window;
+  Result<bool> ReadWindow(std::uint64_t begin, std::uint64_t end, Window* window) const;
+  Result<bool> Bisect(const Id128& id, std::optional<ChunkEntry>* found) const;
+  Result<bool> ReadBase(std::uint32_t place, Id128* base) const;
+  Result<std::optional<ChunkEntry>> FindInWholeDirectory(const Id128& id) const;
+
   Id128 pack_id_;
   PackHeader header_;
+  bool header_damaged_ = false;
+  std::uint64_t header_checksum_ = 0;
   std::unique_ptr<File> file_;
   bool sealed_ = false;
-  // The sealed directory's table, when sealed_.
-  std::uint64_t table_offset_ = 0;
-  std::uint64_t table_entries_ = 0;
-  std::uint64_t bases_offset_ = 0;
-  std::uint64_t bases_ = 0;
+  // The sealed directory, when sealed_. A head without entries and table_ok_ false: damaged.
+  std::uint64_t directory_offset_ = 0;
+  bool table_ok_ = false;
+  DirectoryHead head_;
 };
 
 }  // namespace ckpt

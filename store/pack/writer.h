@@ -29,6 +29,7 @@ namespace ckpt {
 struct PackWriterOptions {
   Id128 store_uuid;
   std::uint64_t pack_bytes_max = 512u << 20;
+  // A reserve is preallocated to pack_bytes_max when it is made, and written in place.
   bool reserve = false;
   // Two buffers of this size; a multiple of kBlockBytes.
   std::size_t buffer_bytes = 4u << 20;
@@ -44,8 +45,10 @@ struct Placed {
 
 class PackWriter {
  public:
-  // A new pack with a random id, locked. Its directory entry is durable after the first Commit (or
-  // PackWriter syncs packs_dir itself then).
+  // A new pack with a random id, locked; nothing is written into it before the first full buffer or
+  // Stage. Its name is durable after the first Commit. `env` and `packs_dir` outlive the writer.
+  // Busy: somebody took the new file away or its lock; try again. A collector must hold a pack's
+  // lock while it unlinks it: the writer looks, once locked, whether its file still has its name.
   static Result<std::unique_ptr<PackWriter>> Create(Env* env, Dir* packs_dir,
                                                     const PackWriterOptions& options);
   // Continues an existing pack, if all of docs/format.md's conditions hold and the lock is free.
@@ -56,7 +59,9 @@ class PackWriter {
   ~PackWriter();  // publishes nothing; releases the lock
 
   // `header_fields`: type, codec, codec_param, raw_bytes, id; the rest is filled in. Copies the
-  // payload before it returns. Waits while both buffers are being written.
+  // payload before it returns. Waits while both buffers are being written. With codec 0, raw_bytes
+  // is filled in, too. InvalidArgument (nothing written, not poisoned): larger than format.md
+  // allows for the type.
   Result<Placed> Append(const RecordHeader& header_fields, ByteSpan payload,
                         const Id128& delta_base = {});
   // Directory of what was appended since the last one (none when nothing was), padding, and a wait
@@ -66,7 +71,8 @@ class PackWriter {
   // `closed` says in the mark that this writer ends here.
   Status Commit(bool closed);
   // Appends the sorted directory and commits with the sealed mark; the writer can only be destroyed
-  // after. Called when BeyondLimit().
+  // after. Called when BeyondLimit(). A pack with damage in it (or with too many chunks for one
+  // directory) is closed without being sealed, which costs later readers time and nothing else.
   Status Seal();
 
   bool BeyondLimit() const;
