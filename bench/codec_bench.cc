@@ -4,7 +4,8 @@
 //
 // BM_Hash_*/bytes: one buffer hashed again and again (in cache up to a few MiB). BM_Chunker_*: 64
 // MiB from memory. BM_Encode_*, BM_Decode_*: 64 KiB chunks of 16 MiB; `ratio` is raw / stored
-// bytes. CKPT_BENCH_FILE=path replaces the made data of BM_Encode_File.
+// bytes. width 0 guesses the width, 1 never shuffles. CKPT_BENCH_FILE=path gives BM_Encode_File its
+// bytes.
 
 #include <benchmark/benchmark.h>
 
@@ -16,6 +17,7 @@
 
 #include "store/codec/chunker.h"
 #include "store/codec/compress.h"
+#include "store/codec/element_width.h"
 #include "store/codec/gear_scan.h"
 #include "store/codec/hash.h"
 #include "store/codec/hash_variant.h"
@@ -194,15 +196,15 @@ void BM_Encode_File(benchmark::State& state) {
 }
 BENCHMARK(BM_Encode_Random)
     ->ArgNames({"level", "width", "verify"})
-    ->ArgsProduct({{3}, {0, 8}, {0, 1}});
+    ->ArgsProduct({{3}, {0, 1, 8}, {0, 1}});
 BENCHMARK(BM_Encode_Fp64)
     ->ArgNames({"level", "width", "verify"})
-    ->ArgsProduct({{1, 3}, {0, 8}, {0, 1}});
+    ->ArgsProduct({{1, 3}, {0, 1, 8}, {0, 1}});
 BENCHMARK(BM_Encode_Text)->ArgNames({"level", "width", "verify"})->ArgsProduct({{3}, {0}, {0, 1}});
 BENCHMARK(BM_Encode_Zeros)->ArgNames({"level", "width", "verify"})->ArgsProduct({{3}, {0}, {0, 1}});
 BENCHMARK(BM_Encode_File)
     ->ArgNames({"level", "width", "verify"})
-    ->ArgsProduct({{3}, {0, 8, 88}, {0, 1}});
+    ->ArgsProduct({{3}, {0, 1, 88}, {0, 1}});
 
 void DecodeAll(benchmark::State& state, const Bytes& data, std::size_t width) {
   struct Payload {
@@ -236,6 +238,23 @@ BENCHMARK(BM_Decode_Fp64);
 BENCHMARK(BM_Decode_Fp64Shuffled);
 BENCHMARK(BM_Decode_Text);
 BENCHMARK(BM_Decode_Zeros);
+
+void GuessAll(benchmark::State& state, const Bytes& data) {
+  std::size_t width = 0;
+  for (auto _ : state) {
+    for (std::size_t at = 0; at < data.size(); at += kChunkBytes) {
+      width = GuessElementWidth(ByteSpan(data).subspan(at, kChunkBytes));
+    }
+  }
+  SetBytes(state, data.size());
+  state.counters["width"] = static_cast<double>(width);
+}
+void BM_ElementWidth_Random(benchmark::State& state) { GuessAll(state, RandomData(kMiB)); }
+void BM_ElementWidth_Fp64(benchmark::State& state) { GuessAll(state, Fp64Data(kMiB)); }
+void BM_ElementWidth_Text(benchmark::State& state) { GuessAll(state, TextData(kMiB)); }
+BENCHMARK(BM_ElementWidth_Random);
+BENCHMARK(BM_ElementWidth_Fp64);
+BENCHMARK(BM_ElementWidth_Text);
 
 void BM_Shuffle_Forth(benchmark::State& state) {
   Bytes in = RandomData(kChunkBytes), out(kChunkBytes);

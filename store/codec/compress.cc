@@ -8,6 +8,7 @@
 #include <cstring>
 #include <string>
 
+#include "store/codec/element_width.h"
 #include "store/codec/shuffle.h"
 
 namespace ckpt {
@@ -24,6 +25,34 @@ using DCtx = std::unique_ptr<ZSTD_DCtx, FreeDCtx>;
 
 std::size_t WidthOfParam(std::uint8_t param) { return param == 0 ? 256 : param; }
 std::uint8_t ParamOfWidth(std::size_t width) { return static_cast<std::uint8_t>(width & 0xFF); }
+
+// zstd's levels by number; beyond 19 they only take more memory.
+constexpr int kLevelLeast = -7;
+constexpr int kLevelMost = 19;
+// Below this nothing can shrink: a frame has 2 bytes of header and 3 of each block's.
+constexpr std::size_t kLeastEncodedBytes = 8;
+// Shuffled bytes are packed in blocks of whole planes of at least this: the planes of mantissas do
+// not spoil the statistics of the exponents' (BM_Encode_Fp64).
+constexpr std::size_t kPlaneBlockBytes = 8 << 10;
+constexpr std::size_t kLeastSampledBytes = 32 << 10;
+constexpr std::size_t kSamplePieces = 2;
+constexpr std::size_t kSamplePieceBytes = 4 << 10;
+// A way is tried in full unless what was found already is below this share of its sample's promise.
+constexpr double kSampleTrust = 0.93;
+
+// A form must save 1/128 of the bytes to be worth decoding.
+std::size_t RoomFor(ByteSpan raw) { return raw.size() - 1 - raw.size() / 128; }
+
+// Pieces from a quarter and three quarters of `raw`, of whole elements, into *sample.
+void TakeSample(ByteSpan raw, std::size_t width, Bytes* sample) {
+  std::size_t piece = kSamplePieceBytes / width * width;
+  sample->clear();
+  for (std::size_t i = 0; i < kSamplePieces; ++i) {
+    std::size_t place = raw.size() * (2 * i + 1) / (2 * kSamplePieces) / width * width;
+    ByteSpan bytes = raw.subspan(place, piece);
+    sample->insert(sample->end(), bytes.begin(), bytes.end());
+  }
+}
 
 MutableByteSpan Sized(Bytes* buffer, std::size_t size) {
   if (buffer->size() < size) buffer->resize(size);
@@ -103,23 +132,33 @@ Status Decoder::Decode(std::uint8_t codec, std::uint8_t param, ByteSpan stored,
 struct Encoder::State {
   CCtx context;
   Decoder checker;
-  Bytes plain_out, shuffled_out, shuffled, checked;
+  Bytes plain_out, shuffled_out, shuffled, sample, sample_out, checked;
   int level = ZSTD_maxCLevel() + 1;
 
   Status Prepare(int level);
-  Result<std::size_t> Pack(ByteSpan in, MutableByteSpan out);
+  Result<std::size_t> Pack(ByteSpan in, std::size_t block_bytes, MutableByteSpan out);
+  Result<std::size_t> PackShuffled(ByteSpan raw, std::size_t width, MutableByteSpan out);
+  Status TryPlain(ByteSpan raw, Encoded* best);
+  Status TryShuffled(ByteSpan raw, std::size_t width, Encoded* best);
+  Status TryBoth(ByteSpan raw, std::size_t width, Encoded* best);
+  Status Verify(ByteSpan raw, const Encoded& encoded);
 };
 
 Status Encoder::State::Prepare(int wanted) {
   if (context == nullptr) {
     context.reset(ZSTD_createCCtx());
     if (context == nullptr) return OutOfMemory("zstd compression context");
-    ZSTD_CCtx_setParameter(context.get(), ZSTD_c_format, ZSTD_f_zstd1_magicless);
-    ZSTD_CCtx_setParameter(context.get(), ZSTD_c_contentSizeFlag, 0);
-    ZSTD_CCtx_setParameter(context.get(), ZSTD_c_checksumFlag, 0);
-    ZSTD_CCtx_setParameter(context.get(), ZSTD_c_dictIDFlag, 0);
+    auto set = [&](ZSTD_cParameter parameter, int value) {
+      return !ZSTD_isError(ZSTD_CCtx_setParameter(context.get(), parameter, value));
+    };
+    bool exact = set(ZSTD_c_format, ZSTD_f_zstd1_magicless) && set(ZSTD_c_contentSizeFlag, 0) &&
+                 set(ZSTD_c_checksumFlag, 0) && set(ZSTD_c_dictIDFlag, 0);
+    if (!exact) return Internal("zstd cannot write frames without magic number");
+    // Only to spare copies; older libraries do without.
+    set(ZSTD_c_stableInBuffer, 1);
+    set(ZSTD_c_stableOutBuffer, 1);
   }
-  wanted = std::clamp(wanted, -7, 19);
+  wanted = std::clamp(wanted, kLevelLeast, kLevelMost);
   if (level != wanted) {
     ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, wanted);
     level = wanted;
@@ -127,15 +166,82 @@ Status Encoder::State::Prepare(int wanted) {
   return {};
 }
 
-// The packed size, or in.size() when it does not fit `out`: that is not smaller.
-Result<std::size_t> Encoder::State::Pack(ByteSpan in, MutableByteSpan out) {
-  std::size_t size = ZSTD_compress2(context.get(), out.data(), out.size(), in.data(), in.size());
-  if (!ZSTD_isError(size)) return size;
-  if (ZSTD_getErrorCode(size) == ZSTD_error_dstSize_tooSmall) return in.size();
-  if (ZSTD_getErrorCode(size) == ZSTD_error_memory_allocation) {
-    return OutOfMemory("zstd compression");
+// One frame, in blocks of `block_bytes` so that each gets entropy tables of its own. The packed
+// size, or in.size() when the frame does not fit `out`: not smaller then.
+Result<std::size_t> Encoder::State::Pack(ByteSpan in, std::size_t block_bytes,
+                                         MutableByteSpan out) {
+  ZSTD_CCtx_reset(context.get(), ZSTD_reset_session_only);
+  ZSTD_CCtx_setPledgedSrcSize(context.get(), in.size());
+  ZSTD_outBuffer to{out.data(), out.size(), 0};
+  ZSTD_inBuffer from{in.data(), 0, 0};
+  while (true) {
+    from.size = block_bytes < in.size() - from.pos ? from.pos + block_bytes : in.size();
+    bool last = from.size == in.size();
+    std::size_t left =
+        ZSTD_compressStream2(context.get(), &to, &from, last ? ZSTD_e_end : ZSTD_e_flush);
+    if (ZSTD_isError(left)) {
+      ZSTD_ErrorCode code = ZSTD_getErrorCode(left);
+      if (code == ZSTD_error_dstSize_tooSmall) return in.size();
+      if (code == ZSTD_error_memory_allocation) return OutOfMemory("zstd compression");
+      return Internal(std::string("zstd compression: ") + ZSTD_getErrorName(left));
+    }
+    if (left != 0) return in.size();
+    if (last) return to.pos;
   }
-  return Internal(std::string("zstd compression: ") + ZSTD_getErrorName(size));
+}
+
+Result<std::size_t> Encoder::State::PackShuffled(ByteSpan raw, std::size_t width,
+                                                 MutableByteSpan out) {
+  MutableByteSpan planes = Sized(&shuffled, raw.size());
+  Shuffle(raw, width, planes);
+  std::size_t plane_bytes = raw.size() / width;
+  std::size_t planes_a_block = (kPlaneBlockBytes + plane_bytes - 1) / plane_bytes;
+  return Pack(planes, planes_a_block * plane_bytes, out);
+}
+
+Status Encoder::State::TryPlain(ByteSpan raw, Encoded* best) {
+  MutableByteSpan out = Sized(&plain_out, raw.size());
+  CKPT_ASSIGN_OR_RETURN(std::size_t size, Pack(raw, raw.size(), out.first(RoomFor(raw))));
+  if (size < best->bytes.size()) *best = {Codec::kZstd, 0, out.first(size)};
+  return {};
+}
+
+Status Encoder::State::TryShuffled(ByteSpan raw, std::size_t width, Encoded* best) {
+  MutableByteSpan out = Sized(&shuffled_out, raw.size());
+  CKPT_ASSIGN_OR_RETURN(std::size_t size, PackShuffled(raw, width, out.first(RoomFor(raw))));
+  if (size < best->bytes.size()) {
+    *best = {Codec::kShuffleZstd, ParamOfWidth(width), out.first(size)};
+  }
+  return {};
+}
+
+// Chunks of some size first send a sample both ways, and the promising way goes first; the other
+// follows only if the sample said it might still win.
+Status Encoder::State::TryBoth(ByteSpan raw, std::size_t width, Encoded* best) {
+  if (raw.size() < kLeastSampledBytes) {
+    CKPT_RETURN_IF_ERROR(TryShuffled(raw, width, best));
+    return TryPlain(raw, best);
+  }
+  TakeSample(raw, width, &sample);
+  MutableByteSpan out = Sized(&sample_out, ZSTD_compressBound(sample.size()));
+  CKPT_ASSIGN_OR_RETURN(std::size_t plain, Pack(sample, sample.size(), out));
+  CKPT_ASSIGN_OR_RETURN(std::size_t planes, PackShuffled(sample, width, out));
+  bool shuffle_first = planes < plain;
+  CKPT_RETURN_IF_ERROR(shuffle_first ? TryShuffled(raw, width, best) : TryPlain(raw, best));
+  double scale = static_cast<double>(raw.size()) / static_cast<double>(sample.size());
+  double other = scale * static_cast<double>(std::max(plain, planes));
+  bool other_may_win = other < static_cast<double>(RoomFor(raw)) &&
+                       other * kSampleTrust <= static_cast<double>(best->bytes.size());
+  if (!other_may_win) return {};
+  return shuffle_first ? TryPlain(raw, best) : TryShuffled(raw, width, best);
+}
+
+Status Encoder::State::Verify(ByteSpan raw, const Encoded& encoded) {
+  MutableByteSpan again = Sized(&checked, raw.size());
+  Status status =
+      checker.Decode(static_cast<std::uint8_t>(encoded.codec), encoded.param, encoded.bytes, again);
+  if (status.ok() && std::memcmp(again.data(), raw.data(), raw.size()) == 0) return {};
+  return Internal("compressed chunk does not give back its bytes: memory or zstd is at fault");
 }
 
 Encoder::Encoder() : state_(std::make_unique<State>()) {}
@@ -145,29 +251,15 @@ Encoder& Encoder::operator=(Encoder&&) noexcept = default;
 
 Result<Encoded> Encoder::Encode(ByteSpan raw, const EncodeOptions& options) {
   Encoded best{Codec::kRaw, 0, raw};
-  if (raw.size() < 2) return best;
-  State& s = *state_;
-  CKPT_RETURN_IF_ERROR(s.Prepare(options.level));
-  MutableByteSpan out = Sized(&s.plain_out, raw.size() - 1);
-  CKPT_ASSIGN_OR_RETURN(std::size_t size, s.Pack(raw, out));
-  if (size < raw.size()) best = {Codec::kZstd, 0, out.first(size)};
-  std::size_t width = options.element_width;
-  if (width > 1 && width <= kShuffleWidthMost && raw.size() >= 2 * width) {
-    MutableByteSpan shuffled = Sized(&s.shuffled, raw.size());
-    Shuffle(raw, width, shuffled);
-    out = Sized(&s.shuffled_out, raw.size() - 1);
-    CKPT_ASSIGN_OR_RETURN(size, s.Pack(shuffled, out));
-    if (size < best.bytes.size()) {
-      best = {Codec::kShuffleZstd, ParamOfWidth(width), out.first(size)};
-    }
-  }
+  if (raw.size() < kLeastEncodedBytes) return best;
+  CKPT_RETURN_IF_ERROR(state_->Prepare(options.level));
+  std::size_t width =
+      options.element_width == kUnknownWidth ? GuessElementWidth(raw) : options.element_width;
+  bool shuffles = width > 1 && width <= kShuffleWidthMost && raw.size() >= 2 * width;
+  CKPT_RETURN_IF_ERROR(shuffles ? state_->TryBoth(raw, width, &best)
+                                : state_->TryPlain(raw, &best));
   if (options.verify && best.codec != Codec::kRaw) {
-    MutableByteSpan checked = Sized(&s.checked, raw.size());
-    Status status =
-        s.checker.Decode(static_cast<std::uint8_t>(best.codec), best.param, best.bytes, checked);
-    if (!status.ok() || std::memcmp(checked.data(), raw.data(), raw.size()) != 0) {
-      return Internal("compressed chunk does not give back its bytes: memory or zstd is at fault");
-    }
+    CKPT_RETURN_IF_ERROR(state_->Verify(raw, best));
   }
   return best;
 }

@@ -43,11 +43,14 @@ inline constexpr std::uint8_t kCodecFirstDelta = 16;
 // "raw", "zstd", "shuffle", or "codec 7" for one this build does not know.
 std::string CodecName(std::uint8_t codec);
 
+inline constexpr std::size_t kUnknownWidth = 0;
+
 struct EncodeOptions {
   int level = 3;  // zstd's, -7..19; values beyond are taken as the nearest
-  // Bytes of one array element, or of one record of a file of records; 0: not known. A shuffle by
-  // this width is tried against plain zstd, and the smaller form kept.
-  std::size_t element_width = 0;
+  // Bytes of one array element, or of one record of a file of records. A shuffle by this width is
+  // tried against plain zstd, and the smaller form kept; when unknown, a width is guessed from the
+  // bytes (element_width.h). 1, or more than 256: no shuffle.
+  std::size_t element_width = kUnknownWidth;
   bool verify = true;  // decompress and compare before answering
 };
 
@@ -65,8 +68,9 @@ class Encoder {
   Encoder(Encoder&&) noexcept;
   Encoder& operator=(Encoder&&) noexcept;
 
-  // The smallest form found; never longer than `raw`. OutOfMemory, or Internal when verification
-  // found that the compressed form does not give back the raw bytes (nothing may be written then).
+  // The smallest form found; raw unless it saves 1/128 of the bytes. OutOfMemory, or Internal when
+  // verification found that the compressed form does not give back the raw bytes (nothing may be
+  // written then).
   Result<Encoded> Encode(ByteSpan raw, const EncodeOptions& options);
 
  private:
