@@ -375,6 +375,18 @@ Status PackWriter::Seal() {
   return s.MarkDurable(true, true);
 }
 
+void PackWriter::Abandon() {
+  State& s = *state_;
+  s.out.reset();
+  bool take_back = s.error.ok() || s.error.code() == Code::kNoSpace;
+  if (s.ended || s.options.reserve || !take_back) return;
+  // Best effort: what stays is an unmarked tail that no manifest names, and collection returns it.
+  Status taken = s.last_mark ? s.file->Truncate(s.durable_end)
+                             : s.packs_dir->RemoveFile(PackFileName(s.pack_id));
+  s.ended = true;
+  if (s.error.ok()) s.error = taken.ok() ? Cancelled("the pack's writer gave up") : taken;
+}
+
 bool PackWriter::BeyondLimit() const {
   return state_->out->offset() >= state_->options.pack_bytes_max;
 }

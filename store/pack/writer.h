@@ -75,6 +75,11 @@ class PackWriter {
   // directory) is closed without being sealed, which costs later readers time and nothing else.
   Status Seal();
 
+  // Gives up what was appended since the last Commit and ends the writer: takes the bytes back (a
+  // pack that was never committed is unlinked) unless the pack is poisoned by more than a full disk
+  // (I6) or is a reserve. Nothing anybody was promised is touched.
+  void Abandon();
+
   bool BeyondLimit() const;
   bool poisoned() const;
   const Id128& pack_id() const;

@@ -1,0 +1,242 @@
+#include "store/engine/checkpoint_writer.h"
+
+#include <algorithm>
+
+#include "store/codec/hash.h"
+
+namespace ckpt {
+namespace {
+
+constexpr std::int64_t kStepMax = std::int64_t{1} << 62;
+
+// The last step this rank has in its attempt; removed ones count.
+std::int64_t LastStep(const SeriesView& view, const AttemptInfo& attempt, const SaveOptions& save) {
+  if (save.ranks == 1) return attempt.last_step;
+  std::int64_t last = -1;
+  for (const CheckpointRow& row : view.rows()) {
+    if (row.attempt == attempt.ref && row.rank == save.rank) last = std::max(last, row.step);
+  }
+  return last;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<CheckpointWriter>> CheckpointWriter::Begin(Store* store,
+                                                                  SaveOptions options) {
+  CKPT_RETURN_IF_ERROR(ValidateSeriesName(options.series));
+  if (options.ranks == 0 || options.rank >= options.ranks) {
+    return InvalidArgument("rank " + std::to_string(options.rank) + " of " +
+                           std::to_string(options.ranks) + " ranks");
+  }
+  std::unique_ptr<CheckpointWriter> w(new CheckpointWriter(store, std::move(options)));
+  const SaveOptions& save = w->options_;
+  CKPT_ASSIGN_OR_RETURN(w->lock_, store->LockSeries(save.series, save.rank, save.wait_ms));
+  w->start_ns_ = store->env()->RealtimeNs();
+  CKPT_RETURN_IF_ERROR(store->Refresh());
+  CKPT_ASSIGN_OR_RETURN(w->chunks_, ChunkWriter::Open(store));
+  CKPT_RETURN_IF_ERROR(w->Decide());
+  w->table_.emplace(w->chunks_.get());
+  return w;
+}
+
+Status CheckpointWriter::Decide() {
+  auto loaded = SeriesView::Load(store_, options_.series);
+  if (!loaded.ok() && loaded.status().code() != Code::kNotFound) return loaded.status();
+  if (!loaded.ok()) {
+    if (options_.from_step.has_value()) return loaded.status();
+    attempt_ = {store_->env()->RandomId(), 1};
+    new_attempt_ = true;
+    step_ = options_.step.value_or(1);
+    return Status();
+  }
+  CKPT_RETURN_IF_ERROR(AdoptTails(*loaded));
+  CKPT_ASSIGN_OR_RETURN(SeriesView view, SeriesView::Load(store_, options_.series));
+  if (options_.from_step.has_value()) return ReturnTo(view);
+
+  const AttemptInfo& newest = *view.newest_attempt();
+  std::int64_t last = LastStep(view, newest, options_);
+  std::int64_t floor = newest.has_parent ? std::max(last, newest.parent_step) : last;
+  step_ = options_.step.value_or(floor < 0 ? 1 : floor + 1);
+  if (step_ < 0 || step_ > kStepMax) return InvalidArgument("the step must be from 0 to 2^62");
+  std::vector<const CheckpointRow*> line = view.Line();
+  auto before = std::find_if(line.begin(), line.end(),
+                             [&](const CheckpointRow* row) { return row->step < step_; });
+  const CheckpointRow* parent = before == line.end() ? nullptr : *before;
+  if (step_ > last) {
+    attempt_ = newest.ref;
+    has_parent_ = newest.has_parent;
+    parent_attempt_ = newest.parent;
+    parent_step_ = newest.parent_step;
+  } else {
+    BeginAttempt(view, parent);
+    store_->Notice("step " + std::to_string(step_) + " is not above " + std::to_string(last) +
+                   ", so this begins attempt " + std::to_string(attempt_.ordinal) + " of '" +
+                   options_.series + "'" +
+                   (parent ? ", continuing from step " + std::to_string(parent->step) : ""));
+  }
+  return parent != nullptr ? OpenPrevious(*parent) : Status();
+}
+
+void CheckpointWriter::BeginAttempt(const SeriesView& view, const CheckpointRow* parent) {
+  attempt_ = {store_->env()->RandomId(), view.newest_attempt()->ref.ordinal + 1};
+  new_attempt_ = true;
+  has_parent_ = parent != nullptr;
+  if (parent == nullptr) return;
+  parent_attempt_ = parent->attempt.id;
+  parent_step_ = parent->step;
+}
+
+// A deliberate return to an older step begins its attempt at once, durably: even if this save
+// fails, what came after that step is abandoned.
+Status CheckpointWriter::ReturnTo(const SeriesView& view) {
+  const CheckpointRow* parent = view.FindStep(*options_.from_step);
+  if (parent == nullptr) {
+    return NotFound("series '" + options_.series + "' has no step " +
+                    std::to_string(*options_.from_step) + " to go back to");
+  }
+  step_ = options_.step.value_or(parent->step + 1);
+  if (step_ <= parent->step) {
+    return InvalidArgument("the new step must be above " + std::to_string(parent->step) +
+                           ", the step gone back to");
+  }
+  BeginAttempt(view, parent);
+  CKPT_RETURN_IF_ERROR(AppendAttempt());
+  CKPT_RETURN_IF_ERROR(chunks_->Commit(false));
+  new_attempt_ = true;
+  return OpenPrevious(*parent);
+}
+
+Status CheckpointWriter::AppendAttempt() {
+  AttemptRecord record;
+  record.attempt = attempt_;
+  record.has_parent = has_parent_;
+  record.parent_attempt = parent_attempt_;
+  record.parent_step = parent_step_;
+  record.series = options_.series;
+  record.time_ns = start_ns_;
+  record.host = store_->env()->HostId();
+  record.job_id = options_.job_id;
+  record.ranks = options_.ranks;
+  CKPT_ASSIGN_OR_RETURN(Bytes payload, EncodeAttempt(record));
+  return chunks_->AppendRecord(RecordType::kAttempt, payload);
+}
+
+// Only a help: whatever is wrong with the checkpoint before, this one is saved in full.
+Status CheckpointWriter::OpenPrevious(const CheckpointRow& row) {
+  auto manifest = store_->ReadManifest(row);
+  if (!manifest.ok() || row.rank != options_.rank) return Status();
+  auto sound = IsSound(store_, *manifest);
+  if (!sound.ok() || !*sound) return Status();
+  auto resolved = store_->ResolvePacks(manifest->packs);
+  if (!resolved.ok()) return Status();
+  auto source = Fetcher::Open(store_, *resolved);
+  if (!source.ok()) return Status();
+  manifest->packs = *std::move(resolved);
+  previous_ = *std::move(manifest);
+  previous_source_ = *std::move(source);
+  return Status();
+}
+
+void CheckpointWriter::InheritPrevious() {
+  if (inherited_) return;
+  inherited_ = true;
+  chunks_->Inherit(previous_->packs);
+}
+
+// A dead writer's unmarked tail may not be made durable where it is (its flush may have failed
+// unseen): what it staged is verified and copied into our own pack.
+Status CheckpointWriter::AdoptTails(const SeriesView& view) {
+  bool adopted = false;
+  for (const CheckpointRow& row : view.rows()) {
+    if (!row.staged || row.rank != options_.rank || row.pack_id == chunks_->pack_id()) continue;
+    Status s = Adopt(row);
+    if (s.code() == Code::kCorruption || s.code() == Code::kNotFound) continue;  // never was whole
+    CKPT_RETURN_IF_ERROR(std::move(s));
+    adopted = true;
+  }
+  if (!adopted) return Status();
+  chunks_->ForgetReliance();
+  return chunks_->Commit(false);
+}
+
+Status CheckpointWriter::Adopt(const CheckpointRow& row) {
+  CKPT_ASSIGN_OR_RETURN(Manifest manifest, store_->ReadManifest(row));
+  CKPT_ASSIGN_OR_RETURN(auto source, Fetcher::Open(store_, manifest.packs));
+  chunks_->ForgetReliance();
+  Encoder encoder;
+  Decoder decoder;
+  Bytes scratch;
+  std::unordered_set<Id128, Id128Hash> seen;
+  CKPT_RETURN_IF_ERROR(
+      VisitEntryTable(manifest.entry_table, source.get(),
+                      [&](const Id128& id, std::uint64_t raw_bytes, bool) -> Result<bool> {
+                        if (!seen.insert(id).second) return false;
+                        CKPT_ASSIGN_OR_RETURN(ChunkPlace place, source->Locate(id));
+                        Bytes raw(place.entry.raw_bytes);
+                        if (raw_bytes != raw.size())
+                          return Corruption("chunk " + id.ToHex() + " has another size");
+                        CKPT_RETURN_IF_ERROR(source->ReadChunk(place, &decoder, &scratch, raw));
+                        CKPT_RETURN_IF_ERROR(chunks_->Put(raw, id, 0, &encoder));
+                        return true;
+                      }));
+  manifest.packs = chunks_->Reliance();
+  CKPT_ASSIGN_OR_RETURN(Bytes payload, EncodeManifest(manifest));
+  CKPT_RETURN_IF_ERROR(chunks_->AppendRecord(RecordType::kManifest, payload));
+  store_->Notice("took over " +
+                 FormatCheckpointName(manifest.series, manifest.attempt, manifest.step) +
+                 ", which its writer staged but did not live to commit");
+  return Status();
+}
+
+Status CheckpointWriter::AddEntry(const Entry& entry, std::uint64_t read_bytes) {
+  CKPT_RETURN_IF_ERROR(table_->Add(entry));
+  ++saved_.entries;
+  if (entry.kind == EntryKind::kFile) ++saved_.files;
+  saved_.logical_bytes += entry.logical_bytes;
+  saved_.chunks += entry.chunks;
+  saved_.read_bytes += read_bytes;
+  return Status();
+}
+
+Result<Bytes> CheckpointWriter::BuildManifest() {
+  Manifest m;
+  m.series = options_.series;
+  m.attempt = attempt_;
+  m.has_parent = has_parent_;
+  m.parent_attempt = parent_attempt_;
+  m.parent_step = parent_step_;
+  m.step = step_;
+  m.rank = options_.rank;
+  m.ranks = options_.ranks;
+  m.created_ns = start_ns_;
+  m.host = store_->env()->HostId();
+  m.host_name = store_->env()->HostName().substr(0, 255);
+  m.job_id = options_.job_id.substr(0, 255);
+  m.tags = options_.tags;
+  CKPT_ASSIGN_OR_RETURN(m.entry_table, table_->Finish());
+  PutCounts counts = chunks_->counts();
+  m.logical_bytes = saved_.logical_bytes;
+  m.read_bytes = saved_.read_bytes;
+  m.new_bytes = saved_.new_bytes = counts.new_bytes;
+  m.stored_bytes = counts.appended_bytes;
+  m.chunks = saved_.chunks;
+  m.new_chunks = saved_.new_chunks = counts.new_chunks;
+  m.entries = saved_.entries;
+  m.files = saved_.files;
+  m.packs = chunks_->Reliance();
+  return EncodeManifest(m);
+}
+
+Result<Saved> CheckpointWriter::End() {
+  if (new_attempt_) CKPT_RETURN_IF_ERROR(AppendAttempt());
+  CKPT_ASSIGN_OR_RETURN(Bytes manifest, BuildManifest());
+  CKPT_RETURN_IF_ERROR(chunks_->AppendRecord(RecordType::kManifest, manifest));
+  CKPT_RETURN_IF_ERROR(chunks_->Commit(true));
+  saved_.attempt = attempt_;
+  saved_.step = step_;
+  saved_.new_attempt = new_attempt_;
+  saved_.stored_bytes = chunks_->counts().appended_bytes;
+  return saved_;
+}
+
+}  // namespace ckpt

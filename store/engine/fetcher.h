@@ -1,0 +1,56 @@
+// Fetcher: finds and reads the chunks of one checkpoint, verified. The ChunkSource of its trees.
+//
+// A chunk is looked for in the index first (where there is one), then in the tables of the packs
+// the manifest relies on; a copy that reads wrong is passed over for another one, so that a chunk
+// saved anew heals every checkpoint that needs it. The index is never needed (I1: what is handed
+// out has the id it was asked for by). Thread rule: Locate and ReadChunk by any thread, each with
+// its own Decoder; GetNode by one.
+
+#ifndef CKPT_STORE_ENGINE_FETCHER_H_
+#define CKPT_STORE_ENGINE_FETCHER_H_
+
+#include <memory>
+#include <vector>
+
+#include "store/codec/compress.h"
+#include "store/engine/store.h"
+#include "store/manifest/tree.h"
+
+namespace ckpt {
+
+class Fetcher : public ChunkSource {
+ public:
+  // Corruption when a pack is missing for good.
+  static Result<std::unique_ptr<Fetcher>> Open(Store* store,
+                                               const std::vector<PackReliance>& packs);
+
+  // Corruption, naming the id, when no pack has it.
+  Result<ChunkPlace> Locate(const Id128& id);
+  // Decodes and verifies the chunk at `place` into `raw` (exactly its size); on damage, tries every
+  // other copy before giving up. `scratch` is reused between calls.
+  Status ReadChunk(const ChunkPlace& place, Decoder* decoder, Bytes* scratch, MutableByteSpan raw);
+  // The same from payload bytes that were read already; no other copies are tried.
+  Status DecodeChunk(const ChunkPlace& place, ByteSpan stored, Decoder* decoder,
+                     MutableByteSpan raw);
+
+  Result<Bytes> GetNode(const Id128& id, std::uint32_t raw_bytes) override;
+
+ private:
+  explicit Fetcher(Store* store) : store_(store) {}
+  Status ReadAt(const ChunkPlace& place, Decoder* decoder, Bytes* scratch, MutableByteSpan raw);
+  Result<std::vector<ChunkPlace>> AllPlaces(const Id128& id);
+
+  Store* store_;
+  std::vector<std::pair<Id128, std::shared_ptr<PackView>>> packs_;
+  Decoder decoder_;  // GetNode's
+  Bytes scratch_;
+};
+
+// True unless something that a checkpoint needs is known to be missing or damaged: packs that are
+// gone or cut short, or a damage record that one of its chunks falls under. Reads no payloads, but
+// walks the trees when there are damage records in packs it relies on.
+Result<bool> IsSound(Store* store, const Manifest& manifest);
+
+}  // namespace ckpt
+
+#endif  // CKPT_STORE_ENGINE_FETCHER_H_

@@ -1,0 +1,165 @@
+// Store: an open store. Owns its directories, its parameters, the index and the view of all packs.
+//
+//   CKPT_ASSIGN_OR_RETURN(auto store, Store::Open(PosixEnv(), "run.ckpt", options));
+//   CKPT_RETURN_IF_ERROR(store->Refresh());
+//
+// Opening is recovery (I3): every pack is read from where the index knew it, whatever is whole is
+// applied; there is no other recovery. What could be published to the index is; the rest (news
+// while somebody else publishes, everything when the index cannot be used) is kept in an overlay in
+// memory. Unmarked tails are only ever in the overlay (I4).
+// Thread rule: all const methods, FindDurable and packs() by any thread; Refresh by one at a time,
+// beside the others.
+
+#ifndef CKPT_STORE_ENGINE_STORE_H_
+#define CKPT_STORE_ENGINE_STORE_H_
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <shared_mutex>
+#include <string>
+#include <vector>
+
+#include "store/engine/format_file.h"
+#include "store/engine/pack_set.h"
+#include "store/engine/record_index.h"
+#include "store/index/index.h"
+#include "store/io/env.h"
+#include "store/manifest/manifest.h"
+#include "store/pack/reader.h"
+#include "store/pack/writer.h"
+
+namespace ckpt {
+
+struct Progress {
+  const char* phase = "";
+  std::uint64_t done_bytes = 0;
+  std::uint64_t total_bytes = 0;  // 0: not known
+  std::uint64_t done_items = 0;
+  std::uint64_t total_items = 0;
+};
+
+struct OpenStoreOptions {
+  enum class Mode { kRead, kWrite, kCreate, kCreateNew };
+  Mode mode = Mode::kRead;
+  int threads = 0;           // 0: as many as cores
+  bool trust_owner = false;  // another user's store, or one everybody may write to
+  bool group_shared = false;
+  bool verify = true;     // decompress and compare each chunk before it is written
+  std::string index_dir;  // empty: $CKPT_INDEX_DIR, else chosen (docs/design.md)
+  bool use_index = true;  // false: always in memory (tests, simulated worlds)
+  StoreFormat format;     // at creation: parameters; the uuid is made
+  std::function<bool(const Progress&)> progress;  // false cancels
+  std::function<void(const std::string&)> notice;
+};
+
+// What the last look at a pack showed.
+struct PackState {
+  std::uint64_t file_bytes = 0;
+  std::uint64_t durable_end = 0;
+  std::uint64_t end = 0;
+  std::optional<SyncMark> mark;  // as far as the pack was read in this process
+  bool reserve = false;
+  bool broken = false;  // its header cannot be read
+  std::vector<DamagedRange> damage;
+};
+
+class Store {
+ public:
+  // NotFound: no store there (and the mode does not create). PermissionDenied: owner or mode.
+  static Result<std::unique_ptr<Store>> Open(Env* env, const std::string& path,
+                                             OpenStoreOptions options);
+  ~Store();
+
+  // Looks at every pack for news. Cheap when there is none: one stat a pack.
+  Status Refresh();
+
+  // ---- what is known -------------------------------------------------------------------------
+  // Where a durable chunk is that may be relied upon: its pack is present, still the one the index
+  // read, and the place is not barred by a damage record. Nullopt: store it anew.
+  Result<std::optional<ChunkPlace>> FindDurable(const Id128& id);
+  // Records by key prefix, index and overlay merged, in byte order of the keys.
+  Status ScanRecords(ByteSpan prefix, bool reverse, const Index::RecordVisitor& fn);
+  // The packs that stand in for `packs` today: those that are present, and for a missing one those
+  // that `moved` records name. Corruption names a pack that is missing for good.
+  Result<std::vector<PackReliance>> ResolvePacks(const std::vector<PackReliance>& packs);
+  std::map<Id128, PackState> PackStates() const;
+  bool HasDamage(const Id128& pack_id) const;  // a damage record names a place in it
+  bool IsBarred(const ChunkPlace& place) const;
+  // The full manifest of a checkpoint.
+  Result<Manifest> ReadManifest(const CheckpointRow& row);
+
+  // ---- for writers -------------------------------------------------------------------------
+  // What a writer of this process made durable, so that nothing needs to be read back.
+  Status Publish(const Id128& pack_id, PackContents news);
+  // Bulk rebuild of the index from sorted directories. Answers the chunks in it.
+  Result<IndexStats> Reindex();
+  void Forget(const Id128& pack_id);  // unlinked or given up
+
+  // Takes the lock of (series, rank), made when missing. Busy after `wait_ms` (-1: never).
+  Result<std::unique_ptr<File>> LockSeries(const std::string& series, std::uint32_t rank,
+                                           std::int64_t wait_ms);
+  Result<std::unique_ptr<File>> LockCollector(std::int64_t wait_ms);
+
+  Env* env() const { return env_; }
+  const std::string& path() const { return path_; }
+  const StoreFormat& format() const { return format_; }
+  const OpenStoreOptions& options() const { return options_; }
+  Dir* root() const { return root_.get(); }
+  Dir* packs_dir() const { return packs_dir_.get(); }
+  PackSet* packs() { return &pack_set_; }
+  bool created() const { return created_; }
+  bool writable() const { return options_.mode != OpenStoreOptions::Mode::kRead; }
+  int threads() const;
+  std::uint32_t file_permissions() const;
+  // NULL when there is none that may be used.
+  Index* index() const { return index_.get(); }
+  void Notice(const std::string& message) const {
+    if (options_.notice) options_.notice(message);
+  }
+  // Cancelled when the caller's callback says so.
+  Status Report(const Progress& progress) const;
+
+ private:
+  Store(Env* env, std::string path, OpenStoreOptions options);
+  Status OpenDirs();
+  Status Create();
+  Status CheckAccess();
+  Status ReadFormat();
+  void OpenIndex();
+  Result<std::string> IndexPath();
+  Status RefreshPack(const Id128& pack_id);
+  Status KeepOverlay(const Id128& pack_id, std::vector<IndexRecord> records,
+                     std::vector<ChunkEntry> chunks);
+  Result<std::vector<IndexRecord>> ReadIndexRecords(const PackReader& reader,
+                                                    const std::vector<RecordEntry>& entries,
+                                                    bool staged);
+  Result<std::unique_ptr<File>> LockFile(const std::string& name, std::int64_t wait_ms,
+                                         const std::string& what);
+  bool PackMatchesIndex(const Id128& pack_id);
+
+  Env* env_;
+  std::string path_;
+  OpenStoreOptions options_;
+  StoreFormat format_;
+  bool created_ = false;
+  std::unique_ptr<Dir> root_;
+  std::unique_ptr<Dir> packs_dir_;
+  PackSet pack_set_;
+
+  std::mutex refresh_mutex_;  // one Refresh or Publish at a time
+
+  mutable std::shared_mutex mutex_;  // guards what follows
+  std::shared_ptr<Index> index_;
+  std::unique_ptr<Index> overlay_;
+  std::map<Id128, PackState> states_;
+  std::map<Id128, PackCoverage> coverage_;            // the index's, as last read
+  std::map<Id128, bool> matches_;                     // packs compared with the index's memory (I4)
+  std::set<std::pair<Id128, std::uint64_t>> barred_;  // places with damage records
+};
+
+}  // namespace ckpt
+
+#endif  // CKPT_STORE_ENGINE_STORE_H_

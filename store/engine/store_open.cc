@@ -1,0 +1,244 @@
+// Opening and creating a store: directories, access rules, the format file, the choice of an index.
+
+#include <algorithm>
+
+#include "store/engine/store.h"
+#include "store/index/lmdb_index.h"
+
+namespace ckpt {
+namespace {
+
+constexpr std::string_view kFormatName = "format";
+constexpr std::string_view kCollectName = "collect";
+constexpr std::uint64_t kCollectBytes = 131072;
+constexpr std::uint64_t kReserveBytes = 1u << 20;
+constexpr std::uint32_t kGroupWrite = 0020;
+constexpr std::uint32_t kWorldWrite = 0002;
+constexpr std::uint32_t kSetGid = 02000;
+
+std::string ParentPath(const std::string& path) {
+  std::size_t slash = path.find_last_of('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+bool IsScaffolding(std::string_view name) {
+  return name == "packs" || name == "locks" || name == "index" || name == kCollectName ||
+         name.starts_with("format.");
+}
+
+// The reserve pack of an interrupted creation, or a file that never got its header.
+Result<bool> NeverHeldAnything(Dir* packs, const std::string& name) {
+  CKPT_ASSIGN_OR_RETURN(auto file, packs->OpenFile(name, OpenOptions{}));
+  Bytes header(kPackHeaderBytes);
+  CKPT_ASSIGN_OR_RETURN(std::size_t got, file->ReadAt(0, header));
+  if (got < header.size()) return true;
+  auto decoded = DecodePackHeader(header);
+  return decoded.ok() && decoded->reserve;
+}
+
+// True, and all of them removed, when the packs are only what an interrupted creation leaves.
+Result<bool> IsEmptyPacks(Dir* packs) {
+  CKPT_ASSIGN_OR_RETURN(auto files, packs->List());
+  for (const DirEntry& file : files) {
+    CKPT_ASSIGN_OR_RETURN(bool removable, NeverHeldAnything(packs, file.name));
+    if (!removable) return false;
+  }
+  for (const DirEntry& file : files) CKPT_RETURN_IF_ERROR(packs->RemoveFile(file.name));
+  return true;
+}
+
+Result<bool> IsEmptyPlace(Dir* dir) {
+  CKPT_ASSIGN_OR_RETURN(auto names, dir->List());
+  if (!std::all_of(names.begin(), names.end(),
+                   [](const DirEntry& e) { return IsScaffolding(e.name); })) {
+    return false;
+  }
+  auto packs = dir->OpenDir("packs");
+  if (!packs.ok()) return packs.status().code() == Code::kNotFound;
+  return IsEmptyPacks(packs->get());
+}
+
+Status MakeDirIfMissing(Dir* dir, std::string_view name, std::uint32_t permissions) {
+  Status s = dir->MakeDir(name, permissions);
+  return s.code() == Code::kExists ? Status() : s;
+}
+
+Status WriteFileOnce(Dir* dir, const std::string& name, ByteSpan bytes, std::uint32_t permissions) {
+  OpenOptions open;
+  open.mode = OpenMode::kCreate;
+  open.permissions = permissions;
+  CKPT_ASSIGN_OR_RETURN(auto file, dir->OpenFile(name, open));
+  CKPT_RETURN_IF_ERROR(file->WriteAt(0, bytes));
+  return file->Sync();
+}
+
+// A pack whose blocks are allocated, for rm and gc on a full disk. Where a file system cannot
+// allocate there is none, and they need free space.
+Status CreateReserve(Env* env, Dir* packs, const Id128& uuid, std::uint32_t permissions) {
+  PackWriterOptions options;
+  options.store_uuid = uuid;
+  options.reserve = true;
+  options.pack_bytes_max = kReserveBytes;
+  options.permissions = permissions;
+  auto writer = PackWriter::Create(env, packs, options);
+  if (!writer.ok()) {
+    if (writer.status().code() != Code::kUnsupported) return writer.status();
+    return IsEmptyPacks(packs).status();
+  }
+  return (*writer)->Commit(true);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Store>> Store::Open(Env* env, const std::string& path,
+                                           OpenStoreOptions options) {
+  using Mode = OpenStoreOptions::Mode;
+  bool create = options.mode == Mode::kCreate || options.mode == Mode::kCreateNew;
+  std::unique_ptr<Store> store(new Store(env, path, std::move(options)));
+  auto root = env->OpenDir(path);
+  if (!root.ok() && root.status().code() == Code::kNotFound && create) {
+    std::uint32_t permissions = store->options_.group_shared ? kSetGid | 0770u : 0700u;
+    CKPT_RETURN_IF_ERROR(env->MakeDir(path, permissions));
+    root = env->OpenDir(path);
+    auto parent = env->OpenDir(ParentPath(path));
+    if (parent.ok()) CKPT_RETURN_IF_ERROR((*parent)->Sync());
+  }
+  if (!root.ok()) {
+    if (root.status().code() != Code::kNotFound) return root.status();
+    return NotFound("there is no store at " + path +
+                    ": 'save' or 'init' makes one; name another with --store or CKPT_STORE");
+  }
+  store->root_ = *std::move(root);
+  bool exists = store->root_->StatEntry(kFormatName).ok();
+  if (exists && store->options_.mode == Mode::kCreateNew) {
+    return AlreadyExists("there is a store at " + path + " already");
+  }
+  CKPT_RETURN_IF_ERROR(store->CheckAccess());
+  if (!exists) {
+    if (!create) return NotFound(path + " is not a ckpt-store (it has no file 'format')");
+    CKPT_ASSIGN_OR_RETURN(bool empty, IsEmptyPlace(store->root_.get()));
+    if (!empty) {
+      return AlreadyExists(path +
+                           " is not empty and not a ckpt-store, so none is made there: name" +
+                           " another folder");
+    }
+    CKPT_RETURN_IF_ERROR(store->Create());
+  }
+  CKPT_RETURN_IF_ERROR(store->ReadFormat());
+  CKPT_ASSIGN_OR_RETURN(store->packs_dir_, store->root_->OpenDir("packs"));
+  store->pack_set_.Init(store->packs_dir_.get(), store->format_.uuid);
+  if (store->options_.use_index) store->OpenIndex();
+  CKPT_RETURN_IF_ERROR(store->Refresh());
+  return store;
+}
+
+Status Store::CheckAccess() {
+  CKPT_ASSIGN_OR_RETURN(FileInfo info, root_->Stat());
+  if (options_.trust_owner) return Status();
+  if ((info.mode & kWorldWrite) != 0) {
+    return PermissionDenied(path_ +
+                            " may be written by everybody, so nothing in it can be trusted:"
+                            " chmod o-w it, or say --trust-owner");
+  }
+  bool shared = (info.mode & kGroupWrite) != 0 && (info.mode & kSetGid) != 0;
+  if (writable() && !shared && info.uid != env_->UserId()) {
+    return PermissionDenied(
+        path_ + " belongs to user " + std::to_string(info.uid) +
+        ": writing into another's store needs --trust-owner (reading does not)");
+  }
+  options_.group_shared = options_.group_shared || shared;
+  return Status();
+}
+
+Status Store::Create() {
+  bool shared = options_.group_shared;
+  std::uint32_t dir_permissions = shared ? kSetGid | 0770u : 0700u;
+  CKPT_RETURN_IF_ERROR(MakeDirIfMissing(root_.get(), "packs", dir_permissions));
+  CKPT_RETURN_IF_ERROR(MakeDirIfMissing(root_.get(), "locks", dir_permissions));
+  format_ = options_.format;
+  format_.uuid = env_->RandomId();
+  CKPT_ASSIGN_OR_RETURN(Bytes bytes, EncodeFormatFile(format_));
+  CKPT_ASSIGN_OR_RETURN(auto packs, root_->OpenDir("packs"));
+  CKPT_RETURN_IF_ERROR(CreateReserve(env_, packs.get(), format_.uuid, file_permissions()));
+  Status collect = WriteFileOnce(root_.get(), std::string(kCollectName), Bytes(kCollectBytes),
+                                 file_permissions());
+  if (!collect.ok() && collect.code() != Code::kExists) return collect;
+  std::string temporary = "format." + env_->RandomId().ToHex();
+  CKPT_RETURN_IF_ERROR(WriteFileOnce(root_.get(), temporary, bytes, file_permissions()));
+  CKPT_RETURN_IF_ERROR(packs->Sync());
+  CKPT_RETURN_IF_ERROR(root_->Sync());
+  CKPT_RETURN_IF_ERROR(root_->Rename(temporary, root_.get(), kFormatName));
+  CKPT_RETURN_IF_ERROR(root_->Sync());
+  created_ = true;
+  return Status();
+}
+
+Status Store::ReadFormat() {
+  CKPT_ASSIGN_OR_RETURN(auto file, root_->OpenFile(kFormatName, OpenOptions{}));
+  Bytes bytes(kFormatFileBytes);
+  CKPT_ASSIGN_OR_RETURN(std::size_t got, file->ReadAt(0, bytes));
+  bytes.resize(got);
+  auto format = DecodeFormatFile(bytes);
+  if (!format.ok()) return std::move(format).status().WithContext(path_ + "/format");
+  format_ = *format;
+  if (format_.read_only && writable()) {
+    return Unsupported(path_ +
+                       " has features this build may read but not write: use a newer"
+                       " ckpt-store to save into it");
+  }
+  return Status();
+}
+
+Result<std::string> Store::IndexPath() {
+  std::string host = env_->HostId().ToHex();
+  if (!options_.index_dir.empty()) {
+    return options_.index_dir + "/" + format_.uuid.ToHex() + "-" + host;
+  }
+  CKPT_ASSIGN_OR_RETURN(bool network, root_->OnNetworkFileSystem());
+  if (!network) return path_ + "/index/" + host;
+  std::string parent = "/var/tmp/ckpt-store-" + std::to_string(env_->UserId());
+  return parent + "/" + format_.uuid.ToHex() + "-" + host;
+}
+
+// Any failure here means: an index in memory. Nothing is lost but time.
+void Store::OpenIndex() {
+  auto path = IndexPath();
+  if (!path.ok()) return;
+  auto here = env_->OpenDir(*path);
+  if (!writable() && !here.ok()) return;  // reading makes nothing
+  if (writable() && !here.ok()) {
+    std::string parent = ParentPath(*path);
+    if (Status s = env_->MakeDir(parent, 0700); !s.ok() && s.code() != Code::kExists) return;
+  }
+  if (here.ok()) {
+    auto info = (*here)->Stat();
+    if (!info.ok() || info->uid != env_->UserId()) return;
+  }
+  auto index = OpenLmdbIndex(env_, LmdbIndexOptions{*path, format_.uuid, env_->HostId()});
+  if (!index.ok()) {
+    if (writable()) Notice("working without an index on disk: " + index.status().message());
+    return;
+  }
+  index_ = *std::move(index);
+}
+
+Result<std::unique_ptr<File>> Store::LockFile(const std::string& name, std::int64_t wait_ms,
+                                              const std::string& what) {
+  CKPT_ASSIGN_OR_RETURN(auto locks, root_->OpenDir("locks"));
+  OpenOptions open;
+  open.mode = OpenMode::kReadOrCreate;
+  open.permissions = file_permissions();
+  CKPT_ASSIGN_OR_RETURN(auto file, locks->OpenFile(name, open));
+  std::int64_t deadline = wait_ms < 0 ? -1 : env_->MonotonicNs() + wait_ms * 1000000;
+  for (bool first = true;; first = false) {
+    CKPT_ASSIGN_OR_RETURN(bool locked, file->TryLock());
+    if (locked) return file;
+    if (deadline >= 0 && env_->MonotonicNs() >= deadline) return Busy(what);
+    if (first) Notice("waiting: " + what);
+    CKPT_RETURN_IF_ERROR(Report(Progress{"waiting", 0, 0, 0, 0}));
+    env_->SleepMs(20);
+  }
+}
+
+}  // namespace ckpt
