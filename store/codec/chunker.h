@@ -22,7 +22,7 @@
 //       F(p) < (p < avg_bytes ? hard : easy);
 //     - else min(n, max_bytes).
 //   So a position below the average is a cut with chance 1/(4 avg), one above with 4/avg (the
-//   normalised chunking of FastCDC); random data gives chunks of about 1.1 * avg_bytes.
+//   normalised chunking of FastCDC); random data gives chunks of about 1.15 * avg_bytes.
 //
 // 32 bits and a window of 32 bytes, rather than 64 of FastCDC, let AVX-512 hash 16 stretches at
 // once (BM_Chunker_*). Chosen at run time; every variant gives the same cuts.
@@ -80,7 +80,7 @@ class Chunker {
   std::uint32_t hard_threshold_;
   std::uint32_t easy_threshold_;
   std::array<std::uint32_t, 256> gear_;
-  // The four bytes of every gear value apart: byte j of G[b] is planes_[j * 256 + b].
+  // The four bytes of every gear value apart: byte j of G[b] is gear_planes_[j * 256 + b].
   alignas(64) std::array<std::uint8_t, 1024> gear_planes_;
 };
 

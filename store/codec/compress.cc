@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "store/codec/element_width.h"
 #include "store/codec/shuffle.h"
@@ -37,6 +38,7 @@ constexpr std::size_t kPlaneBlockBytes = 8 << 10;
 constexpr std::size_t kLeastSampledBytes = 32 << 10;
 constexpr std::size_t kSamplePieces = 2;
 constexpr std::size_t kSamplePieceBytes = 4 << 10;
+constexpr int kSampleLevel = 1;
 // A way is tried in full unless what was found already is below this share of its sample's promise.
 constexpr double kSampleTrust = 0.93;
 
@@ -82,10 +84,11 @@ struct Decoder::State {
 
 Status Decoder::State::Unpack(ByteSpan stored, MutableByteSpan out) {
   if (context == nullptr) {
-    context.reset(ZSTD_createDCtx());
-    if (context == nullptr) return OutOfMemory("zstd decompression context");
-    std::size_t set = ZSTD_DCtx_setParameter(context.get(), ZSTD_d_format, ZSTD_f_zstd1_magicless);
+    DCtx fresh(ZSTD_createDCtx());
+    if (fresh == nullptr) return OutOfMemory("zstd decompression context");
+    std::size_t set = ZSTD_DCtx_setParameter(fresh.get(), ZSTD_d_format, ZSTD_f_zstd1_magicless);
     if (ZSTD_isError(set)) return Internal("zstd cannot read frames without magic number");
+    context = std::move(fresh);
   }
   std::size_t size =
       ZSTD_decompressDCtx(context.get(), out.data(), out.size(), stored.data(), stored.size());
@@ -135,7 +138,8 @@ struct Encoder::State {
   Bytes plain_out, shuffled_out, shuffled, sample, sample_out, checked;
   int level = ZSTD_maxCLevel() + 1;
 
-  Status Prepare(int level);
+  Status Prepare();
+  void SetLevel(int wanted);
   Result<std::size_t> Pack(ByteSpan in, std::size_t block_bytes, MutableByteSpan out);
   Result<std::size_t> PackShuffled(ByteSpan raw, std::size_t width, MutableByteSpan out);
   Status TryPlain(ByteSpan raw, Encoded* best);
@@ -144,26 +148,28 @@ struct Encoder::State {
   Status Verify(ByteSpan raw, const Encoded& encoded);
 };
 
-Status Encoder::State::Prepare(int wanted) {
-  if (context == nullptr) {
-    context.reset(ZSTD_createCCtx());
-    if (context == nullptr) return OutOfMemory("zstd compression context");
-    auto set = [&](ZSTD_cParameter parameter, int value) {
-      return !ZSTD_isError(ZSTD_CCtx_setParameter(context.get(), parameter, value));
-    };
-    bool exact = set(ZSTD_c_format, ZSTD_f_zstd1_magicless) && set(ZSTD_c_contentSizeFlag, 0) &&
-                 set(ZSTD_c_checksumFlag, 0) && set(ZSTD_c_dictIDFlag, 0);
-    if (!exact) return Internal("zstd cannot write frames without magic number");
-    // Only to spare copies; older libraries do without.
-    set(ZSTD_c_stableInBuffer, 1);
-    set(ZSTD_c_stableOutBuffer, 1);
-  }
-  wanted = std::clamp(wanted, kLevelLeast, kLevelMost);
-  if (level != wanted) {
-    ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, wanted);
-    level = wanted;
-  }
+Status Encoder::State::Prepare() {
+  if (context != nullptr) return {};
+  CCtx fresh(ZSTD_createCCtx());
+  if (fresh == nullptr) return OutOfMemory("zstd compression context");
+  auto set = [&](ZSTD_cParameter parameter, int value) {
+    return !ZSTD_isError(ZSTD_CCtx_setParameter(fresh.get(), parameter, value));
+  };
+  bool exact = set(ZSTD_c_format, ZSTD_f_zstd1_magicless) && set(ZSTD_c_contentSizeFlag, 0) &&
+               set(ZSTD_c_checksumFlag, 0) && set(ZSTD_c_dictIDFlag, 0);
+  if (!exact) return Internal("zstd cannot write frames without magic number");
+  // Only to spare copies; older libraries do without.
+  set(ZSTD_c_stableInBuffer, 1);
+  set(ZSTD_c_stableOutBuffer, 1);
+  context = std::move(fresh);
   return {};
+}
+
+void Encoder::State::SetLevel(int wanted) {
+  if (level == wanted) return;
+  ZSTD_CCtx_reset(context.get(), ZSTD_reset_session_only);
+  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, wanted);
+  level = wanted;
 }
 
 // One frame, in blocks of `block_bytes` so that each gets entropy tables of its own. The packed
@@ -224,8 +230,11 @@ Status Encoder::State::TryBoth(ByteSpan raw, std::size_t width, Encoded* best) {
   }
   TakeSample(raw, width, &sample);
   MutableByteSpan out = Sized(&sample_out, ZSTD_compressBound(sample.size()));
+  int wanted = level;
+  SetLevel(std::min(wanted, kSampleLevel));
   CKPT_ASSIGN_OR_RETURN(std::size_t plain, Pack(sample, sample.size(), out));
   CKPT_ASSIGN_OR_RETURN(std::size_t planes, PackShuffled(sample, width, out));
+  SetLevel(wanted);
   bool shuffle_first = planes < plain;
   CKPT_RETURN_IF_ERROR(shuffle_first ? TryShuffled(raw, width, best) : TryPlain(raw, best));
   double scale = static_cast<double>(raw.size()) / static_cast<double>(sample.size());
@@ -252,7 +261,8 @@ Encoder& Encoder::operator=(Encoder&&) noexcept = default;
 Result<Encoded> Encoder::Encode(ByteSpan raw, const EncodeOptions& options) {
   Encoded best{Codec::kRaw, 0, raw};
   if (raw.size() < kLeastEncodedBytes) return best;
-  CKPT_RETURN_IF_ERROR(state_->Prepare(options.level));
+  CKPT_RETURN_IF_ERROR(state_->Prepare());
+  state_->SetLevel(std::clamp(options.level, kLevelLeast, kLevelMost));
   std::size_t width =
       options.element_width == kUnknownWidth ? GuessElementWidth(raw) : options.element_width;
   bool shuffles = width > 1 && width <= kShuffleWidthMost && raw.size() >= 2 * width;
