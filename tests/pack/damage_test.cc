@@ -1,0 +1,249 @@
+// A small pack cut at every length and flipped at every bit of its structure. A reader must end,
+// must never hand out bytes that were not written, and keeps every durable record that the damage
+// does not touch.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "tests/support/pack_fixture.h"
+#include "tests/support/sim_world.h"
+
+namespace ckpt {
+namespace {
+
+enum class End { kTail, kCommitted, kSealed };
+
+// Three commits, one of two stages, continued once; then as `end` says.
+struct SmallPack {
+  explicit SmallPack(End end) : dir(PacksDir(&world)) {
+    auto writer = Must(PackWriter::Create(&world, dir.get(), TestWriterOptions()));
+    pack_id = writer->pack_id();
+    name = PackFileName(pack_id);
+    Append(writer.get(), MakeChunk(300, 1));
+    Append(writer.get(), MakeDelta(40, 2, written[0].header.id));
+    Append(writer.get(), MakeRecord(RecordType::kManifest, 100, 3));
+    ExpectOk(writer->Commit(false));
+    Append(writer.get(), MakeChunk(5000, 4));
+    ExpectOk(writer->Stage());
+    Append(writer.get(), MakeChunk(10, 5));
+    Append(writer.get(), MakeRecord(RecordType::kAttempt, 60, 6));
+    ExpectOk(writer->Commit(true));
+    writer.reset();
+    writer = Must(PackWriter::Continue(&world, dir.get(), pack_id, TestWriterOptions()));
+    Append(writer.get(), MakeChunk(700, 7));
+    Append(writer.get(), MakeRecord(RecordType::kManifest, 90, 8));
+    ExpectOk(end == End::kSealed ? writer->Seal() : writer->Commit(false));
+    durable = written.size();
+    if (end == End::kTail) {
+      Append(writer.get(), MakeChunk(800, 9));
+      Append(writer.get(), MakeRecord(RecordType::kManifest, 50, 10));
+      ExpectOk(writer->Stage());
+    }
+    durable_end = writer->durable_end();
+    writer.reset();
+    bytes = ReadFileBytes(dir.get(), name);
+  }
+
+  void Append(PackWriter* writer, Written record) {
+    ExpectOk(AppendTo(writer, &record));
+    written.push_back(std::move(record));
+  }
+
+  SimWorld world;
+  std::unique_ptr<Dir> dir;
+  Id128 pack_id;
+  std::string name;
+  std::vector<Written> written;
+  std::size_t durable = 0;
+  std::uint64_t durable_end = 0;
+  Bytes bytes;
+};
+
+std::uint64_t EndOf(const Written& record) {
+  return record.offset + RoundUp(kRecordHeaderBytes + record.payload.size(), kRecordAlignBytes);
+}
+
+// True when every entry listed reads as what was written, or as an error.
+void ExpectNothingWrong(const PackReader& reader, const SmallPack& pack, const Found& found) {
+  auto written_at = [&](std::uint64_t offset) {
+    return std::find_if(pack.written.begin(), pack.written.end(),
+                        [&](const Written& w) { return w.offset == offset; });
+  };
+  for (const auto& [offset, entry] : found.chunks) {
+    Bytes payload(entry.first.stored_bytes);
+    if (!reader.ReadChunkPayload(entry.first, true, payload).ok()) continue;
+    auto written = written_at(offset);
+    ASSERT_NE(written, pack.written.end());
+    EXPECT_EQ(written->payload, payload);
+    EXPECT_EQ(written->header.id, entry.first.id);
+  }
+  for (const auto& [offset, entry] : found.records) {
+    Bytes payload;
+    Result<RecordHeader> header = reader.ReadRecord(offset, &payload);
+    if (!header.ok()) continue;
+    auto written = written_at(offset);
+    ASSERT_NE(written, pack.written.end());
+    EXPECT_EQ(written->payload, payload);
+    EXPECT_EQ(written->header.type, header->type);
+  }
+}
+
+// Writes the damaged bytes and reads them; `touched`: the range that is not as it was written.
+void CheckDamaged(SmallPack* pack, ByteSpan damaged, DamagedRange touched) {
+  WriteFileBytes(pack->dir.get(), pack->name, damaged);
+  auto reader = PackReader::Open(pack->dir.get(), pack->pack_id, TestStoreUuid(),
+                                 PackReader::BadHeader::kSalvage);
+  if (!reader.ok()) {
+    EXPECT_LT(damaged.size(), 3 * kBlockBytes) << reader.status().ToString();  // before any mark
+    EXPECT_EQ(reader.status().code(), Code::kNotFound);
+    return;
+  }
+  PackContents contents = Must((*reader)->ReadFrom(0));
+  EXPECT_LE(contents.durable_end, contents.end);
+  EXPECT_LE(contents.end, damaged.size());
+  Found found = AllFound(contents);
+  ExpectNothingWrong(**reader, *pack, found);
+  for (std::size_t i = 0; i < pack->durable; ++i) {
+    const Written& record = pack->written[i];
+    if (record.offset < touched.end && EndOf(record) > touched.begin) continue;
+    EXPECT_TRUE(ReadsBack(**reader, found, record)) << "record " << i << " at " << record.offset;
+  }
+  for (const Written& record : pack->written) {
+    Result<std::optional<ChunkEntry>> in_table = (*reader)->FindInSealed(record.header.id);
+    if (!in_table.ok() || !*in_table) continue;
+    Bytes payload((*in_table)->stored_bytes);
+    if (!(*reader)->ReadChunkPayload(**in_table, true, payload).ok()) continue;
+    EXPECT_EQ(payload, record.payload);
+  }
+}
+
+void CheckEveryCut(End end) {
+  SmallPack pack(end);
+  for (std::size_t length = 0; length < pack.bytes.size(); length += 1 + length % 3) {
+    CheckDamaged(&pack, ByteSpan(pack.bytes).first(length), {length, pack.bytes.size()});
+    if (::testing::Test::HasFailure()) FAIL() << "cut at " << length;
+  }
+}
+
+TEST(DamagedPack, CutAnywhereKeepsWhatIsBefore) {
+  for (End end : {End::kTail, End::kCommitted, End::kSealed}) CheckEveryCut(end);
+}
+
+// Every bit of headers, marks and directories; of payloads, padding and the pack's own header every
+// seventh.
+void CheckEveryFlip(End end) {
+  SmallPack pack(end);
+  std::vector<bool> payload(pack.bytes.size(), false);
+  for (std::size_t i = 0; i < kPackHeaderBytes; ++i) payload[i] = true;
+  for (const Written& record : pack.written) {
+    for (std::uint64_t i = record.offset + kRecordHeaderBytes; i < EndOf(record); ++i) {
+      payload[i] = true;
+    }
+  }
+  for (std::size_t bit = 0; bit < 8 * pack.bytes.size(); ++bit) {
+    bool dull = payload[bit / 8] || pack.bytes[bit / 8] == std::byte{0};
+    if (dull && bit % 97 != 0) continue;
+    Bytes flipped = pack.bytes;
+    flipped[bit / 8] ^= static_cast<std::byte>(1 << bit % 8);
+    CheckDamaged(&pack, flipped, {bit / 8, bit / 8 + 1});
+    if (::testing::Test::HasFailure())
+      FAIL() << "flipped bit " << bit % 8 << " of byte " << bit / 8;
+  }
+}
+
+TEST(DamagedPack, FlippedBitAnywhereKeepsTheRest) { CheckEveryFlip(End::kCommitted); }
+TEST(DamagedPack, FlippedBitAnywhereKeepsTheRestWithATail) { CheckEveryFlip(End::kTail); }
+TEST(DamagedPack, FlippedBitAnywhereKeepsTheRestWhenSealed) { CheckEveryFlip(End::kSealed); }
+
+// Several blocks and runs at once, zeroed, swapped or made of noise: nothing wrong, nothing
+// endless.
+TEST(DamagedPack, ManyWoundsNeverGiveWrongBytes) {
+  for (End end : {End::kTail, End::kCommitted, End::kSealed}) {
+    SmallPack pack(end);
+    SimRng random(7);
+    for (int round = 0; round < 400; ++round) {
+      Bytes damaged = pack.bytes;
+      for (std::uint64_t wounds = 1 + random.Below(4); wounds > 0; --wounds) {
+        std::uint64_t begin = random.Below(damaged.size());
+        std::uint64_t length = std::min(1 + random.Below(6000), damaged.size() - begin);
+        std::uint64_t from = random.Below(damaged.size() - length + 1);
+        auto at = damaged.begin() + static_cast<std::ptrdiff_t>(begin);
+        switch (random.Below(3)) {
+          case 0:
+            std::fill_n(at, length, std::byte{0});
+            break;
+          case 1:
+            random.Fill(MutableByteSpan(damaged).subspan(begin, length));
+            break;
+          default:
+            std::copy_n(pack.bytes.begin() + static_cast<std::ptrdiff_t>(from), length, at);
+        }
+      }
+      WriteFileBytes(pack.dir.get(), pack.name, damaged);
+      auto reader = PackReader::Open(pack.dir.get(), pack.pack_id, TestStoreUuid(),
+                                     PackReader::BadHeader::kSalvage);
+      if (!reader.ok()) continue;
+      ExpectNothingWrong(**reader, pack, AllFound(Must((*reader)->ReadFrom(0))));
+      ASSERT_FALSE(::testing::Test::HasFailure()) << "round " << round;
+    }
+  }
+}
+
+TEST(DamagedPack, BadDirectoryIsReportedAndReplacedByAWalk) {
+  SmallPack pack(End::kCommitted);
+  auto reader = OpenReader(pack.dir.get(), pack.pack_id);
+  std::uint64_t directory = Must(reader->ReadFrom(0)).mark->directory_offset;
+  Bytes damaged = pack.bytes;
+  damaged[directory + kRecordHeaderBytes + 40] ^= std::byte{1};
+  WriteFileBytes(pack.dir.get(), pack.name, damaged);
+  PackContents contents = Must(reader->ReadFrom(0));
+  ASSERT_EQ(contents.damage.size(), 1u);
+  EXPECT_EQ(contents.damage[0].begin, directory);
+  EXPECT_EQ(contents.chunks.size() + contents.records.size(), pack.written.size());
+}
+
+TEST(DamagedPack, BadHeaderIsCorruptionUnlessSalvaged) {
+  SmallPack pack(End::kCommitted);
+  Bytes damaged = pack.bytes;
+  damaged[50] ^= std::byte{1};
+  WriteFileBytes(pack.dir.get(), pack.name, damaged);
+  EXPECT_EQ(PackReader::Open(pack.dir.get(), pack.pack_id, TestStoreUuid()).status().code(),
+            Code::kCorruption);
+  auto reader = Must(PackReader::Open(pack.dir.get(), pack.pack_id, TestStoreUuid(),
+                                      PackReader::BadHeader::kSalvage));
+  PackContents contents = Must(reader->ReadFrom(0));
+  EXPECT_EQ(contents.chunks.size() + contents.records.size(), pack.written.size());
+  ASSERT_EQ(contents.damage.size(), 1u);
+  EXPECT_EQ(contents.damage[0].end, kPackHeaderBytes);
+}
+
+TEST(DamagedPack, ThatNeverBeganIsNotFound) {
+  SimWorld world;
+  auto dir = PacksDir(&world);
+  Id128 id = TestStoreUuid();
+  for (std::size_t size : {0u, 1u, 4095u, 4096u, 20000u}) {
+    WriteFileBytes(dir.get(), PackFileName(id), Bytes(size));
+    EXPECT_EQ(PackReader::Open(dir.get(), id, TestStoreUuid()).status().code(), Code::kNotFound);
+  }
+}
+
+// Structures with valid checksums that lie: links upwards, and to themselves, end all the same.
+TEST(DamagedPack, DirectoriesThatLieEndAndAreReplaced) {
+  SmallPack pack(End::kCommitted);
+  PackContents contents = Must(OpenReader(pack.dir.get(), pack.pack_id)->ReadFrom(0));
+  std::uint64_t at = contents.mark->directory_offset;
+  RecordHeader header;
+  ASSERT_TRUE(DecodeRecordHeader(ByteSpan(pack.bytes).subspan(at), pack.pack_id, at, &header));
+  for (std::uint64_t link : {at, at + 8, ~std::uint64_t{7}, std::uint64_t{8}}) {
+    Bytes lying = pack.bytes;
+    std::memcpy(lying.data() + at + kRecordHeaderBytes, &link, sizeof(link));
+    header.payload_checksum =
+        Checksum64(ByteSpan(lying).subspan(at + kRecordHeaderBytes, header.stored_bytes));
+    EncodeRecordHeader(header, pack.pack_id, at, lying.data() + at);
+    CheckDamaged(&pack, lying, {at, at + header.ExtentBytes()});
+  }
+}
+
+}  // namespace
+}  // namespace ckpt
