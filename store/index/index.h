@@ -69,16 +69,23 @@ class Index {
  public:
   virtual ~Index() = default;
 
+  // In order of their ids. Empty also when the index cannot be used just now. Notices that another
+  // process made the index anew, so ask before each refresh.
   virtual Result<std::vector<PackCoverage>> Packs() = 0;
   // Where a chunk is, if a pack that is neither dropped nor uncovered holds it. A full record is
   // preferred to a delta (I12).
   virtual Result<std::optional<ChunkPlace>> FindChunk(const Id128& id) = 0;
   // Calls fn(key, value, pack) for every record whose key begins with `prefix`, in ascending
-  // (descending when `reverse`) byte order, until fn answers false.
+  // (descending when `reverse`) byte order, until fn answers false. fn sees copies and may take its
+  // time or call this index. An answer that is not ok (damage was found just now, or nobody can
+  // read at the moment): what fn saw is true but not all; go on as if this index were empty.
   using RecordVisitor = std::function<bool(ByteSpan key, ByteSpan value, const Id128& pack_id)>;
   virtual Status ScanRecords(ByteSpan prefix, bool reverse, const RecordVisitor& fn) = 0;
   // False: somebody else is publishing (or is stopped while doing so); try again later. An update
-  // whose covered_before is not the present coverage is skipped: it is old news or has a gap.
+  // whose covered_before is not the present coverage is skipped: it is old news or has a gap. Where
+  // two places of a chunk are published, the later counts (but see FindChunk): publish copies after
+  // or together with the drop of what they replace. After a failure the caller goes on without; a
+  // part of the update may be published, and is then no lead.
   virtual Result<bool> Publish(const IndexUpdate& update) = 0;
   virtual Result<IndexStats> Stats() = 0;
 };

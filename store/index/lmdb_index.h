@@ -23,6 +23,10 @@ struct LmdbIndexOptions {
   std::string path;  // a directory, made when missing (its parent must exist); 0700
   Id128 store_uuid;
   Id128 host;
+  // Address space to begin with; it doubles as needed. And slots for readers of all processes. Both
+  // are for tests.
+  std::uint64_t map_bytes_start = 64u << 20;
+  unsigned readers_max = 1022;
 };
 
 // Opens or creates. An environment of another store or schema, a damaged or truncated one, is
@@ -30,8 +34,11 @@ struct LmdbIndexOptions {
 // be used at all: the caller falls back to a MemoryIndex.
 Result<std::shared_ptr<Index>> OpenLmdbIndex(Env* env, const LmdbIndexOptions& options);
 
-// Bulk building, for `reindex` and for a host's first save: empties the index, then appends chunks
-// in ascending id order (millions a second), in bounded memory. Coverage counts only after Finish.
+// Bulk building, for `reindex` and for a host's first save: appends chunks in ascending id order
+// (millions a second, bench/index_bench.cc), in memory bounded but for the records, beside the
+// index as it is, which others go on reading. Finish replaces the index at once by what was added;
+// without it nothing changes. Nobody can publish meanwhile. By one thread, and Finish or the
+// destructor by the thread that started it.
 class IndexBuilder {
  public:
   virtual ~IndexBuilder() = default;
