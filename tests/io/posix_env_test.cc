@@ -1,0 +1,201 @@
+// What only the real world has: links planted on the way, FIFOs, the umask, file kinds, kernel
+// locks across processes.
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <string>
+
+#include "store/io/entry_name.h"
+#include "store/io/env.h"
+#include "store/io/unique_fd.h"
+
+namespace ckpt {
+namespace {
+
+class PosixEnvTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const char* base = std::getenv("TMPDIR");
+    path_ = std::string(base != nullptr ? base : "/tmp") + "/ckpt-posix-XXXXXX";
+    ASSERT_NE(mkdtemp(path_.data()), nullptr);
+    dir_ = *PosixEnv()->OpenDir(path_);
+  }
+  void TearDown() override { std::filesystem::remove_all(path_); }
+  std::string Path(const std::string& name) const { return path_ + "/" + name; }
+
+  std::string path_;
+  std::unique_ptr<Dir> dir_;
+};
+
+TEST_F(PosixEnvTest, FifoIsRefusedWithoutBlocking) {
+  ASSERT_EQ(mkfifo(Path("pipe").c_str(), 0600), 0);
+  alarm(20);  // a blocked open would hang for ever
+  for (OpenMode mode : {OpenMode::kRead, OpenMode::kReadWrite, OpenMode::kReadOrCreate}) {
+    Status status = dir_->OpenFile("pipe", {.mode = mode}).status();
+    EXPECT_EQ(status.code(), Code::kInvalidArgument);
+    EXPECT_NE(status.message().find("a FIFO"), std::string::npos) << status.message();
+  }
+  alarm(0);
+  EXPECT_EQ(dir_->StatEntry("pipe")->kind, FileKind::kOther);
+}
+
+TEST_F(PosixEnvTest, SocketIsRefusedByName) {
+  UniqueFd fd(socket(AF_UNIX, SOCK_STREAM, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  ASSERT_LT(Path("sock").size(), sizeof(address.sun_path));
+  std::strcpy(address.sun_path, Path("sock").c_str());
+  ASSERT_EQ(bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  Status status = dir_->OpenFile("sock", {}).status();
+  EXPECT_EQ(status.code(), Code::kInvalidArgument);
+  EXPECT_NE(status.message().find("a socket"), std::string::npos) << status.message();
+}
+
+TEST_F(PosixEnvTest, DeviceIsRefusedByName) {
+  auto dev = PosixEnv()->OpenDir("/dev");
+  ASSERT_TRUE(dev.ok());
+  Status status = (*dev)->OpenFile("null", {}).status();
+  EXPECT_EQ(status.code(), Code::kInvalidArgument);
+  EXPECT_NE(status.message().find("a character device"), std::string::npos) << status.message();
+}
+
+TEST_F(PosixEnvTest, OpenDirectoryStaysTheSameWhenItsPathIsReplaced) {
+  ASSERT_TRUE(dir_->MakeDir("d", 0700).ok());
+  auto sub = *dir_->OpenDir("d");
+  ASSERT_TRUE(dir_->Rename("d", dir_.get(), "moved").ok());
+  ASSERT_TRUE(dir_->MakeDir("elsewhere", 0700).ok());
+  ASSERT_TRUE(dir_->MakeSymlink("elsewhere", "d").ok());
+  ASSERT_TRUE(sub->OpenFile("a", {.mode = OpenMode::kCreate}).ok());
+  EXPECT_TRUE(std::filesystem::exists(Path("moved/a")));
+  EXPECT_FALSE(std::filesystem::exists(Path("elsewhere/a")));
+}
+
+TEST_F(PosixEnvTest, PermissionsIgnoreTheUmask) {
+  for (mode_t mask : {mode_t{0}, mode_t{022}, mode_t{077}}) {
+    mode_t old = umask(mask);
+    auto file = dir_->OpenFile("f", {.mode = OpenMode::kCreate, .permissions = 0664});
+    Status made = dir_->MakeDir("d", 0775);
+    Status by_path = PosixEnv()->MakeDir(Path("p"), 0750);
+    umask(old);
+    ASSERT_TRUE(file.ok()) << file.status().ToString();
+    ASSERT_TRUE(by_path.ok()) << by_path.ToString();
+    EXPECT_EQ(dir_->StatEntry("f")->mode, 0664u);
+    ASSERT_TRUE(made.ok()) << made.ToString();
+    EXPECT_EQ(dir_->StatEntry("d")->mode, 0775u);
+    EXPECT_EQ(dir_->StatEntry("p")->mode, 0750u);
+    ASSERT_TRUE(dir_->RemoveFile("f").ok());
+    ASSERT_TRUE(dir_->RemoveDir("d").ok());
+    ASSERT_TRUE(dir_->RemoveDir("p").ok());
+  }
+}
+
+TEST_F(PosixEnvTest, LockIsReleasedByTheKernelWhenTheProcessIsKilled) {
+  ASSERT_TRUE(dir_->OpenFile("lock", {.mode = OpenMode::kCreate}).ok());
+  int ready[2];
+  ASSERT_EQ(pipe(ready), 0);
+  pid_t child = fork();
+  if (child == 0) {
+    auto file = *dir_->OpenFile("lock", {.mode = OpenMode::kReadWrite});
+    char held = *file->TryLock() ? 'y' : 'n';
+    if (write(ready[1], &held, 1) != 1) _exit(1);
+    for (;;) pause();
+  }
+  char held = '?';
+  ASSERT_EQ(read(ready[0], &held, 1), 1);
+  EXPECT_EQ(held, 'y');
+  auto file = *dir_->OpenFile("lock", {.mode = OpenMode::kReadWrite});
+  EXPECT_FALSE(*file->TryLock());
+  EXPECT_TRUE(*file->LockedByOther());
+  ASSERT_EQ(kill(child, SIGKILL), 0);
+  ASSERT_EQ(waitpid(child, nullptr, 0), child);
+  EXPECT_TRUE(*file->TryLock());
+  close(ready[0]);
+  close(ready[1]);
+}
+
+TEST_F(PosixEnvTest, DescriptorsAreCloseOnExec) {
+  auto file = *dir_->OpenFile("a", {.mode = OpenMode::kCreate, .direct = true});
+  auto sub = *PosixEnv()->OpenDir(path_);
+  int open = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code error;
+    auto target = std::filesystem::read_symlink(entry.path(), error);
+    if (error || !target.string().starts_with(path_)) continue;
+    ++open;
+    int flags = fcntl(std::stoi(entry.path().filename().string()), F_GETFD);
+    EXPECT_TRUE(flags & FD_CLOEXEC) << target;
+  }
+  EXPECT_GE(open, 3);
+}
+
+TEST_F(PosixEnvTest, FullDiskIsNoSpace) {
+  auto dev = *PosixEnv()->OpenDir(path_);
+  auto file = *dev->OpenFile("a", {.mode = OpenMode::kCreate});
+  Status status = file->Allocate(0, *dev->FreeBytes() + (std::uint64_t{1} << 44));
+  EXPECT_TRUE(status.code() == Code::kNoSpace || status.code() == Code::kUnsupported ||
+              status.code() == Code::kIo)
+      << status.ToString();
+  EXPECT_FALSE(status.ok());
+  EXPECT_NE(status.message().find(path_), std::string::npos) << "names the file";
+}
+
+TEST_F(PosixEnvTest, HostIdFollowsTheVariable) {
+  Id128 own = PosixEnv()->HostId();
+  setenv("CKPT_HOST_ID", "node one", 1);
+  Id128 one = PosixEnv()->HostId();
+  setenv("CKPT_HOST_ID", "node two", 1);
+  Id128 two = PosixEnv()->HostId();
+  setenv("CKPT_HOST_ID", "", 1);
+  EXPECT_EQ(PosixEnv()->HostId(), own) << "empty is not set";
+  unsetenv("CKPT_HOST_ID");
+  EXPECT_NE(one, own);
+  EXPECT_NE(one, two);
+  EXPECT_EQ(PosixEnv()->HostId(), own);
+}
+
+TEST_F(PosixEnvTest, PrivilegedAttributeIsUnsupportedNotAnError) {
+  auto file = *dir_->OpenFile("a", {.mode = OpenMode::kCreate});
+  Status status = file->SetExtendedAttribute("nonsense.name", "x");
+  EXPECT_EQ(status.code(), Code::kUnsupported) << status.ToString();
+}
+
+TEST(EntryName, OneRuleForAllWorlds) {
+  EXPECT_TRUE(CheckEntryName("a", "/x").ok());
+  EXPECT_TRUE(CheckEntryName("..a", "/x").ok());
+  for (std::string_view bad : {"", ".", "..", "a/b", "/"}) {
+    Status status = CheckEntryName(bad, "/x");
+    EXPECT_EQ(status.code(), Code::kInvalidArgument) << bad;
+    EXPECT_NE(status.message().find("/x"), std::string::npos);
+  }
+  EXPECT_FALSE(CheckEntryName(std::string_view("a\0", 2), "/x").ok());
+  EXPECT_EQ(JoinPath("/x", "a"), "/x/a");
+  EXPECT_EQ(JoinPath("/", "a"), "/a");
+}
+
+TEST(AlignedBuffer, IsAlignedAndMoves) {
+  AlignedBuffer buffer(5000);
+  ASSERT_EQ(buffer.size(), 5000u);
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(buffer.data()) % 4096, 0u);
+  std::byte* data = buffer.data();
+  AlignedBuffer moved(std::move(buffer));
+  EXPECT_EQ(moved.data(), data);
+  AlignedBuffer other(10);
+  other = std::move(moved);
+  EXPECT_EQ(other.data(), data);
+  EXPECT_EQ(other.size(), 5000u);
+  EXPECT_EQ(AlignedBuffer(0).size(), 0u);
+  EXPECT_EQ(AlignedBuffer(SIZE_MAX).size(), 0u);
+}
+
+}  // namespace
+}  // namespace ckpt
