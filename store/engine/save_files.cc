@@ -1,0 +1,296 @@
+#include "store/engine/save_files.h"
+
+#include <algorithm>
+#include <map>
+
+#include "store/engine/chunk_pipeline.h"
+#include "store/engine/file_walk.h"
+#include "store/engine/stream_cutter.h"
+
+namespace ckpt {
+namespace {
+
+constexpr std::int64_t kTrustAgeNs = 2'000'000'000;
+constexpr int kReadAttempts = 3;
+constexpr std::int64_t kReportEveryNs = 100'000'000;
+
+bool SameFile(const FileInfo& a, const FileInfo& b) {
+  return a.size_bytes == b.size_bytes && a.mtime_ns == b.mtime_ns && a.ctime_ns == b.ctime_ns &&
+         a.device == b.device && a.inode == b.inode;
+}
+
+// The entry of the checkpoint before with a given name, asked for in ascending order of names.
+class PreviousEntries {
+ public:
+  explicit PreviousEntries(CheckpointWriter* writer) {
+    if (writer->previous() == nullptr) return;
+    reader_.emplace(writer->previous()->entry_table, writer->previous_source());
+  }
+
+  const Entry* Find(const std::string& name) {
+    while (reader_.has_value() && (!entry_.has_value() || entry_->name < name)) {
+      auto next = reader_->Next();
+      if (!next.ok() || !next->has_value()) {
+        reader_.reset();  // the end, or damage: then what follows is read in full
+        entry_.reset();
+        break;
+      }
+      entry_ = **std::move(next);
+    }
+    return entry_.has_value() && entry_->name == name ? &*entry_ : nullptr;
+  }
+
+ private:
+  std::optional<EntryTableReader> reader_;
+  std::optional<Entry> entry_;
+};
+
+class FileSaver {
+ public:
+  FileSaver(Store* store, const SaveFilesOptions& options, CheckpointWriter* writer,
+            const Chunker& chunker)
+      : store_(store),
+        options_(options),
+        writer_(writer),
+        previous_(writer),
+        pipeline_(writer->chunks(), store->threads(), chunker.params().max_bytes),
+        cutter_(&pipeline_, chunker) {
+    same_host_ =
+        writer->previous() != nullptr && writer->previous()->host == store->env()->HostId();
+  }
+
+  Status Paths(const std::vector<std::string>& paths);
+  Status Stream();
+  Status Finish() { return pipeline_.Drain(); }
+
+ private:
+  Status Visit(const FoundFile& found);
+  Status AddPlain(const FoundFile& found, EntryKind kind, std::string target);
+  Status AddFile(const FoundFile& found);
+  Result<bool> ReadFile(const FoundFile& found);
+  Status ReadExtents(File* file, const FileInfo& info, ChunkListBuilder* list, std::uint64_t* read);
+  Status AddWhenDone(Entry entry, std::shared_ptr<ChunkListBuilder> list, std::uint64_t read);
+  Status Submit(Entry entry);
+  void FillStat(const FileInfo& info, Entry* entry) const;
+  bool Unchanged(const Entry& before, const FileInfo& now) const;
+  Status Report(bool now);
+
+  Store* const store_;
+  const SaveFilesOptions& options_;
+  CheckpointWriter* const writer_;
+  PreviousEntries previous_;
+  ChunkPipeline pipeline_;
+  StreamCutter cutter_;
+  bool same_host_ = false;
+  std::map<std::pair<std::uint64_t, std::uint64_t>, std::string>
+      linked_;  // files with several names
+  Progress progress_{"saving", 0, 0, 0, 0};
+  std::int64_t reported_ns_ = 0;
+};
+
+Status FileSaver::Report(bool now) {
+  std::int64_t time = store_->env()->MonotonicNs();
+  if (!now && time - reported_ns_ < kReportEveryNs) return Status();
+  reported_ns_ = time;
+  return store_->Report(progress_);
+}
+
+void FileSaver::FillStat(const FileInfo& info, Entry* entry) const {
+  entry->mode = info.mode;
+  entry->uid = info.uid;
+  entry->gid = info.gid;
+  entry->mtime_ns = info.mtime_ns;
+  entry->ctime_ns = info.ctime_ns;
+  entry->device = info.device;
+  entry->inode = info.inode;
+  std::int64_t old_enough = writer_->start_ns() - kTrustAgeNs;
+  entry->trusted_stat = info.mtime_ns <= old_enough && info.ctime_ns <= old_enough;
+}
+
+bool FileSaver::Unchanged(const Entry& before, const FileInfo& now) const {
+  return !options_.reread && same_host_ && before.kind == EntryKind::kFile && before.trusted_stat &&
+         before.logical_bytes == now.size_bytes && before.mtime_ns == now.mtime_ns &&
+         before.ctime_ns == now.ctime_ns && before.device == now.device &&
+         before.inode == now.inode;
+}
+
+// Entries pass through the pipeline, so that they come into the table in order.
+Status FileSaver::Submit(Entry entry) {
+  return pipeline_.AddAction(
+      [this, entry = std::move(entry)] { return writer_->AddEntry(entry, 0); });
+}
+
+Status FileSaver::AddPlain(const FoundFile& found, EntryKind kind, std::string target) {
+  Entry entry;
+  entry.kind = kind;
+  entry.name = found.name;
+  entry.target = std::move(target);
+  FillStat(found.info, &entry);
+  if (kind == EntryKind::kDirectory) {
+    auto dir = found.dir->OpenDir(found.component);
+    if (!dir.ok()) return dir.status();
+    CKPT_ASSIGN_OR_RETURN(entry.xattrs, (*dir)->ExtendedAttributes());
+  }
+  return Submit(std::move(entry));
+}
+
+Status FileSaver::Visit(const FoundFile& found) {
+  ++progress_.done_items;
+  CKPT_RETURN_IF_ERROR(Report(false));
+  switch (found.info.kind) {
+    case FileKind::kRegular:
+      return AddFile(found);
+    case FileKind::kDirectory:
+      return AddPlain(found, EntryKind::kDirectory, "");
+    case FileKind::kSymlink: {
+      CKPT_ASSIGN_OR_RETURN(std::string target, found.dir->ReadLink(found.component));
+      return AddPlain(found, EntryKind::kSymlink, std::move(target));
+    }
+    case FileKind::kOther:
+      break;
+  }
+  std::string what = "'" + found.name + "' is a device, pipe or socket, which cannot be saved";
+  if (found.named) return InvalidArgument(what + " (a stream can: ckpt-store save SERIES -)");
+  store_->Notice("leaving out " + what);
+  return Status();
+}
+
+Status FileSaver::AddFile(const FoundFile& found) {
+  if (found.info.links > 1) {
+    auto [first, fresh] =
+        linked_.emplace(std::pair(found.info.device, found.info.inode), found.name);
+    if (!fresh) return AddPlain(found, EntryKind::kHardLink, first->second);
+  }
+  const Entry* before = previous_.Find(found.name);
+  if (before != nullptr && Unchanged(*before, found.info)) {
+    writer_->InheritPrevious();
+    Entry entry = *before;
+    FillStat(found.info, &entry);
+    progress_.done_bytes += entry.logical_bytes;
+    return Submit(std::move(entry));
+  }
+  for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
+    CKPT_ASSIGN_OR_RETURN(bool steady, ReadFile(found));
+    if (steady) return Status();
+  }
+  return IoError("'" + found.name + "' kept changing while it was read (" +
+                 std::to_string(kReadAttempts) + " times): save it when its writer is done");
+}
+
+// False when the file changed while it was read; what was read is then dropped.
+Result<bool> FileSaver::ReadFile(const FoundFile& found) {
+  auto file = found.dir->OpenFile(found.component, OpenOptions{});
+  if (!file.ok()) {
+    bool vanished = file.status().code() == Code::kNotFound && !found.named;
+    if (vanished) return true;
+    return file.status();
+  }
+  CKPT_ASSIGN_OR_RETURN(FileInfo info, (*file)->Stat());
+  auto list = std::make_shared<ChunkListBuilder>(FanOut::kContentDefined, writer_->chunks());
+  Entry entry;
+  entry.name = found.name;
+  FillStat(info, &entry);
+  CKPT_ASSIGN_OR_RETURN(entry.xattrs, (*file)->ExtendedAttributes());
+  std::uint64_t read = 0;
+  std::uint64_t done_before = progress_.done_bytes;
+  CKPT_RETURN_IF_ERROR(ReadExtents(file->get(), info, list.get(), &read));
+  CKPT_ASSIGN_OR_RETURN(FileInfo after, (*file)->Stat());
+  if (!SameFile(info, after)) {
+    progress_.done_bytes = done_before;
+    CKPT_RETURN_IF_ERROR(pipeline_.AddAction([list] { return Status(); }));
+    return false;
+  }
+  CKPT_RETURN_IF_ERROR(AddWhenDone(std::move(entry), std::move(list), read));
+  return true;
+}
+
+Status FileSaver::ReadExtents(File* file, const FileInfo& info, ChunkListBuilder* list,
+                              std::uint64_t* read) {
+  std::vector<Extent> extents{{0, info.size_bytes, false}};
+  if (info.allocated_bytes < info.size_bytes) {
+    CKPT_ASSIGN_OR_RETURN(extents, file->Extents());
+  }
+  for (const Extent& extent : extents) {
+    if (extent.length_bytes == 0) continue;
+    if (extent.hole) {
+      CKPT_RETURN_IF_ERROR(pipeline_.AddHole(list, extent.length_bytes));
+      continue;
+    }
+    std::uint64_t offset = extent.offset;
+    auto next = [&](MutableByteSpan out) -> Result<std::size_t> {
+      CKPT_ASSIGN_OR_RETURN(std::size_t got, file->ReadAt(offset, out));
+      offset += got;
+      progress_.done_bytes += got;
+      CKPT_RETURN_IF_ERROR(Report(false));
+      return got;
+    };
+    CKPT_ASSIGN_OR_RETURN(std::uint64_t got, cutter_.Cut(next, extent.length_bytes, list));
+    *read += got;
+  }
+  return Status();
+}
+
+Status FileSaver::AddWhenDone(Entry entry, std::shared_ptr<ChunkListBuilder> list,
+                              std::uint64_t read) {
+  return pipeline_.AddAction(
+      [this, entry = std::move(entry), list = std::move(list), read]() mutable {
+        CKPT_ASSIGN_OR_RETURN(entry.content, list->Finish());
+        entry.chunks = list->chunks();
+        entry.logical_bytes = list->logical_bytes();
+        return writer_->AddEntry(entry, read);
+      });
+}
+
+Status FileSaver::Paths(const std::vector<std::string>& paths) {
+  WalkOptions walk;
+  walk.excludes = options_.excludes;
+  CKPT_ASSIGN_OR_RETURN(FileInfo root, store_->root()->Stat());
+  walk.skip_device = root.device;
+  walk.skip_inode = root.inode;
+  walk.notice = [this](const std::string& message) { store_->Notice(message); };
+  // How much there is to do: what there was the last time is the best guess that costs nothing.
+  if (const Manifest* previous = writer_->previous()) {
+    progress_.total_bytes = previous->logical_bytes;
+    progress_.total_items = previous->entries;
+  }
+  return WalkFiles(store_->env(), paths, walk, [this](const FoundFile& f) { return Visit(f); });
+}
+
+Status FileSaver::Stream() {
+  auto list = std::make_shared<ChunkListBuilder>(FanOut::kContentDefined, writer_->chunks());
+  auto next = [&](MutableByteSpan out) -> Result<std::size_t> {
+    CKPT_ASSIGN_OR_RETURN(std::size_t got, options_.stream(out));
+    progress_.done_bytes += got;
+    CKPT_RETURN_IF_ERROR(Report(false));
+    return got;
+  };
+  CKPT_ASSIGN_OR_RETURN(std::uint64_t read, cutter_.Cut(next, UINT64_MAX, list.get()));
+  Entry entry;
+  entry.kind = EntryKind::kStream;
+  entry.name = options_.stream_name;
+  entry.mode = 0600;
+  entry.uid = store_->env()->UserId();
+  entry.mtime_ns = entry.ctime_ns = writer_->start_ns();
+  return AddWhenDone(std::move(entry), std::move(list), read);
+}
+
+}  // namespace
+
+Result<Saved> SaveFiles(Store* store, const std::vector<std::string>& paths,
+                        const SaveFilesOptions& options) {
+  if (paths.empty() && !options.stream) return InvalidArgument("nothing to save: name some files");
+  if (options.stream) {
+    if (!paths.empty()) return InvalidArgument("a stream is saved alone, without paths");
+    CKPT_RETURN_IF_ERROR(ValidateEntryName(options.stream_name));
+  }
+  CKPT_ASSIGN_OR_RETURN(Chunker chunker, Chunker::Create(store->format().chunker));
+  CKPT_ASSIGN_OR_RETURN(auto writer, CheckpointWriter::Begin(store, options.save));
+  {
+    FileSaver saver(store, options, writer.get(), chunker);
+    CKPT_RETURN_IF_ERROR(options.stream ? saver.Stream() : saver.Paths(paths));
+    CKPT_RETURN_IF_ERROR(saver.Finish());
+  }
+  return writer->End();
+}
+
+}  // namespace ckpt

@@ -1,0 +1,17 @@
+// Threads of the library's own: all signals blocked from their first instruction, so that none of
+// the application's signals is ever delivered to them (I9).
+
+#ifndef CKPT_STORE_IO_QUIET_THREAD_H_
+#define CKPT_STORE_IO_QUIET_THREAD_H_
+
+#include <functional>
+#include <thread>
+
+namespace ckpt {
+
+// Throws std::system_error when there is no room for a thread.
+std::thread StartQuietThread(std::function<void()> main);
+
+}  // namespace ckpt
+
+#endif  // CKPT_STORE_IO_QUIET_THREAD_H_
