@@ -26,6 +26,7 @@ struct AttemptRef {
 struct PackReliance {
   Id128 pack_id;
   std::uint64_t up_to = 0;
+  bool operator==(const PackReliance&) const = default;
 };
 
 struct Manifest {
@@ -53,6 +54,7 @@ struct Manifest {
   TreeRef entry_table;
   std::vector<PackReliance> packs;
   std::vector<std::pair<std::uint16_t, Bytes>> extensions;
+  bool operator==(const Manifest&) const = default;
 };
 // InvalidArgument when a field is outside the format's limits.
 Result<Bytes> EncodeManifest(const Manifest& manifest);
@@ -66,6 +68,7 @@ struct Tombstone {
   std::int64_t step = 0;
   std::int64_t time_ns = 0;
   std::uint8_t why = 0;  // 0 rm, 1 retention
+  bool operator==(const Tombstone&) const = default;
 };
 Result<Bytes> EncodeTombstone(const Tombstone& tombstone);
 Result<Tombstone> DecodeTombstone(ByteSpan payload);
@@ -80,6 +83,7 @@ struct AttemptRecord {
   Id128 host;
   std::string job_id;
   std::uint32_t ranks = 1;
+  bool operator==(const AttemptRecord&) const = default;
 };
 Result<Bytes> EncodeAttempt(const AttemptRecord& attempt);
 Result<AttemptRecord> DecodeAttempt(ByteSpan payload);
@@ -90,6 +94,7 @@ struct DamageRecord {
   std::uint64_t offset = 0;
   Id128 chunk;
   std::int64_t time_ns = 0;
+  bool operator==(const DamageRecord&) const = default;
 };
 Bytes EncodeDamage(const DamageRecord& damage);
 Result<DamageRecord> DecodeDamage(ByteSpan payload);
@@ -97,6 +102,7 @@ Result<DamageRecord> DecodeDamage(ByteSpan payload);
 struct AckRecord {
   std::uint64_t epoch = 0;
   std::vector<Id128> claimed;
+  bool operator==(const AckRecord&) const = default;
 };
 constexpr std::size_t kAckClaimsMax = 65535;  // what a payload of 1 MiB holds
 // REQUIRES: at most kAckClaimsMax ids (a condemned list has fewer).
@@ -107,6 +113,7 @@ struct MovedRecord {
   std::uint64_t epoch = 0;
   Id128 from;
   std::vector<PackReliance> to;
+  bool operator==(const MovedRecord&) const = default;
 };
 constexpr std::size_t kMovedTargetsMax = 43689;  // what a payload of 1 MiB holds
 // REQUIRES: at most kMovedTargetsMax packs.
