@@ -91,7 +91,7 @@ class [[nodiscard]] Result {
   // REQUIRES: ok().
   T& operator*() & { return *value_; }
   const T& operator*() const& { return *value_; }
-  T&& operator*() && { return *std::move(value_); }
+  T operator*() && { return *std::move(value_); }  // by value: `*Function()` must not dangle
   T* operator->() { return &*value_; }
   const T* operator->() const { return &*value_; }
 

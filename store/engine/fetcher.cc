@@ -63,6 +63,11 @@ Status Fetcher::ReadAt(const ChunkPlace& place, Decoder* decoder, Bytes* scratch
   return DecodeChunk(place, *scratch, decoder, raw);
 }
 
+Status Fetcher::ReadSpan(const Id128& pack_id, std::uint64_t offset, MutableByteSpan out) {
+  CKPT_ASSIGN_OR_RETURN(auto view, store_->packs()->Get(pack_id));
+  return view->reader().ReadRaw(offset, out);
+}
+
 Result<std::vector<ChunkPlace>> Fetcher::AllPlaces(const Id128& id) {
   std::vector<ChunkPlace> places;
   for (const auto& [pack_id, state] : store_->PackStates()) {

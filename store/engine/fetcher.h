@@ -32,6 +32,8 @@ class Fetcher : public ChunkSource {
   // The same from payload bytes that were read already; no other copies are tried.
   Status DecodeChunk(const ChunkPlace& place, ByteSpan stored, Decoder* decoder,
                      MutableByteSpan raw);
+  // Bytes of a pack's file, not verified: for reads that are coalesced, then DecodeChunk.
+  Status ReadSpan(const Id128& pack_id, std::uint64_t offset, MutableByteSpan out);
 
   Result<Bytes> GetNode(const Id128& id, std::uint32_t raw_bytes) override;
 

@@ -1,0 +1,97 @@
+// ParallelReader: reads the contents of entries with several threads: chunks that lie next to each
+// other in a pack come with one read, are decoded, verified (I1) and given to the entry's target.
+//
+//   ParallelReader reader(fetcher, threads);
+//   CKPT_RETURN_IF_ERROR(reader.Read(entry.content, target));  // any number
+//   CKPT_RETURN_IF_ERROR(reader.Drain());
+//
+// Memory: a piece of raw and one of stored bytes a thread (about 2.5 MiB, or a chunk's size where
+// that is more), and a bounded queue. Thread rule: one owner; targets are called by the reader's
+// threads.
+
+#ifndef CKPT_STORE_ENGINE_PARALLEL_READER_H_
+#define CKPT_STORE_ENGINE_PARALLEL_READER_H_
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "store/engine/fetcher.h"
+#include "store/manifest/tree.h"
+
+namespace ckpt {
+
+// Where an entry's bytes go. Write is called by several threads at once for different ranges, each
+// range once; holes are not written. Done is called once, after the last, unless something failed.
+class ReadTarget {
+ public:
+  virtual ~ReadTarget() = default;
+  // Memory of the caller's where [offset, offset + length) belongs, to be decoded into directly;
+  // empty: use Write.
+  virtual MutableByteSpan Direct(std::uint64_t /*offset*/, std::size_t /*length*/) { return {}; }
+  virtual Status Write(std::uint64_t offset, ByteSpan bytes) = 0;
+  virtual Status Done() { return Status(); }
+};
+
+class ParallelReader {
+ public:
+  ParallelReader(Fetcher* fetcher, int threads);
+  ~ParallelReader();
+  ParallelReader(const ParallelReader&) = delete;
+  ParallelReader& operator=(const ParallelReader&) = delete;
+
+  // Queues the content; waits while the queue is full. Answers its length.
+  Result<std::uint64_t> Read(const TreeRef& content, std::shared_ptr<ReadTarget> target);
+  Status Drain();
+
+ private:
+  // Counts the pieces that hold it; the last one calls Done.
+  struct Job {
+    std::shared_ptr<ReadTarget> target;
+    std::atomic<std::size_t> pieces{1};  // one for Read itself
+  };
+  struct Part {
+    ChunkPlace place;
+    std::uint64_t offset = 0;  // in the entry
+    std::uint32_t raw_bytes = 0;
+    Bytes inline_bytes;  // not empty: no chunk
+  };
+  struct Piece {
+    std::shared_ptr<Job> job;
+    std::vector<Part> parts;
+    std::size_t raw_bytes = 0;
+  };
+  struct Scratch {
+    Decoder decoder;
+    Bytes stored;
+    Bytes chunk;
+    Bytes raw;
+  };
+
+  Status Push(Piece piece);
+  void Work();
+  Status Run(const Piece& piece, Scratch* scratch);
+  Status RunSpan(const Piece& piece, std::size_t begin, std::size_t end, Scratch* scratch);
+  Status Place(const Piece& piece, const Part& part, ByteSpan stored, Scratch* scratch);
+  Status Finish(Job* job);
+
+  Fetcher* const fetcher_;
+  const int thread_count_;
+  std::vector<std::thread> threads_;
+
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable work_;
+  std::condition_variable room_;
+  std::deque<Piece> queue_;
+  int busy_ = 0;
+  bool stop_ = false;
+  Status error_;
+};
+
+}  // namespace ckpt
+
+#endif  // CKPT_STORE_ENGINE_PARALLEL_READER_H_

@@ -1,0 +1,412 @@
+#include "store/engine/restore_files.h"
+
+#include <algorithm>
+#include <atomic>
+#include <optional>
+#include <utility>
+
+#include "store/codec/hash.h"
+#include "store/engine/glob.h"
+#include "store/engine/parallel_reader.h"
+#include "store/engine/target_tree.h"
+#include "store/engine/verify.h"
+
+namespace ckpt {
+namespace {
+
+FileInfo InfoOf(const Entry& entry) {
+  FileInfo info;
+  info.mode = entry.mode;
+  info.uid = entry.uid;
+  info.gid = entry.gid;
+  info.mtime_ns = entry.mtime_ns;
+  return info;
+}
+
+// Extended attributes and owners are kept as far as this file system and user may.
+template <typename Object>
+Status Decorate(Object* object, const Entry& entry, bool owner) {
+  for (const auto& [name, value] : entry.xattrs) {
+    Status s = object->SetExtendedAttribute(name, value);
+    if (!s.ok() && s.code() != Code::kUnsupported && s.code() != Code::kPermission) return s;
+  }
+  Status s = object->SetAttributes(InfoOf(entry), owner);
+  if (owner && s.code() == Code::kPermission) s = object->SetAttributes(InfoOf(entry), false);
+  return s;
+}
+
+// A file on its way: written under a temporary name, renamed by Done, removed if that never comes.
+class FileTarget : public ReadTarget {
+ public:
+  FileTarget(TargetTree::Place place, std::string temporary, std::unique_ptr<File> file,
+             Entry entry, bool owner, bool sync, std::atomic<std::uint64_t>* written)
+      : place_(std::move(place)),
+        temporary_(std::move(temporary)),
+        file_(std::move(file)),
+        entry_(std::move(entry)),
+        owner_(owner),
+        sync_(sync),
+        written_(written) {}
+
+  ~FileTarget() override {
+    if (done_) return;
+    Status removed = place_.dir->RemoveFile(temporary_);  // best effort, after a failure
+    (void)removed;
+  }
+
+  Status Write(std::uint64_t offset, ByteSpan bytes) override {
+    *written_ += bytes.size();
+    return file_->WriteAt(offset, bytes);
+  }
+
+  Status Done() override {
+    CKPT_RETURN_IF_ERROR(file_->Truncate(entry_.logical_bytes));  // a hole at the end
+    CKPT_RETURN_IF_ERROR(Decorate(file_.get(), entry_, owner_));
+    if (sync_) CKPT_RETURN_IF_ERROR(file_->Sync());
+    CKPT_RETURN_IF_ERROR(place_.dir->Rename(temporary_, place_.dir.get(), place_.component));
+    done_ = true;
+    file_.reset();
+    return Status();
+  }
+
+ private:
+  TargetTree::Place place_;
+  std::string temporary_;
+  std::unique_ptr<File> file_;
+  Entry entry_;
+  const bool owner_;
+  const bool sync_;
+  std::atomic<std::uint64_t>* const written_;
+  bool done_ = false;
+};
+
+enum class Decision : std::uint8_t { kWrite, kKeep };
+
+// One manifest's files into one folder.
+class Restorer {
+ public:
+  Restorer(Store* store, const RestoreFilesOptions& options, Manifest manifest,
+           std::unique_ptr<Fetcher> fetcher, std::shared_ptr<Dir> root)
+      : store_(store),
+        options_(options),
+        manifest_(std::move(manifest)),
+        fetcher_(std::move(fetcher)),
+        root_(std::move(root)),
+        owner_(store->env()->UserId() == 0) {}
+
+  // Decides for each entry; changes nothing.
+  Status Plan(Restored* result);
+  Status Write();
+
+ private:
+  Result<Decision> Decide(const Entry& entry, TargetTree* tree);
+  Result<bool> SameContent(const Entry& entry, Dir* dir, const std::string& component);
+  Status WriteEntry(const Entry& entry, Decision decision, TargetTree* tree,
+                    ParallelReader* reader);
+  Status WriteFile(const Entry& entry, TargetTree::Place place, ParallelReader* reader);
+  Status WriteLink(const Entry& entry, const TargetTree::Place& place, ParallelReader* reader);
+  Status MakeFolder(const Entry& entry, const TargetTree::Place& place);
+  Status FinishFolders();
+  Status SyncFolders();
+  bool Included(const std::string& name) const {
+    return options_.includes.empty() || AnyGlobCovers(options_.includes, name);
+  }
+  std::string TemporaryName() const { return ".ckpt-" + store_->env()->RandomId().ToHex(); }
+  Status Report() const {
+    return store_->Report({"restoring", written_.load(), total_bytes_, 0, decisions_.size()});
+  }
+
+  Store* const store_;
+  const RestoreFilesOptions& options_;
+  const Manifest manifest_;
+  std::unique_ptr<Fetcher> fetcher_;
+  std::shared_ptr<Dir> root_;
+  const bool owner_;
+  std::vector<Decision> decisions_;  // of the included entries, in order
+  std::vector<Entry> folders_;
+  std::vector<Entry> links_;  // hard links, made when their files are there
+  std::vector<std::string> touched_;
+  std::atomic<std::uint64_t> written_{0};
+  std::uint64_t total_bytes_ = 0;
+};
+
+Status Restorer::Plan(Restored* result) {
+  TargetTree tree(root_);
+  EntryTableReader table(manifest_.entry_table, fetcher_.get());
+  for (;;) {
+    CKPT_ASSIGN_OR_RETURN(auto entry, table.Next());
+    if (!entry.has_value()) return Status();
+    if (entry->kind == EntryKind::kArray || !Included(entry->name)) continue;
+    CKPT_ASSIGN_OR_RETURN(Decision decision, Decide(*entry, &tree));
+    decisions_.push_back(decision);
+    if (decision == Decision::kKeep) {
+      ++result->skipped;
+      continue;
+    }
+    ++result->files;
+    result->bytes += entry->logical_bytes;
+    total_bytes_ += entry->logical_bytes;
+    if (options_.entry && !options_.entry(entry->name, entry->logical_bytes)) {
+      return Cancelled("stopped by the caller");
+    }
+  }
+}
+
+Result<Decision> Restorer::Decide(const Entry& entry, TargetTree* tree) {
+  auto place = tree->Find(entry.name, false);
+  if (!place.ok()) {
+    if (place.status().code() == Code::kNotFound) return Decision::kWrite;
+    return place.status();
+  }
+  auto there = place->dir->StatEntry(place->component);
+  if (!there.ok()) {
+    if (there.status().code() == Code::kNotFound) return Decision::kWrite;
+    return there.status();
+  }
+  auto in_the_way = [&](const std::string& what) {
+    return AlreadyExists("'" + entry.name + "' is in the way in " + root_->path() + ": " + what);
+  };
+  bool folder = there->kind == FileKind::kDirectory;
+  if (entry.kind == EntryKind::kDirectory) {
+    if (folder) return Decision::kKeep;
+    return in_the_way("it is no folder; move it away");
+  }
+  if (folder) return in_the_way("it is a folder; move it away");
+  if (entry.kind == EntryKind::kSymlink && there->kind == FileKind::kSymlink) {
+    CKPT_ASSIGN_OR_RETURN(std::string target, place->dir->ReadLink(place->component));
+    if (target == entry.target) return Decision::kKeep;
+  }
+  if (entry.kind == EntryKind::kHardLink) {
+    TargetTree other(root_);
+    auto first = other.Find(entry.target, false);
+    if (first.ok()) {
+      auto linked = first->dir->StatEntry(first->component);
+      if (linked.ok() && linked->inode == there->inode && linked->device == there->device) {
+        return Decision::kKeep;
+      }
+    }
+  }
+  bool plain = entry.kind == EntryKind::kFile || entry.kind == EntryKind::kStream;
+  if (plain && there->kind == FileKind::kRegular && there->size_bytes == entry.logical_bytes) {
+    CKPT_ASSIGN_OR_RETURN(bool same, SameContent(entry, place->dir.get(), place->component));
+    if (same) return Decision::kKeep;
+  }
+  if (options_.force) return Decision::kWrite;
+  return in_the_way("it differs from the checkpoint's; --force overwrites it");
+}
+
+// By the chunk list: what is there is hashed, the store's chunks need not be read.
+Result<bool> Restorer::SameContent(const Entry& entry, Dir* dir, const std::string& component) {
+  auto file = dir->OpenFile(component, OpenOptions{});
+  if (!file.ok()) return false;
+  ChunkListReader list(entry.content, fetcher_.get());
+  Bytes buffer;
+  std::uint64_t offset = 0;
+  for (;;) {
+    CKPT_ASSIGN_OR_RETURN(auto item, list.Next());
+    if (!item.has_value()) return true;
+    std::uint64_t left = item->raw_bytes;
+    if (item->kind != ChunkItem::Kind::kHole) {
+      buffer.resize(left);
+      CKPT_ASSIGN_OR_RETURN(std::size_t got, (*file)->ReadAt(offset, buffer));
+      bool same =
+          got == left && (item->kind == ChunkItem::Kind::kInline ? buffer == item->inline_bytes
+                                                                 : HashChunk(buffer) == item->id);
+      if (!same) return false;
+      offset += left;
+      continue;
+    }
+    for (; left > 0; offset += buffer.size(), left -= buffer.size()) {
+      buffer.resize(std::min<std::uint64_t>(left, 1u << 20));
+      CKPT_ASSIGN_OR_RETURN(std::size_t got, (*file)->ReadAt(offset, buffer));
+      if (got != buffer.size()) return false;
+      for (std::byte b : buffer) {
+        if (b != std::byte{0}) return false;
+      }
+    }
+  }
+}
+
+Status Restorer::Write() {
+  TargetTree tree(root_);
+  ParallelReader reader(fetcher_.get(), store_->threads());
+  EntryTableReader table(manifest_.entry_table, fetcher_.get());
+  for (std::size_t i = 0;;) {
+    CKPT_ASSIGN_OR_RETURN(auto entry, table.Next());
+    if (!entry.has_value()) break;
+    if (entry->kind == EntryKind::kArray || !Included(entry->name)) continue;
+    Status s = WriteEntry(*entry, decisions_[i++], &tree, &reader);
+    if (!s.ok()) return std::move(s).WithContext("restoring '" + entry->name + "'");
+    CKPT_RETURN_IF_ERROR(Report());
+  }
+  CKPT_RETURN_IF_ERROR(reader.Drain());
+  for (const Entry& link : links_) {
+    CKPT_ASSIGN_OR_RETURN(auto place, tree.Find(link.name, true));
+    CKPT_RETURN_IF_ERROR(WriteLink(link, place, &reader));
+  }
+  CKPT_RETURN_IF_ERROR(reader.Drain());
+  CKPT_RETURN_IF_ERROR(FinishFolders());
+  return options_.sync ? SyncFolders() : Status();
+}
+
+Status Restorer::WriteEntry(const Entry& entry, Decision decision, TargetTree* tree,
+                            ParallelReader* reader) {
+  CKPT_ASSIGN_OR_RETURN(auto place, tree->Find(entry.name, true));
+  std::size_t slash = entry.name.rfind('/');
+  std::string folder = slash == std::string::npos ? "" : entry.name.substr(0, slash);
+  if (touched_.empty() || touched_.back() != folder) touched_.push_back(folder);
+  if (entry.kind == EntryKind::kDirectory) return MakeFolder(entry, place);
+  if (decision == Decision::kKeep) return Status();
+  switch (entry.kind) {
+    case EntryKind::kSymlink: {
+      std::string temporary = TemporaryName();
+      CKPT_RETURN_IF_ERROR(place.dir->MakeSymlink(entry.target, temporary));
+      Status s = place.dir->SetEntryAttributes(temporary, InfoOf(entry), owner_);
+      if (!s.ok() && s.code() != Code::kPermission && s.code() != Code::kUnsupported) return s;
+      return place.dir->Rename(temporary, place.dir.get(), place.component);
+    }
+    case EntryKind::kHardLink:
+      links_.push_back(entry);
+      return Status();
+    default:
+      return WriteFile(entry, std::move(place), reader);
+  }
+}
+
+Status Restorer::WriteFile(const Entry& entry, TargetTree::Place place, ParallelReader* reader) {
+  std::string temporary = TemporaryName();
+  OpenOptions open;
+  open.mode = OpenMode::kCreate;
+  CKPT_ASSIGN_OR_RETURN(auto file, place.dir->OpenFile(temporary, open));
+  auto target =
+      std::make_shared<FileTarget>(std::move(place), std::move(temporary), std::move(file), entry,
+                                   owner_, options_.sync, &written_);
+  CKPT_ASSIGN_OR_RETURN(std::uint64_t length, reader->Read(entry.content, std::move(target)));
+  if (length != entry.logical_bytes) {
+    return Corruption("its content has " + std::to_string(length) + " bytes, not " +
+                      std::to_string(entry.logical_bytes));
+  }
+  return Status();
+}
+
+Status Restorer::WriteLink(const Entry& entry, const TargetTree::Place& place,
+                           ParallelReader* reader) {
+  if (!Included(entry.target)) {  // the file it shares is not wanted: this is a file of its own
+    EntryTableReader table(manifest_.entry_table, fetcher_.get());
+    CKPT_ASSIGN_OR_RETURN(auto first, table.Find(entry.target));
+    if (!first.has_value())
+      return Corruption("hard link to '" + entry.target + "', which is missing");
+    first->name = entry.name;
+    return WriteFile(*first, place, reader);
+  }
+  TargetTree tree(root_);
+  CKPT_ASSIGN_OR_RETURN(auto first, tree.Find(entry.target, false));
+  std::string temporary = TemporaryName();
+  CKPT_RETURN_IF_ERROR(first.dir->MakeHardLink(first.component, place.dir.get(), temporary));
+  Status s = place.dir->Rename(temporary, place.dir.get(), place.component);
+  // Rename does nothing when both are already the same file.
+  Status gone = place.dir->RemoveFile(temporary);
+  return s.ok() && !gone.ok() && gone.code() != Code::kNotFound ? gone : s;
+}
+
+Status Restorer::MakeFolder(const Entry& entry, const TargetTree::Place& place) {
+  Status s = place.dir->MakeDir(place.component, 0700);
+  if (!s.ok() && s.code() != Code::kExists) return s;
+  folders_.push_back(entry);
+  return Status();
+}
+
+// From the innermost out, when nothing is written into them any more: times and modes stay.
+Status Restorer::FinishFolders() {
+  for (auto entry = folders_.rbegin(); entry != folders_.rend(); ++entry) {
+    TargetTree tree(root_);
+    CKPT_ASSIGN_OR_RETURN(auto place, tree.Find(entry->name, false));
+    CKPT_ASSIGN_OR_RETURN(auto dir, place.dir->OpenDir(place.component));
+    CKPT_RETURN_IF_ERROR(Decorate(dir.get(), *entry, owner_));
+  }
+  return Status();
+}
+
+Status Restorer::SyncFolders() {
+  std::sort(touched_.begin(), touched_.end());
+  touched_.erase(std::unique(touched_.begin(), touched_.end()), touched_.end());
+  TargetTree tree(root_);
+  for (const std::string& folder : touched_) {
+    if (folder.empty()) continue;
+    CKPT_ASSIGN_OR_RETURN(auto place, tree.Find(folder + "/", false));  // the folder itself
+    CKPT_RETURN_IF_ERROR(place.dir->Sync());
+  }
+  return root_->Sync();
+}
+
+// The checkpoint itself, and with fallback those before it on the line, newest first.
+Result<std::vector<std::vector<CheckpointRow>>> Candidates(Store* store,
+                                                           const RestoreFilesOptions& options) {
+  CKPT_ASSIGN_OR_RETURN(ResolvedCheckpoint resolved, ResolveCheckpoint(store, options.checkpoint));
+  std::vector<std::vector<CheckpointRow>> candidates{resolved.ranks};
+  if (!options.fallback) return candidates;
+  for (const CheckpointRow* row : resolved.view.Line()) {
+    if (row->step >= resolved.ranks.front().step) continue;
+    std::vector<CheckpointRow> ranks;
+    for (const CheckpointRow* rank : resolved.view.Group(*row)) ranks.push_back(*rank);
+    candidates.push_back(std::move(ranks));
+  }
+  return candidates;
+}
+
+// With fallback, a checkpoint is read in full before anything is touched.
+Result<std::vector<CheckpointRow>> Choose(Store* store, const RestoreFilesOptions& options,
+                                          bool* fell_back) {
+  CKPT_ASSIGN_OR_RETURN(auto candidates, Candidates(store, options));
+  if (!options.fallback) return candidates.front();
+  Status first;
+  for (auto& ranks : candidates) {
+    Status s = VerifyCheckpoint(store, ranks);
+    if (s.ok()) return std::move(ranks);
+    if (s.code() != Code::kCorruption && s.code() != Code::kNotFound) return s;
+    store->Notice("step " + std::to_string(ranks.front().step) + " is damaged: " + s.message());
+    if (first.ok()) first = std::move(s);
+    *fell_back = true;
+  }
+  return Corruption("no checkpoint before it is sound either; " + first.message());
+}
+
+Result<std::shared_ptr<Dir>> OpenTarget(Env* env, const std::string& path, bool create) {
+  auto dir = env->OpenDir(path);
+  if (!dir.ok() && dir.status().code() == Code::kNotFound && create) {
+    CKPT_RETURN_IF_ERROR(env->MakeDir(path, 0777));
+    dir = env->OpenDir(path);
+  }
+  if (!dir.ok()) return dir.status();
+  return std::shared_ptr<Dir>(*std::move(dir));
+}
+
+}  // namespace
+
+Result<Restored> RestoreFiles(Store* store, const RestoreFilesOptions& options) {
+  Restored result;
+  CKPT_ASSIGN_OR_RETURN(auto ranks, Choose(store, options, &result.fell_back));
+  auto root = OpenTarget(store->env(), options.to, !options.dry_run);
+  if (!root.ok()) {
+    bool planned = options.dry_run && root.status().code() == Code::kNotFound;
+    if (!planned) return root.status();
+    return NotFound("there is no folder " + options.to +
+                    " yet: a dry run needs one to compare with");
+  }
+  std::vector<std::unique_ptr<Restorer>> restorers;
+  for (const CheckpointRow& row : ranks) {
+    CKPT_ASSIGN_OR_RETURN(Manifest manifest, store->ReadManifest(row));
+    result.series = manifest.series;
+    CKPT_ASSIGN_OR_RETURN(auto fetcher, Fetcher::Open(store, manifest.packs));
+    restorers.push_back(
+        std::make_unique<Restorer>(store, options, std::move(manifest), std::move(fetcher), *root));
+    CKPT_RETURN_IF_ERROR(restorers.back()->Plan(&result));
+  }
+  result.attempt = ranks.front().attempt;
+  result.step = ranks.front().step;
+  if (options.dry_run) return result;
+  for (auto& restorer : restorers) CKPT_RETURN_IF_ERROR(restorer->Write());
+  return result;
+}
+
+}  // namespace ckpt
