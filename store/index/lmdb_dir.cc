@@ -62,18 +62,19 @@ HeldLock::~HeldLock() {
   Status ignored = file_->Unlock();  // closing would do it too, unless a forked child holds a copy
 }
 
-std::uint64_t HeldLock::DiedOn() {
-  std::byte bytes[16] = {};
+HeldLock::Work HeldLock::LastWork() {
+  std::byte bytes[24] = {};
   Result<std::size_t> got = file_->ReadAt(0, bytes);
-  if (!got.ok() || *got != sizeof(bytes) || LoadU64(bytes) != kLockMagic) return 0;
-  return LoadU64(bytes + 8);
+  if (!got.ok() || *got != sizeof(bytes) || LoadU64(bytes) != kLockMagic) return {};
+  return {.number = LoadU64(bytes + 8), .commits = LoadU64(bytes + 16)};
 }
 
-void HeldLock::WorkingOn(std::uint64_t generation) {
+void HeldLock::WorkingOn(const Work& work) {
   Bytes bytes;
   ByteWriter writer(&bytes);
   writer.U64(kLockMagic);
-  writer.U64(generation);
+  writer.U64(work.number);
+  writer.U64(work.commits);
   Status ignored = file_->WriteAt(0, bytes);
 }
 

@@ -44,11 +44,20 @@ class HeldLock {
   HeldLock(const HeldLock&) = delete;
   HeldLock& operator=(const HeldLock&) = delete;
 
-  // The generation a holder died on; 0: the last holder ended in order.
-  std::uint64_t DiedOn();
-  // Says that this holder now works on `generation`; 0 when it no longer does. If it cannot be
-  // said (a full disk), a crash will not be noticed.
-  void WorkingOn(std::uint64_t generation);
+  // What the lock file says its last holder was doing when it died; number 0: it ended in order.
+  struct Work {
+    std::uint64_t number = 0;   // the generation
+    std::uint64_t commits = 0;  // 0: reading or filling; else the deaths in a commit in a row, this
+                                // one included
+    // A death in a commit is mostly a kill, for most of the time of writing is spent there (in
+    // fdatasync): it takes two in a row to be held against the file.
+    bool Condemns(std::uint64_t generation) const { return number == generation && commits != 1; }
+  };
+  Work LastWork();
+  // Says what this holder does from now on. If it cannot be said (a full disk), a crash will not be
+  // noticed.
+  void WorkingOn(const Work& work);
+  void Idle() { WorkingOn(Work{}); }
 
  private:
   std::unique_ptr<File> file_;

@@ -123,29 +123,42 @@ Result<bool> LmdbIndex::Publish(const IndexUpdate& update) {
   if (lock == nullptr) return false;
   CKPT_ASSIGN_OR_RETURN(bool open, Refresh(true));
   if (!open) return false;
-  lock->WorkingOn(generation_.number);
-  Publisher publisher(update);
-  Status status;
-  while (status.ok() && !publisher.done()) {
-    status = Write([&](LmdbEnv* lmdb, MDB_txn* txn) { return publisher.Fill(lmdb, txn); });
-    publisher.Committed();
-  }
+  Status status = WriteAll(lock.get(), update);
   dir_->ExtendTo(generation_.number, UsedBytes());
-  lock->WorkingOn(0);
+  lock->Idle();
   CKPT_RETURN_IF_ERROR(status);
   return true;
+}
+
+Status LmdbIndex::WriteAll(HeldLock* lock, const IndexUpdate& update) {
+  const std::uint64_t number = generation_.number;
+  HeldLock::Work last = lock->LastWork();
+  std::uint64_t died = last.number == number ? last.commits : 0;
+  Publisher publisher(update);
+  while (!publisher.done()) {
+    CKPT_RETURN_IF_ERROR(Write([&](LmdbEnv* lmdb, MDB_txn* txn) {
+      lock->WorkingOn({.number = number, .commits = 0});
+      int rc = publisher.Fill(lmdb, txn);
+      if (rc == 0) lock->WorkingOn({.number = number, .commits = died + 1});
+      return rc;
+    }));
+    died = 0;
+    publisher.Committed();
+  }
+  return {};
 }
 
 Result<std::unique_ptr<HeldLock>> LmdbIndex::LockForWriting() {
   CKPT_ASSIGN_OR_RETURN(auto lock, dir_->TryLock(kPublishLock, 0));
   if (lock == nullptr) return lock;
-  if (std::uint64_t number = lock->DiedOn(); number != 0) {
+  HeldLock::Work work = lock->LastWork();
+  if (work.Condemns(work.number) && work.number != 0) {
     // Whoever held the lock died while writing, perhaps because the file is damaged.
     CKPT_ASSIGN_OR_RETURN(auto opening, dir_->TryLock(kOpenLock, kOpenWaitMs));
     if (opening == nullptr) return std::unique_ptr<HeldLock>();
     CKPT_ASSIGN_OR_RETURN(std::optional<Generation> current, dir_->Current());
-    if (current && current->number == number) dir_->RemoveAllBut(0);
-    lock->WorkingOn(0);
+    if (current && current->number == work.number) dir_->RemoveAllBut(0);
+    lock->Idle();
   }
   return lock;
 }
@@ -237,9 +250,9 @@ Result<bool> LmdbIndex::OpenCurrent(HeldLock* lock, bool writing) {
     bool create = !current || suspicion == Suspicion::kDamaged;
     std::uint64_t number = (current ? current->number : 0) + (create ? 1 : 0);
     if (create) dir_->RemoveAllBut(0);
-    lock->WorkingOn(number);
+    lock->WorkingOn({.number = number, .commits = 0});
     int rc = OpenNumber(number, create);
-    lock->WorkingOn(0);
+    lock->Idle();
     if (rc == 0) return true;
     lmdb_.reset();
     if (!IsDamage(rc)) {
@@ -254,14 +267,14 @@ Result<bool> LmdbIndex::OpenCurrent(HeldLock* lock, bool writing) {
 
 Result<LmdbIndex::Suspicion> LmdbIndex::Suspect(HeldLock* lock, std::uint64_t number,
                                                 bool writing) {
-  if (lock->DiedOn() == number) return Suspicion::kDamaged;
+  if (lock->LastWork().Condemns(number)) return Suspicion::kDamaged;
   LmdbDir::Check check = dir_->CheckFile(number);
   if (check == LmdbDir::Check::kDamaged) return Suspicion::kDamaged;
   std::unique_ptr<HeldLock> publish;
   if (!writing) {
     CKPT_ASSIGN_OR_RETURN(publish, dir_->TryLock(kPublishLock, 0));
-    if (publish != nullptr && publish->DiedOn() == number) {
-      publish->WorkingOn(0);
+    if (publish != nullptr && publish->LastWork().Condemns(number)) {
+      publish->Idle();
       return Suspicion::kDamaged;
     }
   }

@@ -54,6 +54,7 @@ class LmdbIndex final : public Index {
   bool Forked() const { return ForkCount() != forks_; }
   template <typename F>
   int Read(F&& fn);
+  Status WriteAll(HeldLock* lock, const IndexUpdate& update);
   Status Write(const std::function<int(LmdbEnv*, MDB_txn*)>& fn);
   int ChangeMap(int reason);
   std::uint64_t UsedBytes();
