@@ -80,8 +80,8 @@ Result<bool> PackReader::ReadBase(std::uint32_t place, Id128* base) const {
 }
 
 // False: the table is not in order. Narrows [low, high), outside which the id cannot be, until what
-// is left fits a window; that one is read with a neighbour on each side, which shows whether an
-// entry on the way led astray.
+// is left fits a window. Each window is in order in itself and between the ids that bound it, so an
+// entry that leads astray shows beside its neighbours.
 Result<bool> PackReader::Bisect(const Id128& id, std::optional<ChunkEntry>* found) const {
   std::uint64_t low = 0, high = head_.chunks;
   Id128 low_id, high_id;
@@ -96,20 +96,19 @@ Result<bool> PackReader::Bisect(const Id128& id, std::optional<ChunkEntry>* foun
     const ChunkEntry& first = window.entries.front();
     const ChunkEntry& last = window.entries.back();
     if (first.id < low_id || high_id < last.id) return false;
-    if (first.id >= id) {
+    if (first.id > id) {
       high = begin + 1;
       high_id = first.id;
     } else if (last.id < id) {
       low = begin + kWindowEntries - 1;
       low_id = last.id;
-    } else {
-      low = begin;
-      high = begin + kWindowEntries;
+    } else {  // here, with what other records the chunk has on either side
+      low = begin - std::min(begin - low, kWindowEntries / 2);
+      high = std::min(high, begin + kWindowEntries + kWindowEntries / 2);
+      break;
     }
   }
-  std::uint64_t begin = low - std::min<std::uint64_t>(low, 1);
-  std::uint64_t end = std::min<std::uint64_t>(high + 2, head_.chunks);
-  CKPT_ASSIGN_OR_RETURN(bool good, ReadWindow(begin, end, &window));
+  CKPT_ASSIGN_OR_RETURN(bool good, ReadWindow(low, high, &window));
   if (!good) return false;
   std::optional<std::size_t> best;
   for (std::size_t i = 0; i < window.entries.size(); ++i) {

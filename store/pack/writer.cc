@@ -278,8 +278,9 @@ Result<std::unique_ptr<PackWriter>> PackWriter::Create(Env* env, Dir* packs_dir,
 // docs/format.md: the last mark names this host and file, is not sealed and ends the file.
 Result<bool> PackWriter::State::MayContinue(const PackReader& reader, scan::FoundMark* mark) {
   CKPT_ASSIGN_OR_RETURN(FileInfo seen, reader.file()->Stat());
-  CKPT_ASSIGN_OR_RETURN(bool linked, StillLinked(packs_dir, PackFileName(pack_id), info));
-  if (!linked || seen.device != info.device || seen.inode != info.inode) return false;
+  // The reader was opened by name after we got the lock: the same file means that it was not
+  // unlinked before.
+  if (seen.device != info.device || seen.inode != info.inode) return false;
   if (reader.header().reserve != options.reserve) return false;
   scan::Source source{reader.file(), pack_id, seen.size_bytes};
   CKPT_ASSIGN_OR_RETURN(auto last, options.reserve ? scan::LastMarkBelow(source, source.file_bytes)

@@ -203,6 +203,61 @@ TEST(DamagedPack, BadDirectoryIsReportedAndReplacedByAWalk) {
   EXPECT_EQ(contents.chunks.size() + contents.records.size(), pack.written.size());
 }
 
+TEST(DamagedPack, EndsAtTheNextMark) {
+  SmallPack pack(End::kCommitted);
+  auto writer =
+      Must(PackWriter::Continue(&pack.world, pack.dir.get(), pack.pack_id, TestWriterOptions()));
+  ExpectOk(writer->Commit(true));  // another mark, nothing between
+  auto reader = OpenReader(pack.dir.get(), pack.pack_id);
+  std::uint64_t directory = Must(reader->ReadFrom(0)).mark->directory_offset;
+  auto file = Must(pack.dir->OpenFile(pack.name, {.mode = OpenMode::kReadWrite}));
+  ExpectOk(file->WriteAt(directory, Bytes(8)));
+  PackContents contents = Must(reader->ReadFrom(0));
+  ASSERT_EQ(contents.damage.size(), 1u);
+  EXPECT_EQ(contents.damage[0].begin, directory);
+  EXPECT_EQ(contents.damage[0].end, contents.mark->durable_offset - kBlockBytes);
+}
+
+// One entry of a sealed table with another id: every other chunk is found, or the damage is told.
+TEST(DamagedPack, SealedTableNeverHidesAnotherChunk) {
+  SimWorld world;
+  auto dir = PacksDir(&world);
+  auto writer = Must(PackWriter::Create(&world, dir.get(), TestWriterOptions()));
+  std::vector<Id128> ids;
+  for (std::uint64_t i = 0; i < 400; ++i) {
+    Written chunk = MakeChunk(8, i);
+    ExpectOk(AppendTo(writer.get(), &chunk));
+    ids.push_back(chunk.header.id);
+  }
+  ExpectOk(writer->Seal());
+  std::sort(ids.begin(), ids.end());
+  auto reader = OpenReader(dir.get(), writer->pack_id());
+  std::uint64_t table =
+      Must(reader->ReadFrom(0)).mark->directory_offset + kRecordHeaderBytes + kDirectoryFixedBytes;
+  auto file = Must(dir->OpenFile(PackFileName(writer->pack_id()), {.mode = OpenMode::kReadWrite}));
+  std::size_t told = 0;
+  for (std::size_t k = 0; k < ids.size(); ++k) {
+    for (unsigned bit : {0x80u, 0x10u, 0x01u}) {
+      Id128 other = ids[k];
+      other.bytes[0] = static_cast<std::uint8_t>(other.bytes[0] ^ bit);
+      std::uint64_t place = table + k * kChunkEntryBytes;
+      ExpectOk(file->WriteAt(place, std::as_bytes(std::span(other.bytes))));
+      for (std::size_t i = k - std::min<std::size_t>(k, 3); i < std::min(k + 4, ids.size()); ++i) {
+        if (i == k) continue;
+        auto found = reader->FindInSealed(ids[i]);
+        if (!found.ok()) {
+          EXPECT_EQ(found.status().code(), Code::kCorruption);
+          ++told;
+        } else {
+          EXPECT_TRUE(found->has_value()) << "entry " << k << ", looking for " << i;
+        }
+      }
+      ExpectOk(file->WriteAt(place, std::as_bytes(std::span(ids[k].bytes))));
+    }
+  }
+  EXPECT_GT(told, 0u);
+}
+
 TEST(DamagedPack, BadHeaderIsCorruptionUnlessSalvaged) {
   SmallPack pack(End::kCommitted);
   Bytes damaged = pack.bytes;

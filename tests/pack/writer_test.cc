@@ -83,6 +83,13 @@ TEST_F(PackWriterTest, PackWithATailIsNotContinued) {
   EXPECT_FALSE(Continues(&world_, pack_id));
 }
 
+TEST_F(PackWriterTest, PackWithBytesBehindItsMarkIsNotContinued) {
+  Id128 pack_id = Committed();
+  auto file = Must(dir_->OpenFile(PackFileName(pack_id), {.mode = OpenMode::kReadWrite}));
+  ExpectOk(file->WriteAt(Must(file->Stat()).size_bytes, Bytes(10)));
+  EXPECT_FALSE(Continues(&world_, pack_id));
+}
+
 TEST_F(PackWriterTest, SealedFullMissingOrForeignPackIsNotContinued) {
   Id128 pack_id = Committed();
   PackWriterOptions options = TestWriterOptions();
@@ -146,7 +153,8 @@ TEST_F(PackWriterTest, AnyFailedOperationPoisonsForGood) {
           if (status.ok()) status = writer->Commit(false);
         }
         EXPECT_EQ(writer->poisoned(), !status.ok());
-        if (status.ok()) continue;  // there were fewer operations
+        EXPECT_EQ(status.ok(), world.op_count(kind) < n);
+        if (status.ok()) continue;
         EXPECT_EQ(status.code(), error == EIO ? Code::kIo : Code::kNoSpace) << status.ToString();
         std::uint64_t operations = world.op_count();
         EXPECT_EQ(AppendTo(writer.get(), &first).message(), status.message());
