@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "store/codec/hash.h"
 #include "store/engine/store.h"
 #include "store/index/lmdb_index.h"
 
@@ -239,6 +240,21 @@ Result<std::unique_ptr<File>> Store::LockFile(const std::string& name, std::int6
     CKPT_RETURN_IF_ERROR(Report(Progress{"waiting", 0, 0, 0, 0}));
     env_->SleepMs(20);
   }
+}
+
+Result<std::unique_ptr<File>> Store::LockSeries(const std::string& series, std::uint32_t rank,
+                                                std::int64_t wait_ms) {
+  Bytes key;
+  ByteWriter w(&key);
+  w.Raw(AsBytes(series));
+  w.U8(0);
+  w.U32(rank);
+  return LockFile(HashChunk(key).ToHex(), wait_ms,
+                  "another save into series '" + series + "' is running");
+}
+
+Result<std::unique_ptr<File>> Store::LockCollector(std::int64_t wait_ms) {
+  return LockFile("collect", wait_ms, "another collection, or a freeze, is running");
 }
 
 }  // namespace ckpt
