@@ -1,0 +1,130 @@
+// ckpt-store check: reads and verifies the store; exit 3 names damage.
+
+#include "cli/command.h"
+#include "cli/exit_codes.h"
+#include "cli/json.h"
+#include "cli/parse.h"
+#include "cli/store_handle.h"
+#include "cli/text.h"
+
+namespace ckpt {
+namespace {
+
+class CheckCommand : public Command {
+ public:
+  void Define(CLI::App& app) override {
+    auto* quick = app.add_flag("--quick", quick_, "The structure only, not every byte");
+    AddParsed<double>(app, "--part", &part_percent_, "P%", ParsePercent,
+                      "a share above 0% and up to 100%", "Only so much of the bytes, at random")
+        ->excludes(quick);
+  }
+
+  int Run(Console& console) override {
+    json_ = console.json();
+    StoreHandle store(console);
+    if (const int status = store.Open(CKPT_OPEN_READ); status != kExitDone) return status;
+    ckpt_check_options options = CKPT_CHECK_OPTIONS_INIT;
+    options.quick = quick_ ? 1 : 0;
+    options.part_percent = part_percent_;
+    ckpt_check_result result = CKPT_CHECK_RESULT_INIT;
+    const ckpt_code code =
+        ckpt_check(store.get(), &options, OnDamage, OnNewestSound, this, &result);
+    if (code != CKPT_OK) return store.Fail(code);
+    if (json_) {
+      PrintJson(console, result);
+    } else {
+      PrintText(console, result);
+    }
+    return result.damaged == 0 ? kExitDone : kExitDamage;
+  }
+
+ private:
+  static int OnDamage(const ckpt_damage* damage, void* user) {
+    auto* self = static_cast<CheckCommand*>(user);
+    if (self->json_) {
+      self->damaged_.Add(DamageJson(*damage));
+    } else {
+      self->text_ += DamageText(*damage);
+    }
+    return Interrupted();
+  }
+
+  static int OnNewestSound(const ckpt_checkpoint* checkpoint, void* user) {
+    auto* self = static_cast<CheckCommand*>(user);
+    self->newest_sound_.push_back(CheckpointJson(*checkpoint));
+    self->newest_text_ += "newest sound: " + PrintableName(FullName(*checkpoint)) + "  " +
+                          LocalTime(checkpoint->created_ns) + "\n";
+    return Interrupted();
+  }
+
+  static Json DamageJson(const ckpt_damage& damage) {
+    Json json = Json::object();
+    json["pack"] = damage.pack;
+    json["offset"] = damage.offset;
+    SetText(json, "what", damage.what);
+    Json names = Json::array();
+    Json exact = Json::array();
+    bool all_utf8 = true;
+    for (std::size_t i = 0; i < damage.checkpoint_count; ++i) {
+      const std::string_view name = damage.checkpoints[i];
+      names.push_back(ReplaceInvalidUtf8(name));
+      exact.push_back(Base64(name));
+      all_utf8 = all_utf8 && IsUtf8(name);
+    }
+    json["checkpoints"] = names;
+    if (!all_utf8) json["checkpoints_base64"] = exact;
+    return json;
+  }
+
+  static std::string DamageText(const ckpt_damage& damage) {
+    std::string text = "damaged: ";
+    if (*damage.pack != '\0') {
+      text += PrintableName(damage.pack) + " at " + std::to_string(damage.offset) + ": ";
+    }
+    text += PrintableMessage(damage.what) + "\n";
+    for (std::size_t i = 0; i < damage.checkpoint_count; ++i) {
+      text += "  hurts " + PrintableName(damage.checkpoints[i]) + "\n";
+    }
+    return text;
+  }
+
+  void PrintJson(Console& console, const ckpt_check_result& result) const {
+    Json json = {{"packs", result.packs},     {"checkpoints", result.checkpoints},
+                 {"chunks", result.chunks},   {"verified_bytes", result.verified_bytes},
+                 {"quick", quick_},           {"part_percent", part_percent_},
+                 {"seconds", result.seconds}, {"newest_sound", newest_sound_}};
+    console.Print(damaged_.DocumentIn(json, "damaged"));
+  }
+
+  void PrintText(Console& console, const ckpt_check_result& result) const {
+    console.Print(text_);
+    const std::string checked = Plural(result.packs, "pack", "packs") + ", " +
+                                Plural(result.checkpoints, "checkpoint", "checkpoints") + ", " +
+                                HumanBytes(result.verified_bytes) + " verified, " +
+                                HumanSeconds(result.seconds) + "\n";
+    if (result.damaged == 0) {
+      console.Say((quick_ ? "no damage to the structure: " : "no damage: ") + checked);
+      return;
+    }
+    console.Print(newest_text_ + Plural(result.damaged, "place", "places") +
+                  " damaged: " + checked);
+  }
+
+  bool quick_ = false;
+  double part_percent_ = 100;
+  bool json_ = false;
+  std::string text_;
+  std::string newest_text_;
+  JsonList damaged_;
+  Json newest_sound_ = Json::array();
+};
+
+}  // namespace
+
+const CommandInfo kCheckCommand = {"check", "Read and verify every byte of the store",
+                                   "ckpt-store check\n"
+                                   "ckpt-store check --quick\n"
+                                   "ckpt-store check --part 10%\n",
+                                   [] { return std::unique_ptr<Command>(new CheckCommand); }};
+
+}  // namespace ckpt

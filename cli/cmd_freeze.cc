@@ -1,0 +1,163 @@
+// ckpt-store freeze: runs a command while nothing is collected, so that rsync or tar see a steady
+// store.
+//
+// Signals are blocked and taken one by one: what somebody sends to us goes on to the command. What
+// the terminal sends (Ctrl-C) reached the command already, for it is in the same process group.
+
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+
+#include "cli/command.h"
+#include "cli/exit_codes.h"
+#include "cli/signals.h"
+#include "cli/store_handle.h"
+
+extern char** environ;
+
+namespace ckpt {
+namespace {
+
+// As shells say it.
+constexpr int kExitCannotRun = 126;
+constexpr int kExitNoCommand = 127;
+
+constexpr int kForwarded[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCONT, SIGALRM};
+
+// Blocks the signals that are taken one by one, until it goes.
+class BlockedSignals {
+ public:
+  BlockedSignals() {
+    struct sigaction action {};
+    action.sa_handler = SIG_DFL;  // with SIG_IGN the command's status would be lost
+    sigaction(SIGCHLD, &action, nullptr);
+    sigemptyset(&set_);
+    sigaddset(&set_, SIGCHLD);
+    for (const int signal : kForwarded) sigaddset(&set_, signal);
+    pthread_sigmask(SIG_BLOCK, &set_, &before_);
+  }
+  ~BlockedSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  BlockedSignals(const BlockedSignals&) = delete;
+  BlockedSignals& operator=(const BlockedSignals&) = delete;
+
+  const sigset_t& set() const { return set_; }
+  const sigset_t& before() const { return before_; }
+  bool StopPending() const {
+    sigset_t pending;
+    sigpending(&pending);
+    return sigismember(&pending, SIGINT) == 1 || sigismember(&pending, SIGTERM) == 1 ||
+           sigismember(&pending, SIGHUP) == 1;
+  }
+
+ private:
+  sigset_t set_{};
+  sigset_t before_{};
+};
+
+// 0 or errno. The child has the signals as we found them.
+int Spawn(const std::vector<std::string>& command, const BlockedSignals& signals, pid_t* child) {
+  std::vector<char*> arguments;
+  for (const std::string& argument : command)
+    arguments.push_back(const_cast<char*>(argument.c_str()));
+  arguments.push_back(nullptr);
+  posix_spawnattr_t attributes;
+  if (const int error = posix_spawnattr_init(&attributes); error != 0) return error;
+  sigset_t defaults;
+  sigemptyset(&defaults);
+  if (!PipeSignalWasIgnored()) sigaddset(&defaults, SIGPIPE);
+  posix_spawnattr_setsigdefault(&attributes, &defaults);
+  posix_spawnattr_setsigmask(&attributes, &signals.before());
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+  const int error =
+      posix_spawnp(child, arguments[0], nullptr, &attributes, arguments.data(), environ);
+  posix_spawnattr_destroy(&attributes);
+  return error;
+}
+
+// Passes signals on until the child has ended; its wait status.
+int WaitForward(pid_t child, const sigset_t& set) {
+  for (;;) {
+    siginfo_t info{};
+    const int signal = sigwaitinfo(&set, &info);
+    if (signal == SIGCHLD) {
+      int status = 0;
+      if (waitpid(child, &status, WNOHANG) == child) return status;
+    } else if (signal > 0 && info.si_code <= 0) {  // sent by a process, not by the terminal
+      kill(child, signal);
+    }
+  }
+}
+
+class FreezeCommand : public Command {
+ public:
+  void Define(CLI::App& app) override {
+    AddRest(app, "CMD", &command_, "The command and its arguments, best after --")->required();
+    AddWait(app, &wait_ms_, "Wait for a running collector, instead of exit 5");
+  }
+
+  int Run(Console& console) override {
+    ckpt_code code = CKPT_OK;
+    {
+      // Before the store is open: its threads inherit the mask.
+      const BlockedSignals signals;
+      StoreHandle store(console);
+      if (const int status = store.Open(CKPT_OPEN_WRITE); status != kExitDone) return status;
+      ckpt_freeze* freeze = nullptr;
+      code = Begin(console, store, signals, &freeze);
+      if (code == CKPT_OK) {
+        const int status = RunCommand(console, signals);
+        ckpt_thaw(freeze);
+        return status;
+      }
+      if (code != CKPT_CANCELLED) return store.Fail(code);
+    }
+    // The pending signal has been delivered by now.
+    return console.Fail(code);
+  }
+
+ private:
+  ckpt_code Begin(Console& console, const StoreHandle& store, const BlockedSignals& signals,
+                  ckpt_freeze** freeze) const {
+    constexpr std::int64_t kSliceMs = 250;
+    const auto begin = std::chrono::steady_clock::now();
+    std::int64_t slice_ms = 0;
+    for (bool told = false;; told = true) {
+      const ckpt_code code = ckpt_freeze_begin(store.get(), slice_ms, freeze);
+      if (code != CKPT_BUSY) return code;
+      const std::int64_t waited_ms =
+          (std::chrono::steady_clock::now() - begin) / std::chrono::milliseconds(1);
+      if (wait_ms_ >= 0 && waited_ms >= wait_ms_) return code;
+      if (signals.StopPending()) return CKPT_CANCELLED;
+      if (!told) console.Notice("waiting for a collector or another freeze to end");
+      slice_ms = wait_ms_ < 0 ? kSliceMs : std::min(kSliceMs, wait_ms_ - waited_ms);
+    }
+  }
+
+  int RunCommand(Console& console, const BlockedSignals& signals) const {
+    pid_t child = -1;
+    const int error = Spawn(command_, signals, &child);
+    if (error != 0) {
+      (void)console.Fail(CKPT_IO, "cannot run '" + command_[0] + "': " + strerror(error));
+      return error == ENOENT ? kExitNoCommand : kExitCannotRun;
+    }
+    const int status = WaitForward(child, signals.set());
+    return WIFEXITED(status) ? WEXITSTATUS(status) : kExitSignal + WTERMSIG(status);
+  }
+
+  std::vector<std::string> command_;
+  std::int64_t wait_ms_ = 0;
+};
+
+}  // namespace
+
+const CommandInfo kFreezeCommand = {
+    "freeze", "Run a command while collection is held off",
+    "ckpt-store freeze -s run.ckpt -- rsync -a run.ckpt/ backup:run.ckpt/\n",
+    [] { return std::unique_ptr<Command>(new FreezeCommand); }};
+
+}  // namespace ckpt

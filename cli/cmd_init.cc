@@ -1,0 +1,89 @@
+// ckpt-store init: creates a store.
+
+#include "cli/command.h"
+#include "cli/exit_codes.h"
+#include "cli/json.h"
+#include "cli/parse.h"
+#include "cli/store_handle.h"
+#include "cli/text.h"
+
+namespace ckpt {
+namespace {
+
+constexpr std::uint64_t kMost32 = 0xFFFFFFFF;
+
+class InitCommand : public Command {
+ public:
+  void Define(CLI::App& app) override {
+    AddParsed<std::uint64_t>(app, "--chunk-size", &chunk_bytes_, "SIZE", ParseSize,
+                             "a size like 64K",
+                             "Average chunk of files, a power of two (default 64K)");
+    AddParsed<std::uint64_t>(app, "--array-chunk-size", &array_chunk_bytes_, "SIZE", ParseSize,
+                             "a size like 64K", "Chunk of arrays (default 64K)");
+    AddParsed<std::uint64_t>(app, "--level", &level_, "N", ParseCount, "a number",
+                             "zstd level, 1 to 19 (default 3)");
+    AddParsed<std::uint64_t>(app, "--pack-size", &pack_bytes_, "SIZE", ParseSize,
+                             "a size like 512M", "A pack is full beyond this (default 512M)");
+    app.add_flag("--shared", shared_, "Readable and writable by its group");
+  }
+
+  int Run(Console& console) override {
+    // 0 means "the default" to the library, not to a person.
+    if (given_zero()) return console.FailUsage("sizes and levels are above 0");
+    if (chunk_bytes_ > kMost32 || array_chunk_bytes_ > kMost32 || level_ > 1000) {
+      return console.FailUsage("chunk size or level is too large");
+    }
+    StoreHandle store(console);
+    ckpt_open_options options = store.DefaultOptions(CKPT_OPEN_CREATE_NEW);
+    options.chunk_bytes = static_cast<std::uint32_t>(chunk_bytes_);
+    options.array_chunk_bytes = static_cast<std::uint32_t>(array_chunk_bytes_);
+    options.level = static_cast<std::int32_t>(level_);
+    options.pack_bytes = pack_bytes_;
+    options.group_shared = shared_ ? 1 : 0;
+    if (const int status = store.Open(options); status != kExitDone) return status;
+    ckpt_store_info info = CKPT_STORE_INFO_INIT;
+    if (const ckpt_code code = ckpt_store_get_info(store.get(), &info); code != CKPT_OK) {
+      return store.Fail(code);
+    }
+    Report(console, info);
+    return kExitDone;
+  }
+
+ private:
+  bool given_zero() const {
+    return chunk_bytes_ == 0 || array_chunk_bytes_ == 0 || level_ == 0 || pack_bytes_ == 0;
+  }
+
+  static void Report(Console& console, const ckpt_store_info& info) {
+    if (console.json()) {
+      Json json = Json::object();
+      SetText(json, "store", info.path);
+      json["uuid"] = info.uuid;
+      json["format"] = info.format;
+      json["chunk_bytes"] = info.chunk_bytes;
+      json["array_chunk_bytes"] = info.array_chunk_bytes;
+      json["level"] = info.level;
+      console.Print(JsonDocument(json));
+      return;
+    }
+    console.Say("created store " + PrintableName(info.path) + ": format " +
+                std::to_string(info.format) + ", chunks of " + HumanBytes(info.chunk_bytes) +
+                " (arrays " + HumanBytes(info.array_chunk_bytes) + "), zstd level " +
+                std::to_string(info.level) + "\n");
+  }
+
+  std::uint64_t chunk_bytes_ = 65536;
+  std::uint64_t array_chunk_bytes_ = 65536;
+  std::uint64_t level_ = 3;
+  std::uint64_t pack_bytes_ = std::uint64_t{512} << 20;
+  bool shared_ = false;
+};
+
+}  // namespace
+
+const CommandInfo kInitCommand = {"init", "Create a store",
+                                  "ckpt-store init -s run.ckpt\n"
+                                  "ckpt-store init -s run.ckpt --chunk-size 16K --level 9\n",
+                                  [] { return std::unique_ptr<Command>(new InitCommand); }};
+
+}  // namespace ckpt

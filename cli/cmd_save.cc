@@ -1,0 +1,157 @@
+// ckpt-store save: files, folders, links or standard input become one durable checkpoint.
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "cli/command.h"
+#include "cli/exit_codes.h"
+#include "cli/json.h"
+#include "cli/store_handle.h"
+#include "cli/text.h"
+
+namespace ckpt {
+namespace {
+
+// "K=V" pairs, split; the pointers live as long as this.
+class Tags {
+ public:
+  // False: the text is no K=V.
+  bool Add(const std::string& text) {
+    const std::size_t at = text.find('=');
+    if (at == 0 || at == std::string::npos) return false;
+    pairs_.emplace_back(text.substr(0, at), text.substr(at + 1));
+    return true;
+  }
+  std::vector<ckpt_tag> View() const {
+    std::vector<ckpt_tag> view;
+    for (const auto& [key, value] : pairs_) view.push_back({key.c_str(), value.c_str()});
+    return view;
+  }
+
+ private:
+  std::vector<std::pair<std::string, std::string>> pairs_;
+};
+
+class SaveCommand : public Command {
+ public:
+  void Define(CLI::App& app) override {
+    AddText(app, "SERIES", &series_, "", "The series' name, say of the simulation")->required();
+    AddRest(app, "PATH", &paths_, "Files, folders, links; - reads standard input")->required();
+    AddStep(app, "--step", &step_,
+            "The step (default: the last + 1); not above the last: begins "
+            "an attempt");
+    AddStep(app, "--from", &from_step_, "Go back on purpose: a new attempt from this step");
+    AddRepeated(app, "--tag", &tags_, "K=V", "Something to remember it by; may be repeated");
+    AddRepeated(app, "--exclude", &excludes_, "GLOB", "Leave out what matches; may be repeated");
+    AddText(app, "--as", &stream_name_, "NAME", "The name of what - reads (default: stdin)");
+    app.add_flag("--reread", reread_, "Read files again although size and times are unchanged");
+    AddWait(app, &wait_ms_, "Wait for another save into the series, instead of exit 5");
+  }
+
+  int Run(Console& console) override {
+    Tags tags;
+    for (const std::string& tag : tags_) {
+      if (!tags.Add(tag)) return console.FailUsage("--tag: '" + tag + "' is not KEY=VALUE");
+    }
+    const auto dashes = std::count(paths_.begin(), paths_.end(), "-");
+    if (dashes > 1) return console.FailUsage("standard input (-) can be read only once");
+    if (dashes == 0 && !stream_name_.empty()) return console.FailUsage("--as goes with the path -");
+    paths_.erase(std::remove(paths_.begin(), paths_.end(), "-"), paths_.end());
+    if (stream_name_.empty()) stream_name_ = "stdin";
+
+    StoreHandle store(console);
+    if (const int status = store.Open(CKPT_OPEN_CREATE); status != kExitDone) return status;
+    const std::vector<ckpt_tag> tag_view = tags.View();
+    const std::vector<const char*> excludes = Pointers(excludes_);
+    ckpt_save_options options = CKPT_SAVE_OPTIONS_INIT;
+    options.series = series_.c_str();
+    options.step = step_;
+    options.from_step = from_step_;
+    options.tags = tag_view.data();
+    options.tag_count = tag_view.size();
+    options.excludes = excludes.data();
+    options.exclude_count = excludes.size();
+    options.reread = reread_ ? 1 : 0;
+    options.stream_fd = dashes > 0 ? STDIN_FILENO : -1;
+    options.stream_name = dashes > 0 ? stream_name_.c_str() : nullptr;
+    ckpt_save_result result = CKPT_SAVE_RESULT_INIT;
+    if (const ckpt_code code = Save(console, store, &options, &result); code != CKPT_OK) {
+      // A step of this very series to go back to may be what is missing: no suggestion then.
+      return store.Fail(code);
+    }
+    Report(console, result);
+    return kExitDone;
+  }
+
+ private:
+  // Tries at once, then says that it waits and asks again until it may: so a signal is heard
+  // while it waits.
+  ckpt_code Save(Console& console, const StoreHandle& store, ckpt_save_options* options,
+                 ckpt_save_result* result) const {
+    constexpr std::int64_t kSliceMs = 250;
+    const std::vector<const char*> paths = Pointers(paths_);
+    const auto begin = std::chrono::steady_clock::now();
+    options->wait_ms = 0;
+    for (bool told = false;; told = true) {
+      const ckpt_code code =
+          ckpt_save_files(store.get(), options, paths.data(), paths.size(), result);
+      if (code != CKPT_BUSY) return code;
+      const std::int64_t waited_ms =
+          (std::chrono::steady_clock::now() - begin) / std::chrono::milliseconds(1);
+      if (wait_ms_ >= 0 && waited_ms >= wait_ms_) return code;
+      if (Interrupted() != 0) return CKPT_CANCELLED;
+      if (!told) console.Notice("waiting for another save into '" + series_ + "'");
+      options->wait_ms = wait_ms_ < 0 ? kSliceMs : std::min(kSliceMs, wait_ms_ - waited_ms);
+    }
+  }
+
+  void Report(Console& console, const ckpt_save_result& result) const {
+    if (console.json()) {
+      Json json = Json::object();
+      SetText(json, "series", series_);
+      json["attempt"] = result.attempt;
+      json["step"] = result.step;
+      json["new_attempt"] = result.new_attempt != 0;
+      json["logical_bytes"] = result.logical_bytes;
+      json["read_bytes"] = result.read_bytes;
+      json["new_bytes"] = result.new_bytes;
+      json["stored_bytes"] = result.stored_bytes;
+      json["files"] = result.files;
+      json["entries"] = result.entries;
+      json["chunks"] = result.chunks;
+      json["new_chunks"] = result.new_chunks;
+      json["seconds"] = result.seconds;
+      console.Print(JsonDocument(json));
+      return;
+    }
+    console.Say("saved " + PrintableName(series_) + "@" + std::to_string(result.step) + ": " +
+                HumanBytes(result.logical_bytes) + " in " +
+                Plural(result.entries, "entry", "entries") + ", " + HumanBytes(result.new_bytes) +
+                " new, store grew by " + HumanBytes(result.stored_bytes) + " (" +
+                HumanRatio(Ratio(result.logical_bytes, result.stored_bytes)) + "), " +
+                HumanSeconds(result.seconds) + "\n");
+  }
+
+  std::string series_;
+  std::vector<std::string> paths_;
+  std::int64_t step_ = CKPT_STEP_NEXT;
+  std::int64_t from_step_ = CKPT_STEP_NONE;
+  std::vector<std::string> tags_;
+  std::vector<std::string> excludes_;
+  std::string stream_name_;
+  bool reread_ = false;
+  std::int64_t wait_ms_ = 0;
+};
+
+}  // namespace
+
+const CommandInfo kSaveCommand = {
+    "save", "Save files as one checkpoint; creates the store if need be",
+    "ckpt-store save melt restart.5000 log.lammps\n"
+    "ckpt-store save melt --step 5000 --tag input=in.melt restart.5000\n"
+    "tar c state | ckpt-store save melt - --as state.tar\n",
+    [] { return std::unique_ptr<Command>(new SaveCommand); }};
+
+}  // namespace ckpt
