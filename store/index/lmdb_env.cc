@@ -138,11 +138,8 @@ int LmdbEnv::GrowMap() {
   if (rc != 0) return rc;
   rc = mdb_env_set_mapsize(env_, info.me_mapsize * 2);
   if (rc != ENOMEM) return rc;
-  // Address space is limited (ulimit -v): the old map is gone, so take it back or give up.
-  rc = mdb_env_set_mapsize(env_, info.me_mapsize + (info.me_mapsize >> 3));
-  if (rc == 0) return 0;
-  Abandon();
-  return ENOMEM;
+  // Address space is limited (ulimit -v), and the old map is gone: a smaller step, or none.
+  return mdb_env_set_mapsize(env_, info.me_mapsize + (info.me_mapsize >> 3));
 }
 
 int LmdbEnv::AdoptMap() { return mdb_env_set_mapsize(env_, 0); }

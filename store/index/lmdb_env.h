@@ -97,6 +97,7 @@ class LmdbEnv {
   int CheckReaders(std::set<long>* alive);
 
   // REQUIRES: the gate is held exclusively. Grow doubles; Adopt takes another process's size.
+  // After a failure there is no map: only to be closed.
   int GrowMap();
   int AdoptMap();
   // Bytes the file needs for the newest committed state.

@@ -123,29 +123,37 @@ Result<bool> LmdbIndex::Publish(const IndexUpdate& update) {
   if (lock == nullptr) return false;
   CKPT_ASSIGN_OR_RETURN(bool open, Refresh(true));
   if (!open) return false;
-  Status status = WriteAll(lock.get(), update);
-  dir_->ExtendTo(generation_.number, UsedBytes());
+  std::optional<Generation> generation = OpenGeneration();
+  if (!generation) return false;
+  Result<bool> published = WriteAll(lock.get(), *generation, update);
+  dir_->ExtendTo(generation->number, UsedBytes(*generation));
   lock->Idle();
-  CKPT_RETURN_IF_ERROR(status);
-  return true;
+  return published;
 }
 
-Status LmdbIndex::WriteAll(HeldLock* lock, const IndexUpdate& update) {
-  const std::uint64_t number = generation_.number;
+// False: another thread found damage and discarded the generation.
+Result<bool> LmdbIndex::WriteAll(HeldLock* lock, const Generation& generation,
+                                 const IndexUpdate& update) {
+  const std::uint64_t number = generation.number;
   HeldLock::Work last = lock->LastWork();
   std::uint64_t died = last.number == number ? last.commits : 0;
+  bool replaced = false;
   Publisher publisher(update);
   while (!publisher.done()) {
-    CKPT_RETURN_IF_ERROR(Write([&](LmdbEnv* lmdb, MDB_txn* txn) {
+    Status status = Write([&](LmdbEnv* lmdb, MDB_txn* txn) {
+      replaced = !(generation_ == generation);
+      if (replaced) return EBUSY;
       lock->WorkingOn({.number = number, .commits = 0});
       int rc = publisher.Fill(lmdb, txn);
       if (rc == 0) lock->WorkingOn({.number = number, .commits = died + 1});
       return rc;
-    }));
+    });
+    if (replaced) return false;
+    CKPT_RETURN_IF_ERROR(status);
     died = 0;
     publisher.Committed();
   }
-  return {};
+  return true;
 }
 
 Result<std::unique_ptr<HeldLock>> LmdbIndex::LockForWriting() {
@@ -205,25 +213,29 @@ int LmdbIndex::ChangeMap(int reason) {
   std::unique_lock hold(gate_);
   if (lmdb_ == nullptr) return EAGAIN;
   int rc = reason == MDB_MAP_FULL ? lmdb_->GrowMap() : lmdb_->AdoptMap();
-  if (rc != 0) {
-    lmdb_->Abandon();
-    lmdb_.reset();
-  }
+  if (rc != 0) lmdb_.reset();
   return rc;
 }
 
-std::uint64_t LmdbIndex::UsedBytes() {
+std::optional<Generation> LmdbIndex::OpenGeneration() {
   std::shared_lock hold(gate_);
-  return lmdb_ != nullptr && !lmdb_->abandoned() ? lmdb_->UsedBytes() : 0;
+  return lmdb_ != nullptr ? std::optional<Generation>(generation_) : std::nullopt;
+}
+
+std::uint64_t LmdbIndex::UsedBytes(const Generation& generation) {
+  std::shared_lock hold(gate_);
+  bool usable = lmdb_ != nullptr && !lmdb_->abandoned() && generation_ == generation;
+  return usable ? lmdb_->UsedBytes() : 0;
 }
 
 Result<bool> LmdbIndex::Refresh(bool writing) {
   if (Forked()) return false;
   std::lock_guard turn(refresh_mutex_);
+  if (!dir_->StillThere()) return false;
   bool damaged = damaged_.load(std::memory_order_relaxed);
-  if (!damaged && lmdb_ != nullptr) {
+  if (std::optional<Generation> open = OpenGeneration(); open && !damaged) {
     CKPT_ASSIGN_OR_RETURN(std::optional<Generation> current, dir_->Current());
-    if (current && *current == generation_) return true;
+    if (current == open) return true;
   }
   std::unique_lock hold(gate_);  // first: who claims a slot holds it and waits for the lock
   CKPT_ASSIGN_OR_RETURN(auto lock, dir_->TryLock(kOpenLock, kOpenWaitMs));

@@ -3,7 +3,8 @@
 // States: open (lmdb_ set), without (null: nobody could open or make a generation just now; every
 // answer is "not here"), damaged (damaged_: answers as without until the next Refresh, which
 // discards the generation). Refresh, called by Packs and Publish, goes from any of them to open or
-// without, and notices a newer generation. In a forked child it is without for ever.
+// without, and notices a newer generation. Without for ever: in a forked child, and when the
+// directory was removed (until it is opened again).
 //
 // Locks, in this order: publish_mutex_, publish.lock, refresh_mutex_, gate_, open.lock.
 
@@ -54,10 +55,11 @@ class LmdbIndex final : public Index {
   bool Forked() const { return ForkCount() != forks_; }
   template <typename F>
   int Read(F&& fn);
-  Status WriteAll(HeldLock* lock, const IndexUpdate& update);
+  Result<bool> WriteAll(HeldLock* lock, const Generation& generation, const IndexUpdate& update);
   Status Write(const std::function<int(LmdbEnv*, MDB_txn*)>& fn);
   int ChangeMap(int reason);
-  std::uint64_t UsedBytes();
+  std::optional<Generation> OpenGeneration();
+  std::uint64_t UsedBytes(const Generation& generation);
   int ReadPacks(LmdbEnv* lmdb, MDB_txn* txn, std::vector<PackCoverage>* packs);
 
   void DiscardIfCurrent(const Generation& generation);

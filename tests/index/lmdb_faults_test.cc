@@ -116,6 +116,16 @@ TEST_F(LmdbFaults, LostIndexIsEmpty) {
   ExpectEmptyAndUsable();
 }
 
+TEST_F(LmdbFaults, DirectoryRemovedUnderAProcessIsNoIndex) {
+  Fill(100);
+  std::shared_ptr<Index> index = MustOpen(options());
+  fs::remove_all(path());
+  EXPECT_TRUE(PacksOf(index.get()).empty());
+  Result<bool> published = index->Publish(One(Grow(2, 500, 0, 10)));
+  EXPECT_FALSE(published.ok() && *published);
+  ExpectEmptyAndUsable();
+}
+
 TEST_F(LmdbFaults, LostLockFileLosesNothing) {
   Fill(1000);
   fs::remove(DataFile() + "-lock");
@@ -351,6 +361,52 @@ TEST_F(LmdbFaults, HolderOfOpenLockDelaysNobodyForLong) {
   lock->reset();
   EXPECT_EQ(PacksOf(index.get()).size(), 1u);
   EXPECT_EQ(CountFound(index.get(), 0, 100), 100u);
+}
+
+// What the lock file of a process that died says: filling, or so many commits in a row.
+TEST_F(LmdbFaults, DeathInsideLmdbDiscardsTheFile) {
+  for (const char* name : {"publish.lock", "open.lock"}) {
+    for (std::uint64_t commits : {0, 1, 2}) {
+      fs::remove_all(path());
+      Fill(100);
+      Bytes died;
+      ByteWriter writer(&died);
+      writer.Raw(AsBytes("CKPTLOCK"));
+      writer.U64(1);
+      writer.U64(commits);
+      std::ofstream(path() + "/" + name, std::ios::binary) << AsText(died);
+      std::shared_ptr<Index> index = MustOpen(options());
+      EXPECT_EQ(PacksOf(index.get()).size(), commits == 1 ? 1u : 0u) << name << commits;
+      MustPublish(index.get(), One(Grow(3, 500, 0, 10)));
+      index.reset();
+      EXPECT_EQ(PacksOf(MustOpen(options()).get()).size(), commits == 1 ? 2u : 1u);
+    }
+  }
+}
+
+TEST_F(LmdbFaults, DeathInAReadTransactionDiscardsTheFile) {
+  Fill(100);
+  std::string lock = DataFile() + "-lock";
+  {
+    Peer peer([&](auto said) {
+      std::shared_ptr<Index> index = MustOpen(options());
+      EXPECT_EQ(CountFound(index.get(), 0, 100), 100u);
+      said();
+    });
+    peer.Await();
+  }
+  // The slot of the dead: between calls, so this costs nothing ...
+  EXPECT_EQ(PacksOf(MustOpen(options()).get()).size(), 1u);
+  // ... but inside one.
+  Bytes slot;
+  ByteWriter writer(&slot);
+  writer.U64(1);
+  writer.U32(999999999);
+  std::fstream file(lock, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(128);
+  file << AsText(slot);
+  file.close();
+  EXPECT_TRUE(PacksOf(MustOpen(options()).get()).empty());
 }
 
 TEST_F(LmdbFaults, PublishersKilledAtAnyMomentLeaveASoundIndex) {
