@@ -1,0 +1,367 @@
+// ckpt-store for C++17: header-only over ckpt.h, so that a code built by another compiler, standard
+// library or set of flags than the library links with it.
+//
+//   #include <ckpt/ckpt.hpp>
+//
+//   ckpt::Store store = ckpt::Store::Open("run.ckpt", ckpt::Mode::kCreate).value();
+//   std::vector<double> T(n);
+//   std::int64_t done = 0;
+//   if (auto saved = store.Read("heat")) {                  // look for a saved state
+//     done = saved->step();
+//     saved->Get("T", &T).value();
+//   }
+//   while (done < last) {
+//     Advance(&T);
+//     ++done;
+//     ckpt::Writer save = store.Begin("heat", done).value();
+//     save.Put("T", T).value();
+//     save.End().value();                                   // durable
+//   }
+//
+// Nothing here throws but Result::value() of an error (ckpt::Exception) and the allocations of the
+// standard library. Objects own their handles and are move-only; a Writer that goes away without
+// End() leaves no checkpoint. Threads: as ckpt.h says.
+
+#ifndef CKPT_CKPT_HPP_
+#define CKPT_CKPT_HPP_
+
+#include <ckpt/ckpt.h>
+
+#include <array>
+#include <complex>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace ckpt {
+inline namespace v1 {
+
+// What went wrong: a code that says what to do next, and a message for a person.
+class Error {
+ public:
+  Error(ckpt_code code, std::string message) : code_(code), message_(std::move(message)) {}
+  ckpt_code code() const { return code_; }
+  const std::string& message() const { return message_; }
+
+ private:
+  ckpt_code code_;
+  std::string message_;
+};
+
+class Exception : public std::runtime_error {
+ public:
+  explicit Exception(const Error& error)
+      : std::runtime_error(std::string(ckpt_code_name(error.code())) + ": " + error.message()),
+        code_(error.code()) {}
+  ckpt_code code() const { return code_; }
+
+ private:
+  ckpt_code code_;
+};
+
+// A value or an Error. Converts to bool: true when there is a value.
+template <typename T>
+class [[nodiscard]] Result {
+ public:
+  Result(T value) : value_(std::move(value)) {}      // NOLINT: meant to convert
+  Result(Error error) : error_(std::move(error)) {}  // NOLINT
+  bool ok() const { return value_.has_value(); }
+  explicit operator bool() const { return ok(); }
+  // Throws Exception when there is none.
+  T& value() & { return Check(), *value_; }
+  const T& value() const& { return Check(), *value_; }
+  T value() && { return Check(), std::move(*value_); }
+  // REQUIRES: ok().
+  T* operator->() { return &*value_; }
+  T& operator*() { return *value_; }
+  // REQUIRES: !ok().
+  const Error& error() const { return *error_; }
+
+ private:
+  void Check() const {
+    if (!value_.has_value()) throw Exception(*error_);
+  }
+  std::optional<T> value_;
+  std::optional<Error> error_;
+};
+
+template <>
+class [[nodiscard]] Result<void> {
+ public:
+  Result() = default;
+  Result(Error error) : error_(std::move(error)) {}  // NOLINT
+  bool ok() const { return !error_.has_value(); }
+  explicit operator bool() const { return ok(); }
+  void value() const {
+    if (error_.has_value()) throw Exception(*error_);
+  }
+  const Error& error() const { return *error_; }
+
+ private:
+  std::optional<Error> error_;
+};
+
+namespace internal {
+
+inline Error LastError(ckpt_code code) { return Error(code, ckpt_error_message()); }
+
+inline Result<void> Check(ckpt_code code) {
+  if (code == CKPT_OK) return {};
+  return LastError(code);
+}
+
+// The element type of a C++ type; CKPT_RECORD for other trivially copyable ones.
+template <typename T>
+constexpr std::int32_t DtypeOf() {
+  static_assert(std::is_trivially_copyable_v<T>, "only trivially copyable elements can be saved");
+  if constexpr (std::is_same_v<T, bool>) {
+    return CKPT_BOOL;
+  } else if constexpr (std::is_integral_v<T>) {
+    constexpr std::int32_t base = std::is_signed_v<T> ? CKPT_INT8 : CKPT_UINT8;
+    return base + (sizeof(T) == 1 ? 0 : sizeof(T) == 2 ? 1 : sizeof(T) == 4 ? 2 : 3);
+  } else if constexpr (std::is_same_v<T, float>) {
+    return CKPT_FLOAT32;
+  } else if constexpr (std::is_same_v<T, double>) {
+    return CKPT_FLOAT64;
+  } else if constexpr (std::is_same_v<T, std::complex<float>>) {
+    return CKPT_COMPLEX64;
+  } else if constexpr (std::is_same_v<T, std::complex<double>>) {
+    return CKPT_COMPLEX128;
+  } else {
+    return CKPT_RECORD;
+  }
+}
+
+}  // namespace internal
+
+enum class Mode {
+  kRead = CKPT_OPEN_READ,
+  kWrite = CKPT_OPEN_WRITE,
+  kCreate = CKPT_OPEN_CREATE,
+  kCreateNew = CKPT_OPEN_CREATE_NEW,
+};
+
+struct CheckpointInfo {
+  std::string series;
+  std::uint64_t attempt = 0;
+  std::int64_t step = 0;
+  std::string state;
+  std::int64_t created_ns = 0;
+  std::uint64_t logical_bytes = 0;
+  std::uint64_t new_bytes = 0;
+  std::uint64_t stored_bytes = 0;
+  std::vector<std::pair<std::string, std::string>> tags;
+};
+
+// One save of arrays from memory. Holds the lock of its series.
+class Writer {
+ public:
+  // `shape`: extents, slowest first (row-major). Data may be reused when this returns.
+  template <typename T>
+  Result<void> Put(const std::string& name, const T* data,
+                   const std::vector<std::uint64_t>& shape) {
+    return internal::Check(ckpt_put(handle_.get(), name.c_str(), data, internal::DtypeOf<T>(),
+                                    static_cast<std::uint32_t>(sizeof(T)),
+                                    static_cast<std::uint32_t>(shape.size()), shape.data()));
+  }
+  template <typename T>
+  Result<void> Put(const std::string& name, const std::vector<T>& data) {
+    static_assert(!std::is_same_v<T, bool>, "std::vector<bool> has no elements in memory");
+    return Put(name, data.data(), {data.size()});
+  }
+  // A single value.
+  template <typename T, typename = std::enable_if_t<std::is_trivially_copyable_v<T>>>
+  Result<void> Put(const std::string& name, const T& value) {
+    return Put(name, &value, {});
+  }
+  // The checkpoint exists, durable, when this is ok. The writer is used up either way.
+  Result<ckpt_save_result> End() {
+    ckpt_save_result result = CKPT_SAVE_RESULT_INIT;
+    ckpt_code code = ckpt_end(handle_.release(), &result);
+    if (code != CKPT_OK) return internal::LastError(code);
+    return result;
+  }
+
+ private:
+  friend class Store;
+  struct Abort {
+    void operator()(ckpt_writer* writer) const { ckpt_abort(writer); }
+  };
+  explicit Writer(ckpt_writer* handle) : handle_(handle) {}
+  std::unique_ptr<ckpt_writer, Abort> handle_;
+};
+
+// One checkpoint, for reading arrays.
+class Reader {
+ public:
+  std::int64_t step() const { return step_; }
+  // Shape and type; the pointers in it live until the next call.
+  Result<ckpt_entry> Query(const std::string& name) {
+    ckpt_entry entry{};
+    ckpt_code code = ckpt_query(handle_.get(), name.c_str(), &entry);
+    if (code != CKPT_OK) return internal::LastError(code);
+    return entry;
+  }
+  // Resizes the vector. CKPT_INVALID_ARGUMENT, with both named, when the element types differ.
+  template <typename T>
+  Result<void> Get(const std::string& name, std::vector<T>* data) {
+    static_assert(!std::is_same_v<T, bool>, "std::vector<bool> has no elements in memory");
+    auto entry = Query(name);
+    if (!entry) return entry.error();
+    if (auto same = CheckType<T>(name, *entry); !same) return same;
+    data->resize(static_cast<std::size_t>(entry->logical_bytes / sizeof(T)));
+    return internal::Check(
+        ckpt_get(handle_.get(), name.c_str(), data->data(), data->size() * sizeof(T)));
+  }
+  // Into memory of exactly `count` elements.
+  template <typename T>
+  Result<void> Get(const std::string& name, T* data, std::size_t count) {
+    auto entry = Query(name);
+    if (!entry) return entry.error();
+    if (auto same = CheckType<T>(name, *entry); !same) return same;
+    return internal::Check(ckpt_get(handle_.get(), name.c_str(), data, count * sizeof(T)));
+  }
+  template <typename T, typename = std::enable_if_t<std::is_trivially_copyable_v<T>>>
+  Result<void> Get(const std::string& name, T* value) {
+    return Get(name, value, 1);
+  }
+
+ private:
+  friend class Store;
+  struct Close {
+    void operator()(ckpt_reader* reader) const { ckpt_reader_close(reader); }
+  };
+  explicit Reader(ckpt_reader* handle) : handle_(handle) {}
+
+  template <typename T>
+  static Result<void> CheckType(const std::string& name, const ckpt_entry& entry) {
+    if (entry.kind != CKPT_ENTRY_ARRAY) {
+      return Error(CKPT_INVALID_ARGUMENT, "'" + name + "' is no array");
+    }
+    if (entry.dtype == internal::DtypeOf<T>() && entry.element_bytes == sizeof(T)) return {};
+    return Error(CKPT_INVALID_ARGUMENT,
+                 "'" + name + "' was saved as " + ckpt_dtype_name(entry.dtype) + " of " +
+                     std::to_string(entry.element_bytes) + " bytes, not as " +
+                     ckpt_dtype_name(internal::DtypeOf<T>()) + " of " + std::to_string(sizeof(T)));
+  }
+
+  std::unique_ptr<ckpt_reader, Close> handle_;
+  std::int64_t step_ = 0;
+};
+
+class Store {
+ public:
+  static Result<Store> Open(const std::string& path, Mode mode = Mode::kRead) {
+    ckpt_open_options options = CKPT_OPEN_OPTIONS_INIT;
+    options.mode = static_cast<std::int32_t>(mode);
+    return Open(path, options);
+  }
+  static Result<Store> Open(const std::string& path, const ckpt_open_options& options) {
+    ckpt_store* handle = nullptr;
+    ckpt_code code = ckpt_store_open(path.c_str(), &options, &handle);
+    if (code != CKPT_OK) return internal::LastError(code);
+    return Store(handle);
+  }
+
+  // step CKPT_STEP_NEXT: the last + 1.
+  Result<ckpt_save_result> SaveFiles(const std::string& series,
+                                     const std::vector<std::string>& paths,
+                                     std::int64_t step = CKPT_STEP_NEXT) {
+    ckpt_save_options options = CKPT_SAVE_OPTIONS_INIT;
+    options.series = series.c_str();
+    options.step = step;
+    std::vector<const char*> names;
+    for (const std::string& path : paths) names.push_back(path.c_str());
+    ckpt_save_result result = CKPT_SAVE_RESULT_INIT;
+    ckpt_code code = ckpt_save_files(get(), &options, names.data(), names.size(), &result);
+    if (code != CKPT_OK) return internal::LastError(code);
+    return result;
+  }
+
+  // `checkpoint`: "SERIES", "SERIES@STEP" or "SERIES@ATTEMPT:STEP".
+  Result<ckpt_restore_result> RestoreFiles(const std::string& checkpoint, const std::string& to,
+                                           bool force = false) {
+    ckpt_restore_options options = CKPT_RESTORE_OPTIONS_INIT;
+    options.checkpoint = checkpoint.c_str();
+    options.to = to.c_str();
+    options.force = force ? 1 : 0;
+    ckpt_restore_result result = CKPT_RESTORE_RESULT_INIT;
+    ckpt_code code = ckpt_restore_files(get(), &options, nullptr, nullptr, &result);
+    if (code != CKPT_OK) return internal::LastError(code);
+    return result;
+  }
+
+  // Of one series ("": all), newest first.
+  Result<std::vector<CheckpointInfo>> List(const std::string& series = "") {
+    ckpt_list_options options = CKPT_LIST_OPTIONS_INIT;
+    options.series = series.empty() ? nullptr : series.c_str();
+    std::vector<CheckpointInfo> list;
+    ckpt_code code = ckpt_list(get(), &options, &Store::Append, &list);
+    if (code != CKPT_OK) return internal::LastError(code);
+    return list;
+  }
+
+  Result<Writer> Begin(const std::string& series, std::int64_t step = CKPT_STEP_NEXT) {
+    ckpt_save_options options = CKPT_SAVE_OPTIONS_INIT;
+    options.series = series.c_str();
+    options.step = step;
+    ckpt_writer* writer = nullptr;
+    ckpt_code code = ckpt_begin(get(), &options, &writer);
+    if (code != CKPT_OK) return internal::LastError(code);
+    return Writer(writer);
+  }
+
+  // An error of code CKPT_NOT_FOUND when there is nothing to continue from.
+  Result<Reader> Read(const std::string& checkpoint) {
+    ckpt_reader* handle = nullptr;
+    ckpt_code code = ckpt_read(get(), checkpoint.c_str(), &handle);
+    if (code != CKPT_OK) return internal::LastError(code);
+    Reader reader(handle);
+    code = ckpt_reader_info(handle, &Store::TakeStep, &reader.step_);
+    if (code != CKPT_OK) return internal::LastError(code);
+    return reader;
+  }
+
+  // For what this header does not wrap.
+  ckpt_store* get() const { return handle_.get(); }
+
+ private:
+  struct Close {
+    void operator()(ckpt_store* store) const { ckpt_store_close(store); }
+  };
+  explicit Store(ckpt_store* handle) : handle_(handle) {}
+
+  static int Append(const ckpt_checkpoint* c, void* user) {
+    CheckpointInfo info;
+    info.series = c->series;
+    info.attempt = c->attempt;
+    info.step = c->step;
+    info.state = c->state;
+    info.created_ns = c->created_ns;
+    info.logical_bytes = c->logical_bytes;
+    info.new_bytes = c->new_bytes;
+    info.stored_bytes = c->stored_bytes;
+    for (std::size_t i = 0; i < c->tag_count; ++i) {
+      info.tags.emplace_back(c->tags[i].key, c->tags[i].value);
+    }
+    static_cast<std::vector<CheckpointInfo>*>(user)->push_back(std::move(info));
+    return 0;
+  }
+  static int TakeStep(const ckpt_checkpoint* c, void* user) {
+    *static_cast<std::int64_t*>(user) = c->step;
+    return 0;
+  }
+
+  std::unique_ptr<ckpt_store, Close> handle_;
+};
+
+}  // namespace v1
+}  // namespace ckpt
+
+#endif  // CKPT_CKPT_HPP_
