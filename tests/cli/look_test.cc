@@ -1,0 +1,174 @@
+// list, inspect, diff, cat, stats, analyze: commands that only look. The contract is docs/cli.md.
+
+#include "tests/cli/cli_fixture.h"
+
+namespace ckpt {
+namespace {
+
+class Look : public CliTest {
+ protected:
+  // melt: steps 10 and 20 of attempt 1, 15 of attempt 2, which continues from 10.
+  void SaveThree() const {
+    std::string data = Noise(1000000, 1);
+    Write("data", data);
+    Do("ckpt-store save melt data --step 10");
+    data.replace(500000, 5, "12345");
+    Write("data", data);
+    Do("ckpt-store save melt data --step 20 --reread --tag k=v");
+    Do("ckpt-store save melt data --from 10 --step 15 --reread");
+  }
+};
+
+TEST_F(Look, ListHasTheKeysAndTheNewestFirst) {
+  SaveThree();
+  const auto line = Do("ckpt-store list melt --json").Json();
+  ASSERT_EQ(line.size(), 2u);
+  ExpectKeys(line[0],
+             "series attempt step parent rank ranks created state entries logical_bytes new_bytes "
+             "stored_bytes tags");
+  EXPECT_EQ(line[0]["step"], 15);
+  EXPECT_EQ(line[0]["attempt"], 2);
+  EXPECT_EQ(line[0]["parent"]["attempt"], 1);
+  EXPECT_EQ(line[0]["parent"]["step"], 10);
+  EXPECT_EQ(line[0]["state"], "committed");
+  EXPECT_EQ(line[0]["entries"], 1);
+  EXPECT_EQ(line[0]["logical_bytes"], 1000000);
+  EXPECT_EQ(line[1]["step"], 10);
+  EXPECT_TRUE(line[1]["parent"].is_null());
+  const auto all = Do("ckpt-store list --all --json").Json();
+  ASSERT_EQ(all.size(), 3u);
+  EXPECT_EQ(all[1]["step"], 20);
+  EXPECT_EQ(all[1]["abandoned"], true);
+  EXPECT_EQ(all[1]["tags"]["k"], "v");
+  EXPECT_EQ(Do("ckpt-store list --last 1 --json").Json().size(), 1u);
+}
+
+TEST_F(Look, ListIsALineACheckpointWithNamesThatWork) {
+  SaveThree();
+  const Outcome list = Do("ckpt-store list --all");
+  EXPECT_EQ(std::count(list.out.begin(), list.out.end(), '\n'), 4);
+  EXPECT_EQ(list.out.substr(0, 10), "CHECKPOINT");
+  for (const char* name : {"melt@15 ", "melt@10 ", "melt@1:20 "}) {
+    EXPECT_NE(list.out.find(name), std::string::npos) << list.out;
+    EXPECT_EQ(Do(std::string("ckpt-store cat ") + name + "data | wc -c").out, "1000000\n");
+  }
+}
+
+TEST_F(Look, UnknownSeriesAndStoresAreNotFoundAndNotCreated) {
+  const Outcome none = Run("ckpt-store list --json");
+  EXPECT_EQ(none.exit, 4);
+  EXPECT_EQ(none.Error()["exit"], 4);
+  for (const char* command : {"list", "stats", "check", "gc", "reindex", "rm a@1", "inspect a",
+                              "diff a b", "cat a b", "restore a --to x", "freeze -- true"}) {
+    EXPECT_EQ(Run(std::string("ckpt-store ") + command).exit, 4) << command;
+    EXPECT_FALSE(std::filesystem::exists(Path(".ckpt"))) << command;
+  }
+  SaveThree();
+  const Outcome series = Run("ckpt-store list metl");
+  EXPECT_EQ(series.exit, 4);
+  EXPECT_NE(series.err.find("did you mean 'melt'?"), std::string::npos) << series.err;
+}
+
+TEST_F(Look, TheStoreIsTheOptionElseTheVariableElseDotCkpt) {
+  Write("a", "x");
+  Do("ckpt-store save here a && ckpt-store -s other save there a");
+  EXPECT_EQ(Do("ckpt-store list --json").Json()[0]["series"], "here");
+  EXPECT_EQ(Do("CKPT_STORE=other ckpt-store list --json").Json()[0]["series"], "there");
+  EXPECT_EQ(Do("CKPT_STORE=other ckpt-store list -s .ckpt --json").Json()[0]["series"], "here");
+  EXPECT_EQ(Do("CKPT_STORE= ckpt-store list --json").Json()[0]["series"], "here");
+}
+
+TEST_F(Look, InspectHasTheKeys) {
+  SaveThree();
+  const auto json = Do("ckpt-store inspect melt@20 --json").Json();
+  ExpectKeys(json, "series step attempt created state entries packs tags");
+  EXPECT_EQ(json["step"], 20);
+  ASSERT_EQ(json["entries"].size(), 1u);
+  const auto& entry = json["entries"][0];
+  ExpectKeys(entry,
+             "name kind dtype shape logical_bytes stored_bytes chunks new_chunks codec mode");
+  EXPECT_EQ(entry["name"], "data");
+  EXPECT_EQ(entry["kind"], "file");
+  EXPECT_TRUE(entry["dtype"].is_null());
+  EXPECT_EQ(entry["logical_bytes"], 1000000);
+  EXPECT_GT(entry["chunks"], 3);
+  EXPECT_GE(entry["new_chunks"], 1);
+  EXPECT_LE(entry["new_chunks"], 3);
+  EXPECT_GE(json["packs"].size(), 1u);
+  const Outcome text = Do("ckpt-store inspect melt@20");
+  EXPECT_NE(text.out.find("file 06"), std::string::npos) << text.out;
+  EXPECT_NE(text.out.find("976.6 KiB"), std::string::npos) << text.out;
+}
+
+TEST_F(Look, DiffSaysWhatChangedAndWhere) {
+  SaveThree();
+  const auto json = Do("ckpt-store diff melt@10 melt@1:20 --json").Json();
+  ASSERT_EQ(json["entries"].size(), 1u);
+  const auto& entry = json["entries"][0];
+  ExpectKeys(entry, "name status changed_bytes logical_bytes ranges");
+  EXPECT_EQ(entry["status"], "changed");
+  EXPECT_GT(entry["changed_bytes"], 0);
+  EXPECT_LT(entry["changed_bytes"], 600000);
+  ASSERT_GE(entry["ranges"].size(), 1u);
+  EXPECT_LE(entry["ranges"][0]["offset"], 500000);
+  Write("new", "n");
+  Do("rm data && ckpt-store save melt new --step 30");
+  const auto moved = Do("ckpt-store diff melt@10 melt@30 --json").Json()["entries"];
+  ASSERT_EQ(moved.size(), 2u);
+  EXPECT_EQ(moved[0]["status"], "removed");
+  EXPECT_EQ(moved[1]["status"], "added");
+  EXPECT_EQ(Do("ckpt-store diff melt@10 melt@10 --json").Json()["entries"].size(), 0u);
+}
+
+TEST_F(Look, CatGivesBytesPartsAndErrors) {
+  SaveThree();
+  Do("ckpt-store cat melt@10 data > whole && ckpt-store cat melt@10 data --offset 1000 --length 10 "
+     "> part && tail -c +1001 whole | head -c 10 | cmp - part");
+  const Outcome missing = Run("ckpt-store cat melt dta --json");
+  EXPECT_EQ(missing.exit, 4);
+  EXPECT_EQ(missing.Error()["suggestion"], "data");
+  EXPECT_EQ(missing.out, "");
+  EXPECT_EQ(Run("ckpt-store cat melt data --npy").exit, 2);  // a file is no array
+  Do("mkdir dir && ckpt-store save tree dir");
+  EXPECT_EQ(Run("ckpt-store cat tree dir").exit, 2);
+}
+
+TEST_F(Look, StatsHasTheKeysAndAddsUp) {
+  SaveThree();
+  const auto json = Do("ckpt-store stats --json").Json();
+  ExpectKeys(json,
+             "checkpoints logical_bytes unique_bytes stored_bytes dedup_ratio compression_ratio "
+             "total_ratio chunks packs garbage_bytes index_bytes");
+  EXPECT_EQ(json["checkpoints"], 3);
+  EXPECT_EQ(json["logical_bytes"], 3000000);
+  EXPECT_LT(json["unique_bytes"], 1700000);
+  EXPECT_NEAR(json["dedup_ratio"].get<double>(), 3000000 / json["unique_bytes"].get<double>(),
+              0.01);
+  EXPECT_NE(Do("ckpt-store stats").out.find("dedup"), std::string::npos);
+}
+
+TEST_F(Look, AnalyzeComparesEightWaysAndWritesNothing) {
+  Write("a", Noise(1000000, 1));
+  Do("cp a b");
+  const auto json = Do("ckpt-store analyze a b --json").Json();
+  EXPECT_EQ(json["files"], 2);
+  EXPECT_EQ(json["logical_bytes"], 2000000);
+  ASSERT_EQ(json["results"].size(), 8u);
+  for (const auto& result : json["results"]) {
+    ExpectKeys(result, "chunker size unique_bytes dedup_ratio stored_bytes total_ratio");
+    EXPECT_NEAR(result["dedup_ratio"].get<double>(), 2, 0.01);
+  }
+  EXPECT_EQ(Do("ls -A").out, "a\nb\n");
+  EXPECT_EQ(Run("ckpt-store analyze nosuch").exit, 4);
+}
+
+TEST_F(Look, ListOfAnEmptyStoreIsEmpty) {
+  Do("ckpt-store init -q");
+  EXPECT_EQ(Do("ckpt-store list --json").out, "[]\n");
+  const Outcome text = Do("ckpt-store list");
+  EXPECT_EQ(text.out, "");
+  EXPECT_NE(text.err.find("no checkpoints"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace ckpt

@@ -1,0 +1,210 @@
+// init, save, restore: keys, exit codes, what is said. The contract is docs/cli.md.
+
+#include "tests/cli/cli_fixture.h"
+
+namespace ckpt {
+namespace {
+
+using SaveRestore = CliTest;
+
+TEST_F(SaveRestore, InitCreatesOnce) {
+  const auto json = Do("ckpt-store -s run.ckpt init --chunk-size 16K --level 5 --json").Json();
+  ExpectKeys(json, "store uuid format chunk_bytes array_chunk_bytes level");
+  EXPECT_EQ(json["format"], 1);
+  EXPECT_EQ(json["chunk_bytes"], 16384);
+  EXPECT_EQ(json["level"], 5);
+  EXPECT_EQ(json["uuid"].get<std::string>().size(), 32u);
+  const Outcome again = Run("ckpt-store init -s run.ckpt --json");
+  EXPECT_EQ(again.exit, 1);
+  EXPECT_EQ(again.out, "");
+  EXPECT_EQ(again.Error()["code"], "exists");
+}
+
+TEST_F(SaveRestore, InitRefusesSizesThatAreNone) {
+  for (const char* option :
+       {"--chunk-size 0", "--chunk-size 60000", "--chunk-size 64X", "--level 0", "--level 99",
+        "--pack-size -1", "--chunk-size 99999999999"}) {
+    EXPECT_EQ(Run(std::string("ckpt-store init ") + option).exit, 2) << option;
+    EXPECT_FALSE(std::filesystem::exists(Path(".ckpt"))) << option;
+  }
+}
+
+TEST_F(SaveRestore, SaveCreatesTheStoreAndSaysSo) {
+  Write("data", Noise(300000, 1));
+  const Outcome first = Do("ckpt-store save melt data");
+  EXPECT_NE(first.err.find("created"), std::string::npos) << first.err;
+  EXPECT_EQ(first.out.substr(0, 13), "saved melt@1:");
+  const Outcome second = Do("ckpt-store save melt data");
+  EXPECT_EQ(second.err, "");
+  EXPECT_EQ(second.out.substr(0, 13), "saved melt@2:");
+  const Outcome quiet = Do("ckpt-store save melt data --quiet");
+  EXPECT_EQ(quiet.out + quiet.err, "");
+}
+
+TEST_F(SaveRestore, SaveReportsWhatIsNew) {
+  Write("data", Noise(1000000, 1));
+  Do("ckpt-store init");
+  const auto first = Do("ckpt-store save melt data --json --tag a=b --tag 'c=d=[e,f]'").Json();
+  ExpectKeys(first,
+             "series attempt step logical_bytes read_bytes new_bytes stored_bytes files chunks "
+             "new_chunks seconds");
+  EXPECT_EQ(first["series"], "melt");
+  EXPECT_EQ(first["attempt"], 1);
+  EXPECT_EQ(first["step"], 1);
+  EXPECT_EQ(first["logical_bytes"], 1000000);
+  EXPECT_EQ(first["read_bytes"], 1000000);
+  EXPECT_EQ(first["new_bytes"], 1000000);
+  EXPECT_EQ(first["files"], 1);
+  EXPECT_EQ(first["chunks"], first["new_chunks"]);
+  EXPECT_GT(first["stored_bytes"], 1000000);
+  const auto second = Do("ckpt-store save melt data --reread --json").Json();
+  EXPECT_EQ(second["read_bytes"], 1000000);
+  EXPECT_EQ(second["new_bytes"], 0);
+  EXPECT_EQ(second["new_chunks"], 0);
+  EXPECT_LT(second["stored_bytes"], 100000);
+  const auto tags = Do("ckpt-store list --json").Json()[1]["tags"];
+  EXPECT_EQ(tags, nlohmann::json::parse(R"({"a":"b","c":"d=[e,f]"})"));
+}
+
+TEST_F(SaveRestore, AStepThatIsNotAboveTheLastBeginsAnAttemptAndSaysSo) {
+  Write("data", "x");
+  Do("ckpt-store save melt data --step 10");
+  const Outcome back = Do("ckpt-store save melt data --step 5");
+  EXPECT_NE(back.err.find("attempt"), std::string::npos) << back.err;
+  const auto json = Do("ckpt-store save melt data --from 5 --json").Json();
+  EXPECT_EQ(json["attempt"], 3);
+  EXPECT_EQ(json["step"], 6);
+  EXPECT_EQ(json["new_attempt"], true);
+}
+
+TEST_F(SaveRestore, StandardInputIsAnEntry) {
+  const std::string bytes = Noise(200000, 3);
+  Write("data", bytes);
+  Do("cat data | ckpt-store save log - --as run/log.txt");
+  EXPECT_EQ(Do("ckpt-store cat log run/log.txt").out, bytes);
+  Do("ckpt-store save log - < data");
+  EXPECT_EQ(Do("ckpt-store cat log stdin").out, bytes);
+  EXPECT_EQ(Run("ckpt-store save log - - < data").exit, 2);
+  EXPECT_EQ(Run("ckpt-store save log data --as x").exit, 2);
+}
+
+TEST_F(SaveRestore, NothingToSaveIsNoSuchFile) {
+  Do("ckpt-store init");
+  const Outcome missing = Run("ckpt-store save melt nosuch --json");
+  EXPECT_EQ(missing.exit, 4);
+  EXPECT_EQ(missing.Error()["code"], "not found");
+  EXPECT_NE(missing.Error()["message"].get<std::string>().find("nosuch"), std::string::npos);
+  EXPECT_EQ(Do("ckpt-store list --json").Json().size(), 0u);
+}
+
+TEST_F(SaveRestore, ASecondSaveIsBusyOrWaits) {
+  Write("data", "x");
+  Do("ckpt-store init && mkfifo pipe");
+  // The first holds the series until its input ends. Saves before it took the lock succeed.
+  const Outcome outcome =
+      Run("ckpt-store save melt - < pipe > first.out & exec 3> pipe\n"
+          "tries=0; code=0\n"
+          "while [ $code != 5 ] && [ $tries -lt 200 ]; do\n"
+          "  ckpt-store save melt data -q --json; code=$?; tries=$((tries+1))\n"
+          "done\n"
+          "ckpt-store save melt data --wait=100s --quiet --json & waiter=$!\n"
+          "ckpt-store save melt data --wait=1s -q; [ $? = 5 ] || exit 90\n"
+          "echo end >&3; exec 3>&-\n"
+          "wait $waiter || exit 91\n"
+          "[ $code = 5 ] || exit 92");
+  EXPECT_EQ(outcome.exit, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find("\"busy\""), std::string::npos) << outcome.err;
+}
+
+TEST_F(SaveRestore, WaitingIsSaid) {
+  Do("ckpt-store init && mkfifo pipe");
+  Write("data", "x");
+  const Outcome outcome =
+      Run("ckpt-store save melt - < pipe & exec 3> pipe\n"
+          "until grep -q waiting said 2>/dev/null; do\n"
+          "  ckpt-store save melt data --wait=1s 2> said; done\n"
+          "exec 3>&-; wait");
+  EXPECT_EQ(outcome.exit, 0) << outcome.err;
+  EXPECT_NE(Read("said").find("waiting for another save into 'melt'"), std::string::npos);
+}
+
+TEST_F(SaveRestore, RestoreGivesTheFilesBack) {
+  Write("in/a", Noise(100000, 1));
+  Write("in/deep/b", "bbb");
+  Do("ln -s a in/link && touch in/empty && chmod 640 in/a && ckpt-store save melt in");
+  const auto json = Do("ckpt-store restore melt --to out --json").Json();
+  ExpectKeys(json, "series attempt step files bytes skipped fell_back seconds");
+  EXPECT_EQ(json["step"], 1);
+  EXPECT_EQ(json["bytes"], 100003);
+  EXPECT_EQ(Do("diff -r in out/in && stat -c %a out/in/a").out, "640\n");
+  EXPECT_EQ(Do("readlink out/in/link").out, "a\n");
+}
+
+TEST_F(SaveRestore, RestoreOverwritesOnlyWhenForced) {
+  Write("a", "one");
+  Write("b", "two");
+  Do("ckpt-store save melt a b");
+  Write("a", "mine");
+  Do("rm b");
+  const Outcome refused = Run("ckpt-store restore melt --to . --json");
+  EXPECT_EQ(refused.exit, 1);
+  EXPECT_EQ(refused.Error()["code"], "exists");
+  EXPECT_EQ(Read("a"), "mine");
+  EXPECT_FALSE(std::filesystem::exists(Path("b")));  // nothing was changed
+  const auto dry = Do("ckpt-store restore melt --to . --force --dry-run --json").Json();
+  EXPECT_EQ(dry["dry_run"], true);
+  EXPECT_EQ(dry["entries"].size(), 2u);
+  EXPECT_EQ(Read("a"), "mine");
+  Do("ckpt-store restore melt --to . --force --sync");
+  EXPECT_EQ(Read("a") + Read("b"), "onetwo");
+  EXPECT_EQ(Do("ckpt-store restore melt --to . --json").Json()["skipped"], 2);
+}
+
+TEST_F(SaveRestore, RestoreTakesWhatIsIncluded) {
+  Write("in/a.dat", "a");
+  Write("in/b.log", "b");
+  Do("ckpt-store save melt in/a.dat in/b.log && ckpt-store restore melt --to out --include "
+     "'**.log'");
+  EXPECT_FALSE(std::filesystem::exists(Path("out/in/a.dat")));
+  EXPECT_EQ(Read("out/in/b.log"), "b");
+}
+
+TEST_F(SaveRestore, UnknownCheckpointsAreNotFound) {
+  Write("a", "one");
+  Do("ckpt-store save melt a");
+  const Outcome series = Run("ckpt-store restore mlet@1 --to out --json");
+  EXPECT_EQ(series.exit, 4);
+  EXPECT_EQ(series.Error()["suggestion"], "melt@1");
+  EXPECT_EQ(Run("ckpt-store restore melt@99 --to out").exit, 4);
+  EXPECT_EQ(Run("ckpt-store restore melt@7:1 --to out").exit, 4);
+  EXPECT_FALSE(std::filesystem::exists(Path("out")));
+  EXPECT_EQ(Run("ckpt-store restore melt").exit, 2);  // where to?
+}
+
+TEST_F(SaveRestore, OddNamesComeBackAndAreSafeToShow) {
+  Write("in/caf\xE9", "latin");
+  Write("in/[a,b]", "list");
+  Write("in/{}", "braces");
+  Write("in/line\nfeed\x1b[31m", "control");
+  Write("-dash", "dash");
+  Do("ckpt-store save odd in -- -dash");
+  Do("cd in && ckpt-store -s ../.ckpt save direct '[a,b]' '{}'");
+  EXPECT_EQ(Do("ckpt-store cat direct '[a,b]'; ckpt-store cat direct '{}'").out, "listbraces");
+  EXPECT_EQ(Do("ckpt-store cat odd 'in/caf\xE9'").out, "latin");
+  Do("ckpt-store restore odd --to out && diff -r in out/in && diff -- -dash out/-dash");
+  const Outcome shown = Do("ckpt-store inspect odd");
+  EXPECT_NE(shown.out.find("in/caf\\xe9"), std::string::npos) << shown.out;
+  EXPECT_NE(shown.out.find("in/line\\nfeed\\x1b[31m"), std::string::npos);
+  EXPECT_EQ(shown.out.find('\x1b'), std::string::npos);
+  bool found = false;
+  for (const auto& entry : Do("ckpt-store inspect odd --json").Json()["entries"]) {
+    if (!entry.contains("name_base64")) continue;
+    found = true;
+    EXPECT_EQ(entry["name_base64"], "aW4vY2Fm6Q==");
+    EXPECT_EQ(entry["name"], "in/caf\xEF\xBF\xBD");
+  }
+  EXPECT_TRUE(found);
+}
+
+}  // namespace
+}  // namespace ckpt
