@@ -333,8 +333,9 @@ typedef struct ckpt_range {
 typedef struct ckpt_diff_entry {
   const char *name;
   const char *status;      /* "added", "removed", "changed", "metadata" */
-  uint64_t changed_bytes;  /* bytes of B in chunks that A does not have at that place; of A when
-                              removed */
+  /* Told by chunks. In an array: bytes of B whose chunk A does not have at that place; in a file or
+   * stream, whose bytes may move: whose chunk A's entry has nowhere. Of A when removed. */
+  uint64_t changed_bytes;
   uint64_t logical_bytes;
   const ckpt_range *ranges; /* where in B, ascending; at most the first 1000 */
   size_t range_count;

@@ -55,10 +55,12 @@ Result<ChunkPipeline::Segment*> ChunkPipeline::NextSegment() {
   }
 }
 
-Status ChunkPipeline::AddBytes(ChunkListBuilder* list, ByteSpan raw, std::size_t element_width) {
+Status ChunkPipeline::AddBytes(ChunkListBuilder* list, ByteSpan raw, std::size_t element_width,
+                               const Id128* known) {
   Job job;
   job.raw = raw;
   job.element_width = element_width;
+  if (known != nullptr) job.known = *known;
   job.list = list;
   return Add(std::move(job));
 }
@@ -133,6 +135,7 @@ Status ChunkPipeline::DeliverBatch(Batch* batch) {
     if (job.action) {
       CKPT_RETURN_IF_ERROR(job.action());
     } else {
+      known_used_ = known_used_ || (job.known.has_value() && *job.known == job.item.id);
       CKPT_RETURN_IF_ERROR(job.list->Add(std::move(job.item)));
     }
   }
@@ -155,6 +158,7 @@ Status ChunkPipeline::Run(Job* job, ChunkWriter* writer, Encoder* encoder) try {
   }
   job->item.kind = ChunkItem::Kind::kChunk;
   job->item.id = HashChunk(job->raw);
+  if (job->known.has_value() && *job->known == job->item.id) return Status();
   return writer->Put(job->raw, job->item.id, job->element_width, encoder);
 } catch (const std::bad_alloc&) {  // a thread has nobody to throw to
   return OutOfMemory("no memory to store a chunk of " + std::to_string(job->raw.size()) + " bytes");

@@ -18,6 +18,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -47,16 +48,22 @@ class ChunkPipeline {
   Result<Segment*> NextSegment();
   // A chunk of list. The bytes must stay until delivered: in the current segment, or (for memory of
   // the caller's) until the next Drain.
-  Status AddBytes(ChunkListBuilder* list, ByteSpan raw, std::size_t element_width);
+  // `known` (may be null) is the id of a chunk that is stored already and relied upon: bytes that
+  // have it need no look-up.
+  Status AddBytes(ChunkListBuilder* list, ByteSpan raw, std::size_t element_width,
+                  const Id128* known = nullptr);
   Status AddHole(ChunkListBuilder* list, std::uint64_t length_bytes);
   Status AddAction(std::function<Status()> action);
   // Everything is done and delivered when this is ok. The first failure is final.
   Status Drain();
+  // Some delivered chunk was the one its caller knew.
+  bool known_used() const { return known_used_; }
 
  private:
   struct Job {
     ByteSpan raw;
     std::size_t element_width = 0;
+    std::optional<Id128> known;
     ChunkListBuilder* list = nullptr;
     ChunkItem item;
     std::function<Status()> action;
@@ -85,6 +92,7 @@ class ChunkPipeline {
   std::unique_ptr<Batch> open_;
   std::deque<std::unique_ptr<Batch>> order_;  // handed over, not delivered
   Status error_;
+  bool known_used_ = false;
   std::vector<std::thread> threads_;
 
   std::mutex mutex_;  // guards what follows and Batch::done
