@@ -27,6 +27,14 @@ bool NamesAttempt(const std::string& text, const AttemptRef& attempt) {
 }  // namespace
 
 Result<SeriesView> SeriesView::Load(Store* store, const std::string& series) {
+  for (;;) {
+    std::uint64_t losses = store->index_losses();
+    auto view = LoadOnce(store, series);
+    if (store->index_losses() == losses) return view;
+  }
+}
+
+Result<SeriesView> SeriesView::LoadOnce(Store* store, const std::string& series) {
   SeriesView view;
   view.series_ = series;
   std::map<AttemptRef, AttemptInfo> attempts;

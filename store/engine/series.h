@@ -53,6 +53,8 @@ class SeriesView {
   const CheckpointRow* Find(const AttemptInfo& attempt, std::int64_t step) const;
 
  private:
+  static Result<SeriesView> LoadOnce(Store* store, const std::string& series);
+
   std::string series_;
   std::vector<CheckpointRow> rows_;
   std::vector<AttemptInfo> attempts_;

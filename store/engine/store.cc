@@ -42,26 +42,68 @@ Status Store::Report(const Progress& progress) const {
   return Status();
 }
 
+std::shared_ptr<Index> Store::index() const {
+  std::shared_lock lock(mutex_);
+  return index_;
+}
+
+// A cache that cannot be read is no cache: from here on everything is in memory, read from the
+// packs.
+Status Store::DropIndex() {
+  {
+    std::unique_lock lock(mutex_);
+    index_ = nullptr;
+    coverage_.clear();
+    matches_.clear();
+    states_.clear();
+    ++index_losses_;
+  }
+  return RefreshPacks();
+}
+
 Status Store::Refresh() {
   std::lock_guard refresh(refresh_mutex_);
-  if (index_ != nullptr) {
-    CKPT_ASSIGN_OR_RETURN(auto packs, index_->Packs());
+  CKPT_RETURN_IF_ERROR(RefreshPacks());
+  std::set<std::pair<Id128, std::uint64_t>> barred;
+  CKPT_RETURN_IF_ERROR(ScanRecords(AsBytes("D"), false,
+                                   [&](ByteSpan /*key*/, ByteSpan value, const Id128& /*pack*/) {
+                                     auto damage = DecodeDamage(PayloadOfValue(value));
+                                     if (damage.ok() && damage->kind == 0)
+                                       barred.insert({damage->pack_id, damage->offset});
+                                     return true;
+                                   }));
+  std::unique_lock lock(mutex_);
+  barred_ = std::move(barred);
+  return Status();
+}
+
+Status Store::RefreshPacks() {
+  if (auto index = this->index()) {
+    auto packs = index->Packs();
     std::unique_lock lock(mutex_);
     coverage_.clear();
-    for (PackCoverage& c : packs) coverage_[c.pack_id] = c;
+    if (packs.ok()) {
+      for (PackCoverage& c : *packs) coverage_[c.pack_id] = c;
+    } else {
+      index_ = nullptr;
+    }
   }
   CKPT_ASSIGN_OR_RETURN(auto names, packs_dir_->List());
   std::set<Id128> present;
   for (const DirEntry& name : names) {
     Id128 id;
-    if (!ParsePackFileName(name.name, &id)) continue;
-    present.insert(id);
+    if (ParsePackFileName(name.name, &id)) present.insert(id);
   }
   for (const Id128& id : present) {
     Status s = RefreshPack(id);
-    if (s.code() == Code::kNotFound) continue;  // collected while we looked
+    if (s.code() == Code::kNotFound) continue;  // collected while we looked, or never began
     CKPT_RETURN_IF_ERROR(std::move(s));
   }
+  ForgetVanished(present);
+  return Status();
+}
+
+void Store::ForgetVanished(const std::set<Id128>& present) {
   IndexUpdate gone;
   std::vector<Id128> vanished;
   {
@@ -74,21 +116,10 @@ Status Store::Refresh() {
     }
   }
   for (const Id128& id : vanished) Forget(id);
-  if (index_ != nullptr && writable() && !gone.dropped_packs.empty()) {
-    auto published = index_->Publish(gone);  // a failure leaves rows that do not count
-    (void)published;
-  }
-  std::set<std::pair<Id128, std::uint64_t>> barred;
-  Status scanned = ScanRecords(AsBytes("D"), false,
-                               [&](ByteSpan /*key*/, ByteSpan value, const Id128& /*pack*/) {
-                                 auto damage = DecodeDamage(PayloadOfValue(value));
-                                 if (damage.ok() && damage->kind == 0)
-                                   barred.insert({damage->pack_id, damage->offset});
-                                 return true;
-                               });
-  std::unique_lock lock(mutex_);
-  barred_ = std::move(barred);
-  return scanned;
+  auto index = this->index();
+  if (index == nullptr || !writable() || gone.dropped_packs.empty()) return;
+  auto published = index->Publish(gone);  // a failure leaves rows that do not count
+  (void)published;
 }
 
 Status Store::RefreshPack(const Id128& id) {
@@ -130,10 +161,11 @@ Status Store::RefreshPack(const Id128& id) {
   update.chunks = std::move(news.chunks);
   update.records = std::move(records);
   bool published = update.coverage.covered_bytes == covered.covered_bytes;
-  if (!published && index_ != nullptr && writable()) {
+  auto index = this->index();
+  if (!published && index != nullptr && writable()) {
     IndexUpdate one;
     one.packs.push_back(std::move(update));
-    auto result = index_->Publish(one);
+    auto result = index->Publish(one);
     published = result.ok() && *result;
     update = std::move(one.packs.front());
   }
@@ -195,10 +227,10 @@ Status Store::Publish(const Id128& id, PackContents news) {
   }
   update.chunks = std::move(news.chunks);
   update.records = std::move(records);
-  if (index_ != nullptr) {
+  if (auto index = this->index()) {
     IndexUpdate one;
     one.packs.push_back(std::move(update));
-    auto published = index_->Publish(one);
+    auto published = index->Publish(one);
     if (published.ok() && *published) {
       std::unique_lock lock(mutex_);
       coverage_[id] = one.packs.front().coverage;
@@ -242,8 +274,11 @@ Result<std::optional<ChunkPlace>> Store::FindDurable(const Id128& id) {
   };
   CKPT_ASSIGN_OR_RETURN(auto place, overlay_->FindChunk(id));
   if (place.has_value() && usable(*place)) return place;
-  if (index_ == nullptr) return std::optional<ChunkPlace>();
-  CKPT_ASSIGN_OR_RETURN(place, index_->FindChunk(id));
+  auto index = this->index();
+  if (index == nullptr) return std::optional<ChunkPlace>();
+  auto indexed = index->FindChunk(id);
+  if (!indexed.ok()) return std::optional<ChunkPlace>();  // it may be stored twice, no more
+  place = *indexed;
   if (place.has_value() && usable(*place) && PackMatchesIndex(place->pack_id)) return place;
   return std::optional<ChunkPlace>();
 }
@@ -266,8 +301,8 @@ Status Store::ScanRecords(ByteSpan prefix, bool reverse, const Index::RecordVisi
     auto order = AsText(row.key).compare(AsText(key));
     return reverse ? order > 0 : order < 0;
   };
-  if (index_ != nullptr) {
-    CKPT_RETURN_IF_ERROR(index_->ScanRecords(
+  if (auto index = this->index()) {
+    Status scanned = index->ScanRecords(
         prefix, reverse, [&](ByteSpan key, ByteSpan value, const Id128& pack_id) {
           for (; next != over.end() && before(*next, key); ++next) {
             if (!fn(next->key, next->value, next->pack_id)) return !(stopped = true);
@@ -276,7 +311,12 @@ Status Store::ScanRecords(ByteSpan prefix, bool reverse, const Index::RecordVisi
           if (next != over.end() && AsText(next->key) == AsText(key)) ++next;
           if (!fn(key, value, pack_id)) return !(stopped = true);
           return true;
-        }));
+        });
+    if (!scanned.ok()) {
+      std::lock_guard refresh(refresh_mutex_);
+      CKPT_RETURN_IF_ERROR(DropIndex());
+      return ScanRecords(prefix, reverse, fn);
+    }
   }
   for (; !stopped && next != over.end(); ++next) {
     stopped = !fn(next->key, next->value, next->pack_id);

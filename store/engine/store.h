@@ -13,6 +13,7 @@
 #ifndef CKPT_STORE_ENGINE_STORE_H_
 #define CKPT_STORE_ENGINE_STORE_H_
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -80,7 +81,9 @@ class Store {
   // Where a durable chunk is that may be relied upon: its pack is present, still the one the index
   // read, and the place is not barred by a damage record. Nullopt: store it anew.
   Result<std::optional<ChunkPlace>> FindDurable(const Id128& id);
-  // Records by key prefix, index and overlay merged, in byte order of the keys.
+  // Records by key prefix, index and overlay merged, in byte order of the keys. When the index
+  // turns out to be damaged it is dropped and the scan begins again: fn may see rows a second time,
+  // and index_losses() has grown.
   Status ScanRecords(ByteSpan prefix, bool reverse, const Index::RecordVisitor& fn);
   // The packs that stand in for `packs` today: those that are present, and for a missing one those
   // that `moved` records name. Corruption names a pack that is missing for good.
@@ -115,7 +118,8 @@ class Store {
   int threads() const;
   std::uint32_t file_permissions() const;
   // NULL when there is none that may be used.
-  Index* index() const { return index_.get(); }
+  std::shared_ptr<Index> index() const;
+  std::uint64_t index_losses() const { return index_losses_; }
   void Notice(const std::string& message) const {
     if (options_.notice) options_.notice(message);
   }
@@ -130,7 +134,10 @@ class Store {
   Status ReadFormat();
   void OpenIndex();
   Result<std::string> IndexPath();
+  Status RefreshPacks();
   Status RefreshPack(const Id128& pack_id);
+  void ForgetVanished(const std::set<Id128>& present);
+  Status DropIndex();
   Status KeepOverlay(const Id128& pack_id, std::vector<IndexRecord> records,
                      std::vector<ChunkEntry> chunks);
   Result<std::vector<IndexRecord>> ReadIndexRecords(const PackReader& reader,
@@ -148,8 +155,9 @@ class Store {
   std::unique_ptr<Dir> root_;
   std::unique_ptr<Dir> packs_dir_;
   PackSet pack_set_;
+  std::atomic<std::uint64_t> index_losses_{0};
 
-  std::mutex refresh_mutex_;  // one Refresh or Publish at a time
+  std::recursive_mutex refresh_mutex_;  // one Refresh or Publish at a time
 
   mutable std::shared_mutex mutex_;  // guards what follows
   std::shared_ptr<Index> index_;

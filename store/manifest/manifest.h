@@ -20,7 +20,11 @@ namespace ckpt {
 struct AttemptRef {
   Id128 id;
   std::uint64_t ordinal = 0;
-  auto operator<=>(const AttemptRef&) const = default;
+  bool operator==(const AttemptRef&) const = default;
+  // The order of attempts: by ordinal, then id.
+  auto operator<=>(const AttemptRef& other) const {
+    return std::tie(ordinal, id) <=> std::tie(other.ordinal, other.id);
+  }
 };
 
 struct PackReliance {

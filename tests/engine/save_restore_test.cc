@@ -1,0 +1,466 @@
+// Saving and restoring trees of files, on the real file system.
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "store/engine/restore_files.h"
+#include "store/engine/save_files.h"
+#include "store/engine/store.h"
+#include "tests/support/temp_dir.h"
+
+namespace ckpt {
+namespace {
+
+namespace fs = std::filesystem;
+
+class SaveRestore : public ::testing::Test {
+ protected:
+  SaveRestore() {
+    fs::create_directory(tmp_ / "d");
+    fs::current_path(tmp_.path());
+  }
+  ~SaveRestore() override { fs::current_path("/"); }
+
+  std::unique_ptr<Store> Open(OpenStoreOptions options = {}) {
+    options.mode = OpenStoreOptions::Mode::kCreate;
+    auto store = Store::Open(PosixEnv(), tmp_ / "store", std::move(options));
+    EXPECT_TRUE(store.ok()) << store.status().ToString();
+    return store.ok() ? *std::move(store) : nullptr;
+  }
+
+  Result<Saved> Save(Store* store, const std::vector<std::string>& paths,
+                     std::optional<std::int64_t> step = std::nullopt) {
+    SaveFilesOptions options = options_;
+    options.save.series = "melt";
+    options.save.step = step;
+    return SaveFiles(store, paths, options);
+  }
+
+  Result<Restored> Restore(Store* store, const std::string& name, const std::string& to,
+                           bool force = false) {
+    RestoreFilesOptions options;
+    options.checkpoint = name;
+    options.to = to;
+    options.force = force;
+    return RestoreFiles(store, options);
+  }
+
+  TempDir tmp_;
+  SaveFilesOptions options_;
+};
+
+TEST_F(SaveRestore, TreeOfEveryKindComesBackAsItWas) {
+  std::string odd = "d/odd \xff\n name";
+  WriteFile(tmp_ / "d/plain", RandomText(300000, 1));
+  WriteFile(tmp_ / "d/empty", "");
+  WriteFile(tmp_ / "d/small", "a few bytes");
+  WriteFile(tmp_ / odd, "x");
+  fs::create_directory(tmp_ / "d/a");
+  WriteFile(tmp_ / "d/a.b", "sorts between d/a and d/a/x");
+  WriteFile(tmp_ / "d/a/x", RandomText(70000, 2));
+  fs::create_hard_link(tmp_ / "d/plain", tmp_ / "d/zlink");
+  fs::create_symlink("../outside/nothing", tmp_ / "d/dangling");
+  WriteFile(tmp_ / "d/holes", "");
+  fs::resize_file(tmp_ / "d/holes", 8 << 20);
+  {
+    FILE* f = std::fopen((tmp_ / "d/holes").c_str(), "r+");
+    std::fseek(f, 4 << 20, SEEK_SET);
+    std::fputs("island", f);
+    std::fclose(f);
+  }
+  fs::permissions(tmp_ / "d/small", fs::perms(0640));
+  fs::permissions(tmp_ / "d/a", fs::perms(0500));
+  MakeOld(tmp_ / "d/small");
+  MakeOld(tmp_ / "d/a");
+  bool xattrs = setxattr((tmp_ / "d/small").c_str(), "user.note", "hi", 2, 0) == 0;
+
+  auto store = Open();
+  auto saved = Save(store.get(), {"d"});
+  ASSERT_TRUE(saved.ok()) << saved.status().ToString();
+  fs::create_directory(tmp_ / "out");
+  auto restored = Restore(store.get(), "melt", tmp_ / "out");
+  ASSERT_TRUE(restored.ok()) << restored.status().ToString();
+
+  for (const char* name : {"d/plain", "d/empty", "d/small", "d/a.b", "d/a/x", "d/holes"}) {
+    EXPECT_EQ(ReadWholeFile(tmp_ / "out" + "/" + name), ReadWholeFile(tmp_ / name)) << name;
+  }
+  EXPECT_EQ(ReadWholeFile(tmp_ / "out" + "/" + odd), "x");
+  EXPECT_EQ(fs::read_symlink(tmp_ / "out/d/dangling"), "../outside/nothing");
+  EXPECT_TRUE(fs::equivalent(tmp_ / "out/d/plain", tmp_ / "out/d/zlink"));
+  struct stat before, after;
+  ASSERT_EQ(stat((tmp_ / "d/small").c_str(), &before), 0);
+  ASSERT_EQ(stat((tmp_ / "out/d/small").c_str(), &after), 0);
+  EXPECT_EQ(after.st_mode, before.st_mode);
+  EXPECT_EQ(after.st_mtim.tv_sec, 1000000000);
+  ASSERT_EQ(stat((tmp_ / "out/d/a").c_str(), &after), 0);
+  EXPECT_EQ(after.st_mode & 07777, 0500u);
+  EXPECT_EQ(after.st_mtim.tv_sec, 1000000000);
+  ASSERT_EQ(stat((tmp_ / "out/d/holes").c_str(), &after), 0);
+  EXPECT_LT(after.st_blocks * 512, 1 << 20) << "holes were filled";
+  if (xattrs) {
+    char value[8];
+    EXPECT_EQ(getxattr((tmp_ / "out/d/small").c_str(), "user.note", value, sizeof(value)), 2);
+  }
+  fs::permissions(tmp_ / "d/a", fs::perms(0700));
+  fs::permissions(tmp_ / "out/d/a", fs::perms(0700));
+}
+
+TEST_F(SaveRestore, UnchangedOldFilesAreNotReadAgain) {
+  WriteFile(tmp_ / "d/f", RandomText(200000, 3));
+  auto store = Open();
+  ASSERT_TRUE(Save(store.get(), {"d"}).ok());
+  // Written within two seconds of the save: its times prove nothing.
+  auto second = Save(store.get(), {"d"});
+  ASSERT_TRUE(second.ok());
+  EXPECT_EQ(second->read_bytes, 200000u);
+  EXPECT_EQ(second->new_bytes, 0u);
+}
+
+TEST_F(SaveRestore, FileThatKeepsChangingIsAnErrorAndNoCheckpoint) {
+  WriteFile(tmp_ / "d/f", RandomText(3 << 20, 4));
+  OpenStoreOptions options;
+  int changes = 0;
+  options.progress = [&](const Progress& p) {
+    if (std::string(p.phase) == "saving") {
+      WriteFile(tmp_ / "d/f", RandomText(static_cast<std::size_t>((3 << 20) + ++changes), 5));
+      PosixEnv()->SleepMs(120);  // the next report is due at once
+    }
+    return true;
+  };
+  auto store = Open(std::move(options));
+  Result<Saved> saved = Save(store.get(), {"d"});
+  EXPECT_GE(changes, 3);
+  EXPECT_EQ(saved.status().code(), Code::kIo) << saved.status().ToString();
+  EXPECT_NE(saved.status().message().find("d/f"), std::string::npos);
+  EXPECT_EQ(SeriesView::Load(store.get(), "melt").status().code(), Code::kNotFound);
+}
+
+TEST_F(SaveRestore, DifferingFileIsNeverOverwrittenWithoutForce) {
+  WriteFile(tmp_ / "d/f", "saved");
+  WriteFile(tmp_ / "d/g", "saved too");
+  auto store = Open();
+  ASSERT_TRUE(Save(store.get(), {"d"}).ok());
+  WriteFile(tmp_ / "d/g", "precious");
+  fs::remove(tmp_ / "d/f");
+  auto refused = Restore(store.get(), "melt", tmp_.path());
+  EXPECT_EQ(refused.status().code(), Code::kExists);
+  EXPECT_FALSE(fs::exists(tmp_ / "d/f")) << "a refusal must change nothing";
+  EXPECT_EQ(ReadWholeFile(tmp_ / "d/g"), "precious");
+  auto forced = Restore(store.get(), "melt", tmp_.path(), true);
+  ASSERT_TRUE(forced.ok()) << forced.status().ToString();
+  EXPECT_EQ(ReadWholeFile(tmp_ / "d/g"), "saved too");
+  EXPECT_EQ(ReadWholeFile(tmp_ / "d/f"), "saved");
+}
+
+TEST_F(SaveRestore, LinkPlantedInTheTargetIsNotFollowed) {
+  WriteFile(tmp_ / "d/f", "saved");
+  auto store = Open();
+  ASSERT_TRUE(Save(store.get(), {"d"}).ok());
+  fs::create_directory(tmp_ / "out");
+  fs::create_directory(tmp_ / "elsewhere");
+  fs::create_symlink(tmp_ / "elsewhere", tmp_ / "out/d");
+  for (bool force : {false, true}) {
+    auto restored = Restore(store.get(), "melt", tmp_ / "out", force);
+    EXPECT_FALSE(restored.ok());
+    EXPECT_TRUE(fs::is_empty(tmp_ / "elsewhere"));
+  }
+}
+
+TEST_F(SaveRestore, PathsLoseTheirWayOut) {
+  WriteFile(tmp_ / "d/f", "saved");
+  fs::current_path(tmp_ / "d");
+  auto store = Open();
+  ASSERT_TRUE(Save(store.get(), {"../d/f", tmp_ / "d/f"}).ok());
+  fs::create_directory(tmp_ / "out");
+  ASSERT_TRUE(Restore(store.get(), "melt", tmp_ / "out").ok());
+  EXPECT_EQ(ReadWholeFile(tmp_ / "out/d/f"), "saved");
+  EXPECT_EQ(ReadWholeFile(tmp_ / "out" + tmp_.path() + "/d/f"), "saved");
+}
+
+TEST_F(SaveRestore, BranchIsFollowedAndTheAbandonedOneStaysAside) {
+  auto store = Open();
+  for (int step = 1; step <= 4; ++step) {
+    WriteFile(tmp_ / "d/f", "first run, step " + std::to_string(step));
+    ASSERT_TRUE(Save(store.get(), {"d"}, step).ok());
+  }
+  WriteFile(tmp_ / "d/f", "second run, step 3");
+  auto branched = Save(store.get(), {"d"}, 3);
+  ASSERT_TRUE(branched.ok());
+  EXPECT_TRUE(branched->new_attempt);
+  EXPECT_EQ(branched->attempt.ordinal, 2u);
+  auto view = SeriesView::Load(store.get(), "melt");
+  ASSERT_TRUE(view.ok());
+  std::vector<std::int64_t> line;
+  for (const CheckpointRow* row : view->Line()) line.push_back(row->step);
+  EXPECT_EQ(line, (std::vector<std::int64_t>{3, 2, 1}));
+  ASSERT_TRUE(Restore(store.get(), "melt", tmp_.path(), true).ok());
+  EXPECT_EQ(ReadWholeFile(tmp_ / "d/f"), "second run, step 3");
+  ASSERT_TRUE(Restore(store.get(), "melt@4", tmp_.path(), true).ok());
+  EXPECT_EQ(ReadWholeFile(tmp_ / "d/f"), "first run, step 4");
+  ASSERT_TRUE(Restore(store.get(), "melt@1:3", tmp_.path(), true).ok());
+  EXPECT_EQ(ReadWholeFile(tmp_ / "d/f"), "first run, step 3");
+  auto next = Save(store.get(), {"d"});
+  ASSERT_TRUE(next.ok());
+  EXPECT_EQ(next->attempt.ordinal, 2u);
+  EXPECT_EQ(next->step, 4);
+}
+
+TEST_F(SaveRestore, DeliberateReturnBeginsAnAttemptFromThatStep) {
+  auto store = Open();
+  for (int step = 1; step <= 3; ++step) {
+    WriteFile(tmp_ / "d/f", std::to_string(step));
+    ASSERT_TRUE(Save(store.get(), {"d"}, step).ok());
+  }
+  options_.save.from_step = 1;
+  auto saved = Save(store.get(), {"d"}, 7);
+  ASSERT_TRUE(saved.ok()) << saved.status().ToString();
+  auto view = SeriesView::Load(store.get(), "melt");
+  ASSERT_TRUE(view.ok());
+  std::vector<std::int64_t> line;
+  for (const CheckpointRow* row : view->Line()) line.push_back(row->step);
+  EXPECT_EQ(line, (std::vector<std::int64_t>{7, 1}));
+}
+
+TEST_F(SaveRestore, SecondSaveIntoASeriesIsBusyAndOthersAreNot) {
+  auto store = Open();
+  WriteFile(tmp_ / "d/f", "x");
+  SaveOptions mine;
+  mine.series = "melt";
+  auto running = CheckpointWriter::Begin(store.get(), mine);
+  ASSERT_TRUE(running.ok());
+  auto other = Open();
+  EXPECT_EQ(Save(other.get(), {"d"}).status().code(), Code::kBusy);
+  SaveFilesOptions elsewhere;
+  elsewhere.save.series = "another";
+  EXPECT_TRUE(SaveFiles(other.get(), {"d"}, elsewhere).ok());
+}
+
+TEST_F(SaveRestore, StoreSavedInsideAStoreIsJustFiles) {
+  WriteFile(tmp_ / "d/f", RandomText(100000, 6));
+  {
+    auto inner = Open();
+    ASSERT_TRUE(Save(inner.get(), {"d"}).ok());
+  }
+  fs::rename(tmp_ / "store", tmp_ / "d/inner");
+  auto outer = Open();
+  ASSERT_TRUE(Save(outer.get(), {"d"}).ok());
+  auto series = ListSeries(outer.get());
+  ASSERT_TRUE(series.ok());
+  EXPECT_EQ(*series, std::vector<std::string>{"melt"});
+  auto view = SeriesView::Load(outer.get(), "melt");
+  ASSERT_TRUE(view.ok());
+  EXPECT_EQ(view->rows().size(), 1u) << "the inner store's manifest must not parse";
+  fs::create_directory(tmp_ / "out");
+  ASSERT_TRUE(Restore(outer.get(), "melt", tmp_ / "out").ok());
+  OpenStoreOptions read;
+  auto again = Store::Open(PosixEnv(), tmp_ / "out/d/inner", read);
+  ASSERT_TRUE(again.ok()) << again.status().ToString();
+  fs::create_directory(tmp_ / "out2");
+  ASSERT_TRUE(Restore(again->get(), "melt", tmp_ / "out2").ok());
+  EXPECT_EQ(ReadWholeFile(tmp_ / "out2/d/f"), ReadWholeFile(tmp_ / "d/f"));
+}
+
+TEST_F(SaveRestore, CopyOfAStoreAndTheOriginalGoTheirOwnWays) {
+  WriteFile(tmp_ / "d/f", RandomText(100000, 7));
+  {
+    auto store = Open();
+    ASSERT_TRUE(Save(store.get(), {"d"}, 1).ok());
+  }
+  fs::copy(tmp_ / "store", tmp_ / "copy", fs::copy_options::recursive);
+  fs::permissions(tmp_ / "copy", fs::perms(0700));
+  WriteFile(tmp_ / "d/f", RandomText(100000, 8));
+  std::string original = ReadWholeFile(tmp_ / "d/f");
+  {
+    auto store = Open();
+    ASSERT_TRUE(Save(store.get(), {"d"}, 2).ok());
+  }
+  WriteFile(tmp_ / "d/f", RandomText(100000, 9));
+  std::string copied = ReadWholeFile(tmp_ / "d/f");
+  OpenStoreOptions write;
+  write.mode = OpenStoreOptions::Mode::kWrite;
+  {
+    auto copy = Store::Open(PosixEnv(), tmp_ / "copy", write);
+    ASSERT_TRUE(copy.ok()) << copy.status().ToString();
+    auto saved = Save(copy->get(), {"d"}, 2);
+    ASSERT_TRUE(saved.ok()) << saved.status().ToString();
+  }
+  // And the index of one beside the packs of the other.
+  fs::remove_all(tmp_ / "copy/index");
+  fs::copy(tmp_ / "store/index", tmp_ / "copy/index", fs::copy_options::recursive);
+  for (auto [path, want] : {std::pair(tmp_ / "store", original), {tmp_ / "copy", copied}}) {
+    auto store = Store::Open(PosixEnv(), path, write);
+    ASSERT_TRUE(store.ok());
+    ASSERT_TRUE(Restore(store->get(), "melt", tmp_.path(), true).ok());
+    EXPECT_EQ(ReadWholeFile(tmp_ / "d/f"), want) << path;
+    ASSERT_TRUE(Save(store->get(), {"d"}, 3).ok());
+    WriteFile(tmp_ / "d/f", "");
+    ASSERT_TRUE(Restore(store->get(), "melt", tmp_.path(), true).ok());
+    EXPECT_EQ(ReadWholeFile(tmp_ / "d/f"), want) << path;
+  }
+}
+
+TEST_F(SaveRestore, OtherHostGoesOnWithTheIndexOfNeither) {
+  std::string bytes = RandomText(500000, 10);
+  WriteFile(tmp_ / "d/f", bytes);
+  for (int step = 1; step <= 3; ++step) {
+    setenv("CKPT_HOST_ID", ("host-" + std::to_string(step)).c_str(), 1);
+    OpenStoreOptions options;
+    options.index_dir = tmp_ / ("index-" + std::to_string(step));
+    auto store = Open(std::move(options));
+    if (step > 1) {
+      ASSERT_TRUE(Restore(store.get(), "melt", tmp_.path(), true).ok());
+    }
+    auto saved = Save(store.get(), {"d"}, step);
+    ASSERT_TRUE(saved.ok()) << saved.status().ToString();
+    EXPECT_EQ(saved->read_bytes, bytes.size()) << "another host's stat proves nothing here";
+    // The table of entries is new (other inodes), the content is not.
+    if (step > 1) EXPECT_LT(saved->new_bytes, 1000u);
+  }
+  unsetenv("CKPT_HOST_ID");
+}
+
+TEST_F(SaveRestore, IndexLostDamagedOrOlderCostsNothingButTime) {
+  std::string first = RandomText(300000, 11);
+  std::string second = RandomText(300000, 12);
+  WriteFile(tmp_ / "d/f", first);
+  ASSERT_TRUE(Save(Open().get(), {"d"}, 1).ok());
+  fs::copy(tmp_ / "store/index", tmp_ / "old-index", fs::copy_options::recursive);
+  WriteFile(tmp_ / "d/f", second);
+  ASSERT_TRUE(Save(Open().get(), {"d"}, 2).ok());
+
+  for (int what = 0; what < 3; ++what) {
+    if (what == 0) fs::remove_all(tmp_ / "store/index");
+    if (what == 1) {
+      for (const auto& file : fs::recursive_directory_iterator(tmp_ / "store/index")) {
+        if (file.is_regular_file()) WriteFile(file.path().string(), RandomText(40000, 13));
+      }
+    }
+    if (what == 2) {
+      fs::remove_all(tmp_ / "store/index");
+      fs::copy(tmp_ / "old-index", tmp_ / "store/index", fs::copy_options::recursive);
+    }
+    auto store = Open();
+    ASSERT_TRUE(Restore(store.get(), "melt@1", tmp_.path(), true).ok()) << what;
+    EXPECT_EQ(ReadWholeFile(tmp_ / "d/f"), first);
+    auto saved = Save(store.get(), {"d"});
+    ASSERT_TRUE(saved.ok()) << what << saved.status().ToString();
+    EXPECT_LT(saved->new_bytes, 1000u) << what;
+    ASSERT_TRUE(Restore(store.get(), "melt@2", tmp_.path(), true).ok());
+    EXPECT_EQ(ReadWholeFile(tmp_ / "d/f"), second);
+  }
+}
+
+TEST_F(SaveRestore, StoreThatEverybodyMayWriteIsRefused) {
+  WriteFile(tmp_ / "d/f", "x");
+  ASSERT_TRUE(Save(Open().get(), {"d"}).ok());
+  fs::permissions(tmp_ / "store", fs::perms(0777));
+  OpenStoreOptions read;
+  auto refused = Store::Open(PosixEnv(), tmp_ / "store", read);
+  EXPECT_EQ(refused.status().code(), Code::kPermission);
+  read.trust_owner = true;
+  EXPECT_TRUE(Store::Open(PosixEnv(), tmp_ / "store", read).ok());
+}
+
+TEST_F(SaveRestore, StoreOfAnotherUserIsReadButNotWritten) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root, to give a store away";
+  WriteFile(tmp_ / "d/f", "x");
+  ASSERT_TRUE(Save(Open().get(), {"d"}).ok());
+  ASSERT_EQ(chown((tmp_ / "store").c_str(), 12345, 12345), 0);
+  OpenStoreOptions options;
+  auto reading = Store::Open(PosixEnv(), tmp_ / "store", options);
+  ASSERT_TRUE(reading.ok()) << reading.status().ToString();
+  options.mode = OpenStoreOptions::Mode::kWrite;
+  EXPECT_EQ(Store::Open(PosixEnv(), tmp_ / "store", options).status().code(), Code::kPermission);
+}
+
+TEST_F(SaveRestore, FolderWithOtherThingsIsNotMadeAStore) {
+  WriteFile(tmp_ / "d/f", "x");
+  OpenStoreOptions options;
+  options.mode = OpenStoreOptions::Mode::kCreate;
+  EXPECT_EQ(Store::Open(PosixEnv(), tmp_ / "d", options).status().code(), Code::kExists);
+  options.mode = OpenStoreOptions::Mode::kWrite;
+  EXPECT_EQ(Store::Open(PosixEnv(), tmp_ / "d", options).status().code(), Code::kNotFound);
+  EXPECT_EQ(Store::Open(PosixEnv(), tmp_ / "none", options).status().code(), Code::kNotFound);
+}
+
+TEST_F(SaveRestore, LostFormatFileDoesNotMakeAnEmptyStoreOfAFullOne) {
+  WriteFile(tmp_ / "d/f", "x");
+  ASSERT_TRUE(Save(Open().get(), {"d"}).ok());
+  fs::remove(tmp_ / "store/format");
+  OpenStoreOptions options;
+  options.mode = OpenStoreOptions::Mode::kCreate;
+  EXPECT_FALSE(Store::Open(PosixEnv(), tmp_ / "store", options).ok());
+}
+
+TEST_F(SaveRestore, StreamComesBackAsAFile) {
+  std::string bytes = RandomText(1000000, 14);
+  auto store = Open();
+  std::size_t at = 0;
+  options_.stream = [&](MutableByteSpan out) -> Result<std::size_t> {
+    std::size_t n = std::min({out.size(), bytes.size() - at, std::size_t{777}});
+    std::memcpy(out.data(), bytes.data() + at, n);
+    at += n;
+    return n;
+  };
+  options_.stream_name = "dump.sql";
+  auto saved = Save(store.get(), {});
+  ASSERT_TRUE(saved.ok()) << saved.status().ToString();
+  EXPECT_EQ(saved->logical_bytes, bytes.size());
+  fs::create_directory(tmp_ / "out");
+  ASSERT_TRUE(Restore(store.get(), "melt", tmp_ / "out").ok());
+  EXPECT_EQ(ReadWholeFile(tmp_ / "out/dump.sql"), bytes);
+}
+
+TEST_F(SaveRestore, FullPacksAreSealedAndGoneOnFrom) {
+  OpenStoreOptions options;
+  options.format.pack_bytes_max = 1 << 20;
+  auto store = Open(std::move(options));
+  WriteFile(tmp_ / "d/f", RandomText(7 << 20, 15));
+  ASSERT_TRUE(Save(store.get(), {"d"}).ok());
+  auto again = Save(store.get(), {"d"});
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(again->new_bytes, 0u) << "what earlier packs hold must be found";
+  EXPECT_GE(store->PackStates().size(), 7u);
+  fs::remove_all(tmp_ / "store/index");
+  auto fresh = Open();
+  fs::create_directory(tmp_ / "out");
+  ASSERT_TRUE(Restore(fresh.get(), "melt", tmp_ / "out").ok());
+  EXPECT_EQ(ReadWholeFile(tmp_ / "out/d/f"), ReadWholeFile(tmp_ / "d/f"));
+}
+
+TEST_F(SaveRestore, DamagedChunkIsNamedAndFallbackTakesTheOneBefore) {
+  auto store = Open();
+  WriteFile(tmp_ / "d/f", "sound");
+  ASSERT_TRUE(Save(store.get(), {"d"}, 1).ok());
+  WriteFile(tmp_ / "d/f", RandomText(200000, 16));
+  ASSERT_TRUE(Save(store.get(), {"d"}, 2).ok());
+  std::string pack;
+  for (const auto& file : fs::directory_iterator(tmp_ / "store/packs")) {
+    if (file.file_size() > 200000 && file.file_size() < 1000000) pack = file.path().string();
+  }
+  std::string bytes = ReadWholeFile(pack);
+  bytes[150000] = static_cast<char>(bytes[150000] ^ 1);
+  WriteFile(pack, bytes);
+  fs::create_directory(tmp_ / "out");
+  auto fresh = Open();
+  auto damaged = Restore(fresh.get(), "melt", tmp_ / "out");
+  ASSERT_EQ(damaged.status().code(), Code::kCorruption) << damaged.status().ToString();
+  EXPECT_NE(damaged.status().message().find("packs/"), std::string::npos);
+  EXPECT_FALSE(fs::exists(tmp_ / "out/d/f"));
+  RestoreFilesOptions options;
+  options.checkpoint = "melt";
+  options.to = tmp_ / "out";
+  options.fallback = true;
+  auto fallback = RestoreFiles(fresh.get(), options);
+  ASSERT_TRUE(fallback.ok()) << fallback.status().ToString();
+  EXPECT_TRUE(fallback->fell_back);
+  EXPECT_EQ(fallback->step, 1);
+  EXPECT_EQ(ReadWholeFile(tmp_ / "out/d/f"), "sound");
+}
+
+}  // namespace
+}  // namespace ckpt
