@@ -1,0 +1,40 @@
+#include "store/engine/check.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "store/engine/check_packs.h"
+#include "store/engine/check_trees.h"
+
+namespace ckpt {
+
+Result<CheckReport> CheckStore(Store* store, const CheckOptions& options) {
+  if (!(options.part_percent > 0.0) || options.part_percent > 100.0) {
+    return InvalidArgument("the part to check must be above 0 and at most 100 percent");
+  }
+  CKPT_RETURN_IF_ERROR(store->Refresh());
+  CheckFindings findings;
+  TreeChecker trees(store, &findings);
+  CKPT_RETURN_IF_ERROR(trees.LoadSeries());
+  CKPT_RETURN_IF_ERROR(PackChecker(store, options, &findings).Run());
+  CheckReport report;
+  CKPT_RETURN_IF_ERROR(trees.Run(&report));
+  Status recorded = RecordDamage(store, findings);
+  if (recorded.code() == Code::kCancelled) return recorded;
+  if (!recorded.ok()) {
+    store->Notice("the damage could not be recorded in the store: " + recorded.message());
+  }
+  report.packs = findings.packs;
+  findings.chunks.ForEach([&](const Id128&, std::uint8_t bits) {
+    if ((bits & CheckFindings::kSound) != 0) ++report.chunks;
+  });
+  report.verified_bytes = findings.verified_bytes;
+  report.damage = std::move(findings.damage);
+  std::sort(report.damage.begin(), report.damage.end(),
+            [](const FoundDamage& a, const FoundDamage& b) {
+              return std::tie(a.pack_id, a.offset) < std::tie(b.pack_id, b.offset);
+            });
+  return report;
+}
+
+}  // namespace ckpt

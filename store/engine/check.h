@@ -1,0 +1,43 @@
+// Reading a store over and verifying it, in three steps: the packs (check_packs.h), the trees of
+// all checkpoints (check_trees.h), the memory of what was found (damage.h).
+//
+// Works through a read-only handle, on a read-only mount and beside live writers: what lies behind
+// a pack's last sync mark is never damage. Memory: 23 to 46 bytes a distinct chunk, one pack's
+// table, and about 8 MiB of buffers a thread. Thread rule: one thread a call.
+
+#ifndef CKPT_STORE_ENGINE_CHECK_H_
+#define CKPT_STORE_ENGINE_CHECK_H_
+
+#include <vector>
+
+#include "store/engine/damage.h"
+#include "store/engine/series.h"
+#include "store/engine/store.h"
+
+namespace ckpt {
+
+struct CheckOptions {
+  bool quick = false;           // directories, records, trees; no content
+  double part_percent = 100.0;  // of the payload bytes of chunks, runs of them chosen at random
+};
+
+struct SoundCheckpoint {
+  SeriesView view;
+  CheckpointRow row;  // of the least rank
+};
+
+struct CheckReport {
+  std::vector<FoundDamage> damage;            // by pack and offset
+  std::vector<SoundCheckpoint> newest_sound;  // one a series that has one
+  std::uint64_t packs = 0;
+  std::uint64_t checkpoints = 0;
+  std::uint64_t chunks = 0;  // distinct
+  std::uint64_t verified_bytes = 0;
+};
+
+// Ok also when there is damage. Records it where the store may be written.
+Result<CheckReport> CheckStore(Store* store, const CheckOptions& options);
+
+}  // namespace ckpt
+
+#endif  // CKPT_STORE_ENGINE_CHECK_H_

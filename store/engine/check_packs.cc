@@ -1,0 +1,430 @@
+#include "store/engine/check_packs.h"
+
+#include <algorithm>
+#include <cmath>
+#include <new>
+
+#include "store/codec/hash.h"
+#include "store/io/quiet_thread.h"
+
+namespace ckpt {
+namespace {
+
+constexpr std::uint64_t kWindowBytes = 4u << 20;
+constexpr std::size_t kQueueMax = 4;
+constexpr std::uint64_t kRunBytes = 1u << 20;
+constexpr std::uint64_t kMarkPieceBytes = 64u << 10;
+
+std::uint64_t PayloadEnd(const RecordHeader& header) {
+  return kRecordHeaderBytes + header.stored_bytes;
+}
+
+bool IsMark(ByteSpan block, const Id128& pack_id, std::uint64_t offset) {
+  RecordHeader header;
+  if (!DecodeRecordHeader(block.first(kRecordHeaderBytes), pack_id, offset, &header) ||
+      header.type != RecordType::kSyncMark || PayloadEnd(header) > block.size()) {
+    return false;
+  }
+  ByteSpan payload = block.subspan(kRecordHeaderBytes, header.stored_bytes);
+  if (Checksum64(payload) != header.payload_checksum) return false;
+  auto mark = DecodeSyncMark(payload);
+  return mark.ok() && mark->durable_offset == offset;
+}
+
+std::string TypeName(RecordType type) {
+  switch (type) {
+    case RecordType::kChunk:
+      return "chunk";
+    case RecordType::kDirectory:
+      return "directory";
+    case RecordType::kManifest:
+      return "manifest";
+    default:
+      return "record of type " + std::to_string(static_cast<int>(type));
+  }
+}
+
+}  // namespace
+
+PackChecker::PackChecker(Store* store, const CheckOptions& options, CheckFindings* findings)
+    : store_(store),
+      options_(options),
+      thread_count_(std::max(1, store->threads())),
+      findings_(findings) {
+  std::uint64_t random = 0;
+  store_->env()->Random(std::as_writable_bytes(std::span(&random, 1)));
+  phase_ = static_cast<double>(random >> 11) * 0x1p-53;
+}
+
+PackChecker::~PackChecker() {
+  {
+    std::lock_guard lock(mutex_);
+    stop_ = true;
+    queue_.clear();
+  }
+  work_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+Status PackChecker::Run() {
+  CKPT_ASSIGN_OR_RETURN(auto files, store_->packs_dir()->List());
+  std::vector<Id128> ids;
+  for (const DirEntry& file : files) {
+    Id128 id;
+    if (!ParsePackFileName(file.name, &id)) continue;
+    auto info = store_->packs_dir()->StatEntry(file.name);
+    if (!info.ok()) continue;
+    progress_.total_bytes += info->size_bytes;
+    ids.push_back(id);
+  }
+  std::sort(ids.begin(), ids.end());
+  progress_.total_items = ids.size();
+  for (const Id128& id : ids) {
+    CKPT_RETURN_IF_ERROR(CheckPack(id));
+    ++progress_.done_items;
+    CKPT_RETURN_IF_ERROR(store_->Report(progress_));
+  }
+  return WaitIdle();
+}
+
+Status PackChecker::CheckPack(const Id128& id) {
+  auto reader = PackReader::Open(store_->packs_dir(), id, store_->format().uuid,
+                                 PackReader::BadHeader::kSalvage);
+  if (reader.status().code() == Code::kNotFound) return Status();  // never began, or collected
+  ++findings_->packs;
+  if (!reader.ok()) {
+    AddDamage(id, 0, reader.status().message(), {});
+    return Status();
+  }
+  Pack pack;
+  pack.id = id;
+  pack.reader = reader->get();
+  auto contents = (*reader)->ReadFrom(0);
+  if (!contents.ok()) {
+    if (contents.status().code() != Code::kIo) return contents.status();
+    AddDamage(id, 0, contents.status().message(), {});
+    return Status();
+  }
+  pack.contents = *std::move(contents);
+  auto by_offset = [](const ChunkEntry& a, const ChunkEntry& b) { return a.offset < b.offset; };
+  std::sort(pack.contents.chunks.begin(), pack.contents.chunks.end(), by_offset);
+  for (const DamagedRange& range : pack.contents.damage) {
+    pack.usable = pack.usable && range.begin >= kPackHeaderBytes;
+  }
+  if (!pack.usable) {  // its records may be as good as ever, but nobody reads them
+    std::vector<ChunkAt> chunks;
+    for (const ChunkEntry& e : pack.contents.chunks) chunks.push_back({e.id, e.offset});
+    AddDamage(id, 0, "the pack's header is damaged", std::move(chunks));
+    return Status();
+  }
+  if (options_.quick || options_.part_percent < 100.0) return Listed(&pack);
+  CKPT_RETURN_IF_ERROR(Walk(&pack, kPackHeaderBytes, pack.contents.durable_end, true));
+  Compare(&pack);
+  return Walk(&pack, pack.contents.durable_end, pack.contents.end, false);
+}
+
+void PackChecker::AddDamage(const Id128& pack_id, std::uint64_t offset, std::string what,
+                            std::vector<ChunkAt> chunks) {
+  std::lock_guard lock(mutex_);
+  findings_->Add({pack_id, false, offset, std::move(what), std::move(chunks), {}});
+}
+
+void PackChecker::MarkSound(const Id128& id) {
+  std::lock_guard lock(mutex_);
+  *findings_->chunks.Insert(id).first |= CheckFindings::kSound;
+}
+
+// ---- every byte ------------------------------------------------------------------------------
+
+Status PackChecker::Walk(Pack* pack, std::uint64_t begin, std::uint64_t stop, bool durable) {
+  for (std::uint64_t at = begin; at < stop;) {
+    CKPT_ASSIGN_OR_RETURN(std::uint64_t next, Window(pack, at, stop, durable));
+    if (next == at) {
+      bool bad = false;
+      CKPT_ASSIGN_OR_RETURN(next, Single(pack, at, stop, durable, &bad));
+      if (bad && !durable) return Status();
+    }
+    progress_.done_bytes += next - at;
+    at = next;
+    CKPT_RETURN_IF_ERROR(store_->Report(progress_));
+  }
+  return Status();
+}
+
+// Takes the whole records that begin within a window at `at`; answers where they end: `at` itself
+// when there is none, because of damage, a large record, or a disk that does not read.
+Result<std::uint64_t> PackChecker::Window(Pack* pack, std::uint64_t at, std::uint64_t stop,
+                                          bool durable) {
+  Batch batch;
+  batch.pack_id = pack->id;
+  batch.durable = durable;
+  batch.watch_barred = store_->HasDamage(pack->id);
+  batch.begin = at;
+  batch.bytes.resize(std::min(kWindowBytes, stop - at));
+  if (!pack->reader->ReadRaw(at, batch.bytes).ok()) return at;
+  std::uint64_t end = at + batch.bytes.size();
+  std::uint64_t next = at;
+  while (next < end && end - next >= kRecordHeaderBytes) {
+    Record record{next, {}};
+    ByteSpan bytes = ByteSpan(batch.bytes).subspan(next - at, kRecordHeaderBytes);
+    if (!DecodeRecordHeader(bytes, pack->id, next, &record.header)) break;
+    if (PayloadEnd(record.header) > end - next) break;
+    if (record.header.type == RecordType::kChunk) pack->walked.push_back({record.header.id, next});
+    batch.records.push_back(record);
+    next = std::min(next + record.header.ExtentBytes(), stop);
+  }
+  if (batch.records.empty()) return at;
+  CKPT_RETURN_IF_ERROR(Push(std::move(batch)));
+  return next;
+}
+
+// One record that no window holds, or the damage there (*bad).
+Result<std::uint64_t> PackChecker::Single(Pack* pack, std::uint64_t at, std::uint64_t stop,
+                                          bool durable, bool* bad) {
+  std::byte bytes[kRecordHeaderBytes];
+  Record record{at, {}};
+  Status read = stop - at < sizeof(bytes) ? Corruption("the pack ends within a header")
+                                          : pack->reader->ReadRaw(at, bytes);
+  if (read.ok() && DecodeRecordHeader(bytes, pack->id, at, &record.header) &&
+      PayloadEnd(record.header) <= stop - at) {
+    std::uint64_t next = std::min(at + record.header.ExtentBytes(), stop);
+    bool chunk = record.header.type == RecordType::kChunk;
+    if (chunk) pack->walked.push_back({record.header.id, at});
+    Batch batch;
+    batch.pack_id = pack->id;
+    batch.durable = durable;
+    batch.begin = at;
+    batch.bytes.resize(PayloadEnd(record.header));
+    Status payload = pack->reader->ReadRaw(at, batch.bytes);
+    if (payload.ok()) {
+      batch.records.push_back(record);
+      CKPT_RETURN_IF_ERROR(Push(std::move(batch)));
+    } else if (durable) {
+      std::vector<ChunkAt> chunks;
+      if (chunk) chunks.push_back({record.header.id, at});
+      AddDamage(pack->id, at, payload.message(), std::move(chunks));
+    }
+    return next;
+  }
+  *bad = true;
+  if (!durable) return stop;
+  std::uint64_t next = NextMark(*pack, at + 1, stop);
+  std::string what = std::to_string(next - at) + " bytes are not the records that were written";
+  if (!read.ok() && read.code() == Code::kIo) what = read.message();
+  pack->ranges.push_back({pack->id, false, at, std::move(what), {}, {}});
+  pack->range_ends.push_back(next);
+  return next;
+}
+
+// The first mark in [begin, stop), or `stop`. Blocks that do not read hold none.
+std::uint64_t PackChecker::NextMark(const Pack& pack, std::uint64_t begin, std::uint64_t stop) {
+  Bytes piece;
+  for (std::uint64_t at = RoundUp(begin, kBlockBytes); at + kBlockBytes <= stop;) {
+    piece.resize(std::min(kMarkPieceBytes, (stop - at) / kBlockBytes * kBlockBytes));
+    bool reads = pack.reader->ReadRaw(at, piece).ok();
+    for (std::uint64_t i = 0; i < piece.size(); i += kBlockBytes) {
+      MutableByteSpan block = MutableByteSpan(piece).subspan(i, kBlockBytes);
+      if (!reads && !pack.reader->ReadRaw(at + i, block).ok()) continue;
+      if (IsMark(block, pack.id, at + i)) return at + i;
+    }
+    at += piece.size();
+  }
+  return stop;
+}
+
+// What the directories list must be what was walked; where headers are gone they say what was
+// there.
+void PackChecker::Compare(Pack* pack) {
+  auto walked = pack->walked.begin();
+  std::size_t range = 0;
+  for (const ChunkEntry& entry : pack->contents.chunks) {
+    while (walked != pack->walked.end() && walked->offset < entry.offset) {
+      AddDamage(pack->id, walked->offset, "a chunk that no directory lists", {});
+      ++walked;
+    }
+    if (walked != pack->walked.end() && walked->offset == entry.offset && walked->id == entry.id) {
+      ++walked;
+      continue;
+    }
+    while (range < pack->ranges.size() && pack->range_ends[range] <= entry.offset) ++range;
+    if (range < pack->ranges.size() && pack->ranges[range].offset <= entry.offset) {
+      pack->ranges[range].chunks.push_back({entry.id, entry.offset});
+    } else {
+      AddDamage(pack->id, entry.offset, "not the chunk that the directory lists",
+                {{entry.id, entry.offset}});
+    }
+  }
+  std::lock_guard lock(mutex_);
+  for (FoundDamage& found : pack->ranges) findings_->Add(std::move(found));
+}
+
+// ---- quick and in part -----------------------------------------------------------------------
+
+Status PackChecker::Listed(Pack* pack) {
+  for (const DamagedRange& range : pack->contents.damage) {
+    AddDamage(
+        pack->id, range.begin,
+        std::to_string(range.end - range.begin) + " bytes are not the records that were written",
+        {});
+  }
+  CKPT_RETURN_IF_ERROR(VerifyRecords(pack));
+  for (const ChunkEntry& entry : pack->contents.tail_chunks) MarkSound(entry.id);
+  if (!options_.quick) return VerifyRuns(pack, pack->contents.chunks);
+  for (const ChunkEntry& entry : pack->contents.chunks) MarkSound(entry.id);
+  progress_.done_bytes += pack->contents.file_bytes;
+  return Status();
+}
+
+Status PackChecker::VerifyRecords(Pack* pack) {
+  Bytes payload;
+  for (const RecordEntry& entry : pack->contents.records) {
+    auto header = pack->reader->ReadRecord(entry.offset, &payload);
+    if (header.ok()) {
+      std::lock_guard lock(mutex_);
+      findings_->verified_bytes += payload.size();
+      continue;
+    }
+    AddDamage(pack->id, entry.offset, TypeName(entry.type) + ": " + header.status().message(), {});
+  }
+  return Status();
+}
+
+// Runs of neighbours are chosen evenly, from a random start, so that the share is kept even in a
+// small store.
+Status PackChecker::VerifyRuns(Pack* pack, std::vector<ChunkEntry> entries) {
+  for (std::size_t begin = 0; begin < entries.size();) {
+    std::size_t end = begin + 1;
+    while (end < entries.size() && entries[end].offset - entries[begin].offset < kRunBytes) ++end;
+    phase_ += options_.part_percent / 100.0;
+    if (phase_ >= 1.0) {
+      phase_ -= std::floor(phase_);
+      CKPT_RETURN_IF_ERROR(VerifyRun(*pack, &entries[begin], &entries[end - 1] + 1));
+    } else {
+      for (std::size_t i = begin; i < end; ++i) MarkSound(entries[i].id);
+    }
+    begin = end;
+    CKPT_RETURN_IF_ERROR(store_->Report(progress_));
+  }
+  progress_.done_bytes += pack->contents.file_bytes;
+  return Status();
+}
+
+Status PackChecker::VerifyRun(const Pack& pack, const ChunkEntry* begin, const ChunkEntry* end) {
+  Batch batch;
+  batch.pack_id = pack.id;
+  batch.watch_barred = store_->HasDamage(pack.id);
+  batch.begin = begin->offset;
+  const ChunkEntry& last = end[-1];
+  batch.bytes.resize(last.offset + kRecordHeaderBytes + last.stored_bytes - begin->offset);
+  Status read = pack.reader->ReadRaw(begin->offset, batch.bytes);
+  for (const ChunkEntry* e = begin; e != end; ++e) {
+    Record record{e->offset, {}};
+    std::uint64_t at = e->offset - begin->offset;
+    bool fits = at + kRecordHeaderBytes + e->stored_bytes <= batch.bytes.size();
+    if (read.ok() && fits &&
+        DecodeRecordHeader(ByteSpan(batch.bytes).subspan(at, kRecordHeaderBytes), pack.id,
+                           e->offset, &record.header) &&
+        record.header.type == RecordType::kChunk && record.header.id == e->id &&
+        record.header.stored_bytes == e->stored_bytes) {
+      batch.records.push_back(record);
+      continue;
+    }
+    AddDamage(pack.id, e->offset,
+              read.ok() ? "not the chunk that the directory lists" : read.message(),
+              {{e->id, e->offset}});
+  }
+  return batch.records.empty() ? Status() : Push(std::move(batch));
+}
+
+// ---- verifying threads -----------------------------------------------------------------------
+
+Status PackChecker::Push(Batch batch) {
+  std::unique_lock lock(mutex_);
+  room_.wait(lock, [&] { return !error_.ok() || queue_.size() < kQueueMax; });
+  if (!error_.ok()) return error_;
+  queue_.push_back(std::move(batch));
+  work_.notify_one();
+  if (threads_.size() < static_cast<std::size_t>(thread_count_)) {
+    threads_.emplace_back(StartQuietThread([this] { Work(); }));
+  }
+  return Status();
+}
+
+Status PackChecker::WaitIdle() {
+  std::unique_lock lock(mutex_);
+  room_.wait(lock, [&] { return !error_.ok() || (queue_.empty() && busy_ == 0); });
+  return error_;
+}
+
+void PackChecker::Work() {
+  Decoder decoder;
+  Bytes raw;
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    work_.wait(lock, [&] { return stop_ || !queue_.empty(); });
+    if (stop_) return;
+    Batch batch = std::move(queue_.front());
+    queue_.pop_front();
+    ++busy_;
+    lock.unlock();
+    Status s;
+    try {
+      std::vector<std::string> answers;
+      for (const Record& record : batch.records) {
+        answers.push_back(Verify(batch, record, &decoder, &raw));
+      }
+      std::lock_guard taking(mutex_);
+      Take(batch, answers);
+    } catch (const std::bad_alloc&) {  // a thread has nobody to throw to
+      s = OutOfMemory("no memory to check a pack");
+    }
+    lock.lock();
+    --busy_;
+    if (!s.ok() && error_.ok()) error_ = s;
+    room_.notify_all();
+  }
+}
+
+std::string PackChecker::Verify(const Batch& batch, const Record& record, Decoder* decoder,
+                                Bytes* raw) {
+  const RecordHeader& header = record.header;
+  if (header.type == RecordType::kPadding) return "";
+  ByteSpan payload =
+      ByteSpan(batch.bytes)
+          .subspan(record.offset - batch.begin + kRecordHeaderBytes, header.stored_bytes);
+  if (Checksum64(payload) != header.payload_checksum) {
+    return TypeName(header.type) + ": its bytes do not have their checksum";
+  }
+  if (header.type != RecordType::kChunk || IsDeltaCodec(header.codec)) return "";
+  raw->resize(header.raw_bytes);
+  Status decoded = decoder->Decode(header.codec, header.codec_param, payload, *raw);
+  if (!decoded.ok()) return "chunk: " + decoded.message();
+  return HashChunk(*raw) == header.id ? "" : "chunk: its bytes do not have its id";
+}
+
+// REQUIRES: mutex_ held.
+void PackChecker::Take(const Batch& batch, const std::vector<std::string>& answers) {
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    const Record& record = batch.records[i];
+    const RecordHeader& header = record.header;
+    bool chunk = header.type == RecordType::kChunk;
+    ChunkAt at{header.id, record.offset};
+    if (header.type != RecordType::kPadding) findings_->verified_bytes += header.stored_bytes;
+    if (!answers[i].empty()) {
+      if (!batch.durable) continue;
+      std::vector<ChunkAt> chunks;
+      if (chunk) chunks.push_back(at);
+      findings_->Add({batch.pack_id, false, record.offset, answers[i], std::move(chunks), {}});
+      continue;
+    }
+    if (!chunk) continue;
+    *findings_->chunks.Insert(header.id).first |= CheckFindings::kSound;
+    ChunkPlace place{batch.pack_id, {}};
+    place.entry.offset = record.offset;
+    if (batch.watch_barred && store_->IsBarred(place)) {
+      findings_->healed.push_back({batch.pack_id, at});
+    }
+  }
+}
+
+}  // namespace ckpt

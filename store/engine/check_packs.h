@@ -1,0 +1,99 @@
+// PackChecker: the first step of a check. Reads every pack from its first record on, header by
+// header (docs/format.md, "the walk"), verifies what is below its last mark and compares it with
+// its directories. One thread reads, several verify.
+//
+// Sound is a chunk whose bytes have its id; what lies in an unmarked tail may be sound, never
+// damaged. Thread rule: one owner.
+
+#ifndef CKPT_STORE_ENGINE_CHECK_PACKS_H_
+#define CKPT_STORE_ENGINE_CHECK_PACKS_H_
+
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "store/codec/compress.h"
+#include "store/engine/check.h"
+#include "store/engine/damage.h"
+
+namespace ckpt {
+
+class PackChecker {
+ public:
+  PackChecker(Store* store, const CheckOptions& options, CheckFindings* findings);
+  ~PackChecker();
+  PackChecker(const PackChecker&) = delete;
+  PackChecker& operator=(const PackChecker&) = delete;
+
+  Status Run();
+
+ private:
+  // A record whose header is valid, its payload in a batch's bytes.
+  struct Record {
+    std::uint64_t offset = 0;
+    RecordHeader header;
+  };
+  struct Batch {
+    Id128 pack_id;
+    bool durable = true;
+    bool watch_barred = false;  // the pack has barred places
+    std::uint64_t begin = 0;    // of bytes in the pack
+    Bytes bytes;
+    std::vector<Record> records;
+  };
+  // One pack under check.
+  struct Pack {
+    Id128 id;
+    const PackReader* reader = nullptr;
+    PackContents contents;
+    bool usable = true;  // readers take it
+    std::vector<ChunkAt> walked;
+    std::vector<FoundDamage> ranges;  // where no headers are
+    std::vector<std::uint64_t> range_ends;
+  };
+
+  Status CheckPack(const Id128& id);
+  Status Listed(Pack* pack);
+  Status Walk(Pack* pack, std::uint64_t begin, std::uint64_t stop, bool durable);
+  Result<std::uint64_t> Window(Pack* pack, std::uint64_t at, std::uint64_t stop, bool durable);
+  Result<std::uint64_t> Single(Pack* pack, std::uint64_t at, std::uint64_t stop, bool durable,
+                               bool* bad);
+  std::uint64_t NextMark(const Pack& pack, std::uint64_t begin, std::uint64_t stop);
+  void Compare(Pack* pack);
+  Status VerifyRuns(Pack* pack, std::vector<ChunkEntry> entries);
+  Status VerifyRun(const Pack& pack, const ChunkEntry* begin, const ChunkEntry* end);
+  Status VerifyRecords(Pack* pack);
+  void MarkSound(const Id128& id);
+
+  Status Push(Batch batch);
+  Status WaitIdle();
+  void Work();
+  // An empty text: the record is what it says.
+  static std::string Verify(const Batch& batch, const Record& record, Decoder* decoder, Bytes* raw);
+  void Take(const Batch& batch, const std::vector<std::string>& answers);
+  void AddDamage(const Id128& pack_id, std::uint64_t offset, std::string what,
+                 std::vector<ChunkAt> chunks);
+
+  Store* const store_;
+  const CheckOptions options_;
+  const int thread_count_;
+  std::vector<std::thread> threads_;
+  Progress progress_{"checking", 0, 0, 0, 0};
+  double phase_ = 0;  // of the choice of runs
+
+  std::mutex mutex_;  // guards what follows
+  CheckFindings* const findings_;
+  std::condition_variable work_;
+  std::condition_variable room_;
+  std::deque<Batch> queue_;
+  int busy_ = 0;
+  bool stop_ = false;
+  Status error_;
+};
+
+}  // namespace ckpt
+
+#endif  // CKPT_STORE_ENGINE_CHECK_PACKS_H_

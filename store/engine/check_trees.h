@@ -1,0 +1,68 @@
+// TreeChecker: the second step of a check. Walks the trees of every committed checkpoint and tells
+// which of them what the first step found hurts.
+//
+// First one walk over all of them, shared subtrees once; only when something is amiss, each
+// checkpoint that may be touched by it is walked by itself. Staged checkpoints are looked at by
+// who restores or adopts them. Thread rule: one owner.
+
+#ifndef CKPT_STORE_ENGINE_CHECK_TREES_H_
+#define CKPT_STORE_ENGINE_CHECK_TREES_H_
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "store/engine/check.h"
+#include "store/engine/damage.h"
+#include "store/engine/fetcher.h"
+
+namespace ckpt {
+
+class TreeChecker {
+ public:
+  TreeChecker(Store* store, CheckFindings* findings) : store_(store), findings_(findings) {}
+
+  // Before the packs are read: what is committed later is not this check's affair.
+  Status LoadSeries();
+  // Fills the report's checkpoints and newest_sound, and the findings' checkpoints.
+  Status Run(CheckReport* report);
+
+ private:
+  class Source;
+  using Hurt = std::set<std::size_t>;  // places in findings_->damage
+
+  Status FirstWalk(const SeriesView& view);
+  Status SecondWalk(const SeriesView& view, CheckReport* report);
+  Status HurtOf(const CheckpointRow& row, const std::string& series, Hurt* hurt);
+  Status HurtOfTree(const Manifest& manifest, const CheckpointRow& row, Hurt* hurt);
+  Status HurtOfPacks(const Manifest& manifest, const CheckpointRow& row, Hurt* hurt);
+  bool MayBeHurt(const Manifest& manifest) const;
+  // Walks until a walk meets no damage that was not known. `enter` says whether an id is new.
+  template <typename Enter>
+  Status Walk(const Manifest& manifest, const CheckpointRow& row, const Enter& enter, Hurt* hurt);
+  Status BadChunk(const Id128& id, Fetcher* fetcher, Hurt* hurt);
+  bool ReadsNow(const Id128& id, Fetcher* fetcher);
+  // True when the checkpoint was removed since the check began.
+  Result<bool> IsGone(const CheckpointRow& row, const std::string& series);
+  std::size_t DamageAt(const Id128& pack_id, std::uint64_t offset, const std::string& what);
+  std::size_t MissingPack(const Id128& pack_id, const std::string& what);
+  Status Report();
+
+  Store* const store_;
+  CheckFindings* const findings_;
+  std::vector<SeriesView> views_;
+  std::map<std::string, std::optional<SeriesView>> now_;  // series in which something is amiss
+  bool refreshed_ = false;
+  bool anything_ = false;          // is amiss
+  bool stray_ = false;             // chunks are missing that no damaged pack explains
+  std::set<Id128> damaged_packs_;  // before the trees were walked
+  std::map<Id128, Hurt> by_root_;  // of entry tables
+  std::map<Id128, std::size_t> missing_packs_;
+  Progress progress_{"checking", 0, 0, 0, 0};
+};
+
+}  // namespace ckpt
+
+#endif  // CKPT_STORE_ENGINE_CHECK_TREES_H_

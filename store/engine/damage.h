@@ -1,0 +1,58 @@
+// What check found, and its memory in the store: damage records, which bar a place from
+// deduplication until it reads true again. Thread rule: one thread.
+
+#ifndef CKPT_STORE_ENGINE_DAMAGE_H_
+#define CKPT_STORE_ENGINE_DAMAGE_H_
+
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "store/engine/id_table.h"
+#include "store/engine/store.h"
+
+namespace ckpt {
+
+struct ChunkAt {
+  Id128 id;
+  std::uint64_t offset = 0;
+};
+
+struct FoundDamage {
+  Id128 pack_id;
+  bool pack_missing = false;  // pack_id is zeros when a chunk is in no pack at all
+  std::uint64_t offset = 0;
+  std::string what;
+  std::vector<ChunkAt> chunks;           // that cannot be read from here
+  std::vector<std::string> checkpoints;  // that are hurt; empty when other copies serve
+};
+
+// What is known while a check goes on.
+struct CheckFindings {
+  static constexpr std::uint8_t kSound = 1;    // a copy was read, or is listed and not chosen
+  static constexpr std::uint8_t kVisited = 2;  // reached from a checkpoint
+
+  IdTable<std::uint8_t> chunks;  // all of them: 23 to 46 bytes each
+  std::vector<FoundDamage> damage;
+  std::unordered_map<Id128, std::vector<std::size_t>, Id128Hash> damage_of;  // by chunk
+  std::vector<std::pair<Id128, ChunkAt>> healed;  // barred places that read true
+  std::uint64_t packs = 0;
+  std::uint64_t verified_bytes = 0;
+
+  bool IsSound(const Id128& id) {
+    std::uint8_t* bits = chunks.Find(id);
+    return bits != nullptr && (*bits & kSound) != 0;
+  }
+  void Add(FoundDamage found) {
+    for (const ChunkAt& chunk : found.chunks) damage_of[chunk.id].push_back(damage.size());
+    damage.push_back(std::move(found));
+  }
+};
+
+// Makes damage records for places that are not barred yet, and takes back those that read true.
+// Does nothing in a store opened for reading.
+Status RecordDamage(Store* store, const CheckFindings& findings);
+
+}  // namespace ckpt
+
+#endif  // CKPT_STORE_ENGINE_DAMAGE_H_

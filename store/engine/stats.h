@@ -1,0 +1,34 @@
+// What a store holds and what it takes. Costs a walk over the trees of all checkpoints, shared
+// subtrees once, and one pass over the packs' directories; no content is read. Memory: 22 to 45
+// bytes a live chunk, and one pack's table at a time. Thread rule: one thread a call.
+
+#ifndef CKPT_STORE_ENGINE_STATS_H_
+#define CKPT_STORE_ENGINE_STATS_H_
+
+#include <cstdint>
+
+#include "store/engine/store.h"
+
+namespace ckpt {
+
+struct StoreStats {
+  std::uint64_t series = 0;
+  std::uint64_t checkpoints = 0;    // a group of ranks is one
+  std::uint64_t logical_bytes = 0;  // of all checkpoints, as if each were a full copy
+  std::uint64_t unique_bytes = 0;   // raw bytes of the distinct chunks they need, nodes included
+  std::uint64_t live_bytes = 0;     // those chunks as stored, headers included, one copy of each
+  std::uint64_t stored_bytes = 0;   // the packs' files
+  std::uint64_t chunks = 0;         // distinct, live
+  std::uint64_t packs = 0;
+  // Chunks that nothing needs, and further copies of chunks. Unmarked tails do not count: their
+  // writers may be at work.
+  std::uint64_t garbage_bytes = 0;
+  std::uint64_t index_bytes = 0;
+};
+
+// Damaged trees are counted as far as they can be read.
+Result<StoreStats> GetStats(Store* store);
+
+}  // namespace ckpt
+
+#endif  // CKPT_STORE_ENGINE_STATS_H_
