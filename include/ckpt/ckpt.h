@@ -16,8 +16,8 @@
  *
  * Rules for everything here:
  * - Functions that can fail return a ckpt_code; ckpt_error_message() then says what was tried, on
- *   which file, why it failed and what to do. On failure output parameters are untouched unless said
- *   otherwise. Nothing exits, prints, throws or changes signal dispositions.
+ *   which file, why it failed and what to do. On failure output parameters are untouched unless
+ * said otherwise. Nothing exits, prints, throws or changes signal dispositions.
  * - Structs that begin with struct_size are initialised with their ..._INIT macro and may grow: the
  *   library never reads or writes beyond struct_size.
  * - Strings are NUL-terminated bytes in any encoding. Strings and arrays handed to a callback live
@@ -72,72 +72,74 @@ typedef enum ckpt_code {
 } ckpt_code;
 
 /* Of the last failed call on this thread; "" if none. Valid until the thread's next call. */
-CKPT_API const char *ckpt_error_message(void);
+CKPT_API const char* ckpt_error_message(void);
 /* "not found", "corruption", ...; never NULL. */
-CKPT_API const char *ckpt_code_name(ckpt_code code);
+CKPT_API const char* ckpt_code_name(ckpt_code code);
 
 /* ---- opening a store ----------------------------------------------------------------------- */
 
 typedef struct ckpt_store ckpt_store;
 
 typedef struct ckpt_progress {
-  const char *phase;    /* "saving", "restoring", "checking", "indexing", ... */
+  const char* phase; /* "saving", "restoring", "checking", "indexing", ... */
   uint64_t done_bytes;
   uint64_t total_bytes; /* 0: not known */
   uint64_t done_items;
   uint64_t total_items; /* 0: not known */
 } ckpt_progress;
-typedef int (*ckpt_progress_fn)(const ckpt_progress *progress, void *user);
+typedef int (*ckpt_progress_fn)(const ckpt_progress* progress, void* user);
 /* Something a person should know that is not an error: a store was created, a step began a new
- * attempt, a damaged index was rebuilt, a leading '/' was taken from names. One line, no newline. */
-typedef void (*ckpt_notice_fn)(const char *message, void *user);
+ * attempt, a damaged index was rebuilt, a leading '/' was taken from names. One line, no newline.
+ */
+typedef void (*ckpt_notice_fn)(const char* message, void* user);
 
 typedef enum ckpt_open_mode {
-  CKPT_OPEN_READ = 0,   /* never writes anything, takes no lock */
-  CKPT_OPEN_WRITE = 1,  /* must exist */
-  CKPT_OPEN_CREATE = 2, /* created when missing or an empty directory */
+  CKPT_OPEN_READ = 0,      /* never writes anything, takes no lock */
+  CKPT_OPEN_WRITE = 1,     /* must exist */
+  CKPT_OPEN_CREATE = 2,    /* created when missing or an empty directory */
   CKPT_OPEN_CREATE_NEW = 3 /* created; CKPT_EXISTS if there is a store */
 } ckpt_open_mode;
 
 typedef struct ckpt_open_options {
   size_t struct_size;
-  int32_t mode;             /* ckpt_open_mode */
-  int32_t threads;          /* helper threads for hashing and compression; 0: as many as cores */
-  int32_t trust_owner;      /* open although another user owns it or everybody may write to it */
-  int32_t group_shared;     /* at creation: readable and writable by its group */
-  const char *index_dir;    /* where the index lives; NULL: $CKPT_INDEX_DIR, else in the store on a
-                               local file system, else below a node-local directory */
-  uint32_t chunk_bytes;     /* at creation: average for files, a power of two; 0: 65536 */
+  int32_t mode;          /* ckpt_open_mode */
+  int32_t threads;       /* helper threads for hashing and compression; 0: as many as cores */
+  int32_t trust_owner;   /* open although another user owns it or everybody may write to it */
+  int32_t group_shared;  /* at creation: readable and writable by its group */
+  const char* index_dir; /* where the index lives; NULL: $CKPT_INDEX_DIR, else in the store on a
+                            local file system, else below a node-local directory */
+  uint32_t chunk_bytes;  /* at creation: average for files, a power of two; 0: 65536 */
   uint32_t array_chunk_bytes; /* at creation; 0: 65536 */
-  int32_t level;            /* at creation: zstd level 1 ... 19; 0: 3 */
-  int32_t no_verify;        /* skip "decompress and compare" before a chunk is written */
-  uint64_t pack_bytes;      /* at creation: a pack is full beyond this; 0: 512 MiB */
+  int32_t level;              /* at creation: zstd level 1 ... 19; 0: 3 */
+  int32_t no_verify;          /* skip "decompress and compare" before a chunk is written */
+  uint64_t pack_bytes;        /* at creation: a pack is full beyond this; 0: 512 MiB */
   ckpt_progress_fn progress;
   ckpt_notice_fn notice;
-  void *user;               /* for both */
+  void* user; /* for both */
 } ckpt_open_options;
 #define CKPT_OPEN_OPTIONS_INIT \
   { sizeof(ckpt_open_options), CKPT_OPEN_READ, 0, 0, 0, NULL, 0, 0, 0, 0, 0, NULL, NULL, NULL }
 
 /* CKPT_NOT_FOUND: no store there. CKPT_PERMISSION: owner or mode (see trust_owner).
  * CKPT_UNSUPPORTED: a newer format; the message names the feature. */
-CKPT_API ckpt_code ckpt_store_open(const char *path, const ckpt_open_options *options,
-                                   ckpt_store **store);
+CKPT_API ckpt_code ckpt_store_open(const char* path, const ckpt_open_options* options,
+                                   ckpt_store** store);
 /* NULL is allowed. */
-CKPT_API void ckpt_store_close(ckpt_store *store);
+CKPT_API void ckpt_store_close(ckpt_store* store);
 
 typedef struct ckpt_store_info {
   size_t struct_size;
-  const char *path;
-  const char *uuid; /* 32 hexadecimal digits */
+  const char* path;
+  const char* uuid; /* 32 hexadecimal digits */
   uint32_t format;
-  int32_t created;  /* by this very call of ckpt_store_open */
+  int32_t created; /* by this very call of ckpt_store_open */
   uint32_t chunk_bytes;
   uint32_t array_chunk_bytes;
   int32_t level;
 } ckpt_store_info;
-#define CKPT_STORE_INFO_INIT { sizeof(ckpt_store_info), NULL, NULL, 0, 0, 0, 0, 0 }
-CKPT_API ckpt_code ckpt_store_get_info(ckpt_store *store, ckpt_store_info *info);
+#define CKPT_STORE_INFO_INIT \
+  { sizeof(ckpt_store_info), NULL, NULL, 0, 0, 0, 0, 0 }
+CKPT_API ckpt_code ckpt_store_get_info(ckpt_store* store, ckpt_store_info* info);
 
 /* ---- checkpoints --------------------------------------------------------------------------- */
 
@@ -145,14 +147,14 @@ CKPT_API ckpt_code ckpt_store_get_info(ckpt_store *store, ckpt_store_info *info)
  * has it) or "SERIES@ATTEMPT:STEP". */
 
 typedef struct ckpt_tag {
-  const char *key;
-  const char *value;
+  const char* key;
+  const char* value;
 } ckpt_tag;
 
 typedef struct ckpt_checkpoint {
-  const char *series;
-  uint64_t attempt;        /* ordinal, from 1 */
-  const char *attempt_id;  /* 32 hexadecimal digits */
+  const char* series;
+  uint64_t attempt;       /* ordinal, from 1 */
+  const char* attempt_id; /* 32 hexadecimal digits */
   int64_t step;
   int32_t has_parent;      /* the attempt continues an earlier one ... */
   uint64_t parent_attempt; /* ... of this ordinal (0: no longer known) ... */
@@ -160,7 +162,7 @@ typedef struct ckpt_checkpoint {
   uint32_t rank;
   uint32_t ranks;
   int64_t created_ns;
-  const char *state; /* "committed", "staged", "incomplete", "damaged" */
+  const char* state; /* "committed", "staged", "incomplete", "damaged" */
   uint64_t entries;
   uint64_t files;
   uint64_t logical_bytes;
@@ -168,28 +170,29 @@ typedef struct ckpt_checkpoint {
   uint64_t stored_bytes;
   uint64_t chunks;
   uint64_t new_chunks;
-  const ckpt_tag *tags;
+  const ckpt_tag* tags;
   size_t tag_count;
-  const char *host_name;
-  const char *job_id;
+  const char* host_name;
+  const char* job_id;
   int32_t abandoned; /* not on the line of the series' newest checkpoint */
 } ckpt_checkpoint;
-typedef int (*ckpt_checkpoint_fn)(const ckpt_checkpoint *checkpoint, void *user);
+typedef int (*ckpt_checkpoint_fn)(const ckpt_checkpoint* checkpoint, void* user);
 
 typedef struct ckpt_list_options {
   size_t struct_size;
-  const char *series; /* NULL: all */
+  const char* series; /* NULL: all */
   int32_t all;        /* abandoned ones too */
   uint64_t last;      /* at most so many, the newest; 0: all */
 } ckpt_list_options;
-#define CKPT_LIST_OPTIONS_INIT { sizeof(ckpt_list_options), NULL, 0, 0 }
+#define CKPT_LIST_OPTIONS_INIT \
+  { sizeof(ckpt_list_options), NULL, 0, 0 }
 /* Series in order of name; within one, newest attempt and step first. CKPT_NOT_FOUND: no such
  * series. */
-CKPT_API ckpt_code ckpt_list(ckpt_store *store, const ckpt_list_options *options,
-                             ckpt_checkpoint_fn fn, void *user);
+CKPT_API ckpt_code ckpt_list(ckpt_store* store, const ckpt_list_options* options,
+                             ckpt_checkpoint_fn fn, void* user);
 /* The names of all series, in order. */
-CKPT_API ckpt_code ckpt_list_series(ckpt_store *store, int (*fn)(const char *series, void *user),
-                                    void *user);
+CKPT_API ckpt_code ckpt_list_series(ckpt_store* store, int (*fn)(const char* series, void* user),
+                                    void* user);
 
 /* ---- saving files -------------------------------------------------------------------------- */
 
@@ -198,25 +201,25 @@ CKPT_API ckpt_code ckpt_list_series(ckpt_store *store, int (*fn)(const char *ser
 
 typedef struct ckpt_save_options {
   size_t struct_size;
-  const char *series;
+  const char* series;
   int64_t step;      /* or CKPT_STEP_NEXT; not above the attempt's last: begins an attempt */
   int64_t from_step; /* go back on purpose: begin an attempt from this step; else CKPT_STEP_NONE */
-  const ckpt_tag *tags;
+  const ckpt_tag* tags;
   size_t tag_count;
-  const char *const *excludes; /* glob patterns on names; '*' does not match '/', "**" does */
+  const char* const* excludes; /* glob patterns on names; '*' does not match '/', "**" does */
   size_t exclude_count;
-  int32_t reread;      /* read files again although their size and times are unchanged */
-  int64_t wait_ms;     /* for another save into the series: 0 not at all, -1 for ever */
-  int32_t stream_fd;   /* >= 0: read to its end as one entry ... */
-  const char *stream_name; /* ... of this name */
-  const char *job_id;  /* NULL: $SLURM_JOB_ID */
+  int32_t reread;          /* read files again although their size and times are unchanged */
+  int64_t wait_ms;         /* for another save into the series: 0 not at all, -1 for ever */
+  int32_t stream_fd;       /* >= 0: read to its end as one entry ... */
+  const char* stream_name; /* ... of this name */
+  const char* job_id;      /* NULL: $SLURM_JOB_ID */
   uint32_t rank;
-  uint32_t ranks;      /* 0 means 1 */
+  uint32_t ranks; /* 0 means 1 */
 } ckpt_save_options;
-#define CKPT_SAVE_OPTIONS_INIT                                                                 \
-  {                                                                                            \
+#define CKPT_SAVE_OPTIONS_INIT                                                                   \
+  {                                                                                              \
     sizeof(ckpt_save_options), NULL, CKPT_STEP_NEXT, CKPT_STEP_NONE, NULL, 0, NULL, 0, 0, 0, -1, \
-        NULL, NULL, 0, 1                                                                       \
+        NULL, NULL, 0, 1                                                                         \
   }
 
 typedef struct ckpt_save_result {
@@ -234,149 +237,168 @@ typedef struct ckpt_save_result {
   uint64_t new_chunks;
   double seconds;
 } ckpt_save_result;
-#define CKPT_SAVE_RESULT_INIT { sizeof(ckpt_save_result), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0 }
+#define CKPT_SAVE_RESULT_INIT \
+  { sizeof(ckpt_save_result), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0 }
 
 /* Saves files, folders, links as one durable checkpoint. When it returns CKPT_OK the checkpoint
  * survives the loss of power. CKPT_BUSY: another save into this series is running. CKPT_IO also
  * when a file kept changing while it was read. */
-CKPT_API ckpt_code ckpt_save_files(ckpt_store *store, const ckpt_save_options *options,
-                                   const char *const *paths, size_t path_count,
-                                   ckpt_save_result *result);
+CKPT_API ckpt_code ckpt_save_files(ckpt_store* store, const ckpt_save_options* options,
+                                   const char* const* paths, size_t path_count,
+                                   ckpt_save_result* result);
 
 /* ---- restoring files ----------------------------------------------------------------------- */
 
 typedef struct ckpt_restore_options {
   size_t struct_size;
-  const char *checkpoint;
-  const char *to; /* an existing or new folder */
-  const char *const *includes;
+  const char* checkpoint;
+  const char* to; /* an existing or new folder */
+  const char* const* includes;
   size_t include_count;
-  int32_t force;    /* overwrite differing files */
+  int32_t force; /* overwrite differing files */
   int32_t dry_run;
   int32_t sync;     /* make what was restored durable */
   int32_t fallback; /* damaged: take the newest sound one before it */
 } ckpt_restore_options;
-#define CKPT_RESTORE_OPTIONS_INIT { sizeof(ckpt_restore_options), NULL, ".", NULL, 0, 0, 0, 0, 0 }
+#define CKPT_RESTORE_OPTIONS_INIT \
+  { sizeof(ckpt_restore_options), NULL, ".", NULL, 0, 0, 0, 0, 0 }
 
 typedef struct ckpt_restore_result {
   size_t struct_size;
-  const char *series;
+  const char* series;
   uint64_t attempt;
   int64_t step;
-  uint64_t files;   /* entries written (or that would be) */
+  uint64_t files; /* entries written (or that would be) */
   uint64_t bytes;
   uint64_t skipped; /* were there already, equal */
   int32_t fell_back;
   double seconds;
 } ckpt_restore_result;
-#define CKPT_RESTORE_RESULT_INIT { sizeof(ckpt_restore_result), NULL, 0, 0, 0, 0, 0, 0, 0.0 }
+#define CKPT_RESTORE_RESULT_INIT \
+  { sizeof(ckpt_restore_result), NULL, 0, 0, 0, 0, 0, 0, 0.0 }
 
 /* Each file appears whole. CKPT_EXISTS: a differing file is in the way (nothing was changed).
  * CKPT_CORRUPTION: names what is damaged; nothing damaged is left under its final name. `entry`
  * (may be NULL) is told every name as it is restored. */
-CKPT_API ckpt_code ckpt_restore_files(ckpt_store *store, const ckpt_restore_options *options,
-                                      int (*entry)(const char *name, uint64_t bytes, void *user),
-                                      void *user, ckpt_restore_result *result);
+CKPT_API ckpt_code ckpt_restore_files(ckpt_store* store, const ckpt_restore_options* options,
+                                      int (*entry)(const char* name, uint64_t bytes, void* user),
+                                      void* user, ckpt_restore_result* result);
 
 /* ---- looking into a checkpoint ------------------------------------------------------------- */
 
 /* Element types; the numbers are on disk. */
 typedef enum ckpt_dtype {
-  CKPT_INT8 = 1, CKPT_INT16, CKPT_INT32, CKPT_INT64,
-  CKPT_UINT8, CKPT_UINT16, CKPT_UINT32, CKPT_UINT64,
-  CKPT_FLOAT16, CKPT_BFLOAT16, CKPT_FLOAT32, CKPT_FLOAT64, CKPT_FLOAT80, CKPT_FLOAT128,
-  CKPT_COMPLEX64, CKPT_COMPLEX128, CKPT_BOOL,
+  CKPT_INT8 = 1,
+  CKPT_INT16,
+  CKPT_INT32,
+  CKPT_INT64,
+  CKPT_UINT8,
+  CKPT_UINT16,
+  CKPT_UINT32,
+  CKPT_UINT64,
+  CKPT_FLOAT16,
+  CKPT_BFLOAT16,
+  CKPT_FLOAT32,
+  CKPT_FLOAT64,
+  CKPT_FLOAT80,
+  CKPT_FLOAT128,
+  CKPT_COMPLEX64,
+  CKPT_COMPLEX128,
+  CKPT_BOOL,
   CKPT_STRING, /* element_bytes long */
   CKPT_RECORD, /* element_bytes long, opaque */
   CKPT_BYTES
 } ckpt_dtype;
-CKPT_API const char *ckpt_dtype_name(int32_t dtype); /* "float64"; "unknown" */
+CKPT_API const char* ckpt_dtype_name(int32_t dtype); /* "float64"; "unknown" */
 
 typedef enum ckpt_entry_kind {
-  CKPT_ENTRY_FILE = 0, CKPT_ENTRY_DIRECTORY = 1, CKPT_ENTRY_SYMLINK = 2, CKPT_ENTRY_HARDLINK = 3,
-  CKPT_ENTRY_ARRAY = 4, CKPT_ENTRY_STREAM = 5
+  CKPT_ENTRY_FILE = 0,
+  CKPT_ENTRY_DIRECTORY = 1,
+  CKPT_ENTRY_SYMLINK = 2,
+  CKPT_ENTRY_HARDLINK = 3,
+  CKPT_ENTRY_ARRAY = 4,
+  CKPT_ENTRY_STREAM = 5
 } ckpt_entry_kind;
 
 typedef struct ckpt_entry {
-  const char *name;
+  const char* name;
   int32_t kind;  /* ckpt_entry_kind */
   uint32_t mode; /* permission bits; files, folders, streams */
   uint32_t uid;
   uint32_t gid;
   int64_t mtime_ns;
-  const char *target; /* of a link, else "" */
+  const char* target; /* of a link, else "" */
   int32_t dtype;      /* arrays; else 0 */
   int32_t column_major;
   uint32_t element_bytes;
   uint32_t dimensions;
-  const uint64_t *shape; /* dimensions extents */
+  const uint64_t* shape; /* dimensions extents */
   uint64_t logical_bytes;
   uint64_t stored_bytes; /* of its distinct chunks as stored, headers included */
   uint64_t chunks;
-  uint64_t new_chunks;   /* not in the checkpoint before on the line */
-  uint64_t new_bytes;    /* their raw bytes */
-  const char *codec;     /* "zstd", "raw", "shuffle8+zstd", "mixed"; "" without chunks */
+  uint64_t new_chunks; /* not in the checkpoint before on the line */
+  uint64_t new_bytes;  /* their raw bytes */
+  const char* codec;   /* "zstd", "raw", "shuffle8+zstd", "mixed"; "" without chunks */
 } ckpt_entry;
-typedef int (*ckpt_entry_fn)(const ckpt_entry *entry, void *user);
+typedef int (*ckpt_entry_fn)(const ckpt_entry* entry, void* user);
 
 /* `checkpoint` (may be NULL) is told once, before the entries; `pack` (may be NULL) each pack it
  * relies on, with the checkpoint's stored bytes in it. `entry` may be NULL. */
-CKPT_API ckpt_code ckpt_inspect(ckpt_store *store, const char *checkpoint_name,
+CKPT_API ckpt_code ckpt_inspect(ckpt_store* store, const char* checkpoint_name,
                                 ckpt_checkpoint_fn checkpoint, ckpt_entry_fn entry,
-                                int (*pack)(const char *pack_id, uint64_t bytes, void *user),
-                                void *user);
+                                int (*pack)(const char* pack_id, uint64_t bytes, void* user),
+                                void* user);
 
 typedef struct ckpt_range {
   uint64_t offset;
   uint64_t length_bytes;
 } ckpt_range;
 typedef struct ckpt_diff_entry {
-  const char *name;
-  const char *status;      /* "added", "removed", "changed", "metadata" */
+  const char* name;
+  const char* status; /* "added", "removed", "changed", "metadata" */
   /* Told by chunks. In an array: bytes of B whose chunk A does not have at that place; in a file or
    * stream, whose bytes may move: whose chunk A's entry has nowhere. Of A when removed. */
   uint64_t changed_bytes;
   uint64_t logical_bytes;
-  const ckpt_range *ranges; /* where in B, ascending; at most the first 1000 */
+  const ckpt_range* ranges; /* where in B, ascending; at most the first 1000 */
   size_t range_count;
 } ckpt_diff_entry;
-CKPT_API ckpt_code ckpt_diff(ckpt_store *store, const char *a, const char *b,
-                             int (*fn)(const ckpt_diff_entry *entry, void *user), void *user);
+CKPT_API ckpt_code ckpt_diff(ckpt_store* store, const char* a, const char* b,
+                             int (*fn)(const ckpt_diff_entry* entry, void* user), void* user);
 
 /* An entry's bytes, verified, in order. `write` answers nonzero to stop. length UINT64_MAX: to the
  * end. Links and folders have no bytes: CKPT_INVALID_ARGUMENT. */
-CKPT_API ckpt_code ckpt_cat(ckpt_store *store, const char *checkpoint, const char *entry,
+CKPT_API ckpt_code ckpt_cat(ckpt_store* store, const char* checkpoint, const char* entry,
                             uint64_t offset, uint64_t length_bytes,
-                            int (*write)(const void *data, size_t bytes, void *user), void *user);
+                            int (*write)(const void* data, size_t bytes, void* user), void* user);
 
 /* ---- arrays from memory -------------------------------------------------------------------- */
 
 typedef struct ckpt_writer ckpt_writer;
 /* Begins a checkpoint of arrays (paths and stream options are not used). Holds the series' lock
  * until ckpt_end or ckpt_abort. */
-CKPT_API ckpt_code ckpt_begin(ckpt_store *store, const ckpt_save_options *options,
-                              ckpt_writer **writer);
+CKPT_API ckpt_code ckpt_begin(ckpt_store* store, const ckpt_save_options* options,
+                              ckpt_writer** writer);
 /* Copies nothing that is unchanged; `data` may be reused when this returns. `element_bytes` is used
  * for CKPT_STRING and CKPT_RECORD only. A name may be put once. */
-CKPT_API ckpt_code ckpt_put(ckpt_writer *writer, const char *name, const void *data, int32_t dtype,
-                            uint32_t element_bytes, uint32_t dimensions, const uint64_t *shape);
+CKPT_API ckpt_code ckpt_put(ckpt_writer* writer, const char* name, const void* data, int32_t dtype,
+                            uint32_t element_bytes, uint32_t dimensions, const uint64_t* shape);
 /* Commits (durable on CKPT_OK) and frees the writer, whatever it returns. */
-CKPT_API ckpt_code ckpt_end(ckpt_writer *writer, ckpt_save_result *result);
+CKPT_API ckpt_code ckpt_end(ckpt_writer* writer, ckpt_save_result* result);
 /* Frees the writer; the checkpoint never exists. NULL is allowed. */
-CKPT_API void ckpt_abort(ckpt_writer *writer);
+CKPT_API void ckpt_abort(ckpt_writer* writer);
 
 typedef struct ckpt_reader ckpt_reader;
 /* Holds no lock: a checkpoint that is removed meanwhile reads as CKPT_NOT_FOUND. */
-CKPT_API ckpt_code ckpt_read(ckpt_store *store, const char *checkpoint, ckpt_reader **reader);
-CKPT_API void ckpt_reader_close(ckpt_reader *reader);
-CKPT_API ckpt_code ckpt_reader_info(ckpt_reader *reader, ckpt_checkpoint_fn fn, void *user);
+CKPT_API ckpt_code ckpt_read(ckpt_store* store, const char* checkpoint, ckpt_reader** reader);
+CKPT_API void ckpt_reader_close(ckpt_reader* reader);
+CKPT_API ckpt_code ckpt_reader_info(ckpt_reader* reader, ckpt_checkpoint_fn fn, void* user);
 /* Type, shape and sizes of one entry (stored_bytes and new_* are 0 here). Strings live until the
  * reader's next call. */
-CKPT_API ckpt_code ckpt_query(ckpt_reader *reader, const char *name, ckpt_entry *entry);
+CKPT_API ckpt_code ckpt_query(ckpt_reader* reader, const char* name, ckpt_entry* entry);
 /* All of an entry's bytes into `data`, which must have exactly its logical bytes
  * (CKPT_INVALID_ARGUMENT otherwise). On CKPT_CORRUPTION the contents of `data` are undefined. */
-CKPT_API ckpt_code ckpt_get(ckpt_reader *reader, const char *name, void *data,
-                            uint64_t data_bytes);
+CKPT_API ckpt_code ckpt_get(ckpt_reader* reader, const char* name, void* data, uint64_t data_bytes);
 
 /* ---- keeping house ------------------------------------------------------------------------- */
 
@@ -395,25 +417,26 @@ typedef struct ckpt_stats {
   double compression_ratio; /* unique / their stored bytes */
   double total_ratio;       /* logical / stored */
 } ckpt_stats;
-#define CKPT_STATS_INIT { sizeof(ckpt_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0 }
-CKPT_API ckpt_code ckpt_get_stats(ckpt_store *store, ckpt_stats *stats);
+#define CKPT_STATS_INIT \
+  { sizeof(ckpt_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0 }
+CKPT_API ckpt_code ckpt_get_stats(ckpt_store* store, ckpt_stats* stats);
 
-/* Drops checkpoints durably; their space comes back with ckpt_collect. All or none. The newest sound
- * one of a series only with `force` (else CKPT_INVALID_ARGUMENT). `removed` (may be NULL) is told
- * each. */
-CKPT_API ckpt_code ckpt_remove(ckpt_store *store, const char *const *checkpoints, size_t count,
-                               int32_t force, ckpt_checkpoint_fn removed, void *user);
+/* Drops checkpoints durably; their space comes back with ckpt_collect. All or none. The newest
+ * sound one of a series only with `force` (else CKPT_INVALID_ARGUMENT). `removed` (may be NULL) is
+ * told each. */
+CKPT_API ckpt_code ckpt_remove(ckpt_store* store, const char* const* checkpoints, size_t count,
+                               int32_t force, ckpt_checkpoint_fn removed, void* user);
 
 typedef struct ckpt_collect_options {
   size_t struct_size;
-  const char *series;    /* retention of this series only; NULL: all */
-  uint64_t keep_last;    /* 0: no such rule. A checkpoint that any rule keeps is kept; without */
-  int64_t keep_every;    /* rules none is dropped. keep_every: steps that are multiples. */
+  const char* series; /* retention of this series only; NULL: all */
+  uint64_t keep_last; /* 0: no such rule. A checkpoint that any rule keeps is kept; without */
+  int64_t keep_every; /* rules none is dropped. keep_every: steps that are multiples. */
   int64_t keep_within_ns;
   int32_t dry_run;
-  int64_t wait_ms;       /* for another collector, and for running writers to agree */
-  double live_share;     /* packs with a smaller share of live bytes are rewritten; 0: 0.75 */
-  const char *break_host_name; /* writers on this host are dead: a person's word for it; or NULL */
+  int64_t wait_ms;             /* for another collector, and for running writers to agree */
+  double live_share;           /* packs with a smaller share of live bytes are rewritten; 0: 0.75 */
+  const char* break_host_name; /* writers on this host are dead: a person's word for it; or NULL */
 } ckpt_collect_options;
 #define CKPT_COLLECT_OPTIONS_INIT \
   { sizeof(ckpt_collect_options), NULL, 0, 0, 0, 0, 10000, 0.0, NULL }
@@ -423,32 +446,34 @@ typedef struct ckpt_collect_result {
   uint64_t freed_bytes;     /* what the store shrank by (would shrink by) */
   uint64_t rewritten_bytes; /* copied to new packs */
   uint64_t packs_removed;
-  uint64_t packs_waiting;   /* condemned, but a running writer has not agreed yet: run again */
+  uint64_t packs_waiting; /* condemned, but a running writer has not agreed yet: run again */
   double seconds;
 } ckpt_collect_result;
-#define CKPT_COLLECT_RESULT_INIT { sizeof(ckpt_collect_result), 0, 0, 0, 0, 0, 0.0 }
+#define CKPT_COLLECT_RESULT_INIT \
+  { sizeof(ckpt_collect_result), 0, 0, 0, 0, 0, 0.0 }
 /* Retention, then collection. Never drops the newest sound checkpoint of a series. Works on a full
  * disk. CKPT_BUSY: another collector or a freeze. */
-CKPT_API ckpt_code ckpt_collect(ckpt_store *store, const ckpt_collect_options *options,
-                                ckpt_checkpoint_fn removed, void *user,
-                                ckpt_collect_result *result);
+CKPT_API ckpt_code ckpt_collect(ckpt_store* store, const ckpt_collect_options* options,
+                                ckpt_checkpoint_fn removed, void* user,
+                                ckpt_collect_result* result);
 
 /* Holds collection off until ckpt_thaw, so that rsync or tar see a steady store. */
 typedef struct ckpt_freeze ckpt_freeze;
-CKPT_API ckpt_code ckpt_freeze_begin(ckpt_store *store, int64_t wait_ms, ckpt_freeze **freeze);
-CKPT_API void ckpt_thaw(ckpt_freeze *freeze);
+CKPT_API ckpt_code ckpt_freeze_begin(ckpt_store* store, int64_t wait_ms, ckpt_freeze** freeze);
+CKPT_API void ckpt_thaw(ckpt_freeze* freeze);
 
 typedef struct ckpt_check_options {
   size_t struct_size;
   int32_t quick;       /* structure only: packs, directories, manifests and nodes */
   double part_percent; /* of the packs' payload bytes, chosen at random; 0 or 100: all */
 } ckpt_check_options;
-#define CKPT_CHECK_OPTIONS_INIT { sizeof(ckpt_check_options), 0, 100.0 }
+#define CKPT_CHECK_OPTIONS_INIT \
+  { sizeof(ckpt_check_options), 0, 100.0 }
 typedef struct ckpt_damage {
-  const char *pack;   /* file name, relative to the store; "" when a whole pack is missing */
+  const char* pack; /* file name, relative to the store; "" when a whole pack is missing */
   uint64_t offset;
-  const char *what;   /* one line */
-  const char *const *checkpoints; /* names of those it hurts, "SERIES@ATTEMPT:STEP" */
+  const char* what;               /* one line */
+  const char* const* checkpoints; /* names of those it hurts, "SERIES@ATTEMPT:STEP" */
   size_t checkpoint_count;
 } ckpt_damage;
 typedef struct ckpt_check_result {
@@ -460,13 +485,14 @@ typedef struct ckpt_check_result {
   uint64_t damaged;
   double seconds;
 } ckpt_check_result;
-#define CKPT_CHECK_RESULT_INIT { sizeof(ckpt_check_result), 0, 0, 0, 0, 0, 0.0 }
+#define CKPT_CHECK_RESULT_INIT \
+  { sizeof(ckpt_check_result), 0, 0, 0, 0, 0, 0.0 }
 /* CKPT_OK also when there is damage: look at result->damaged. `newest_sound` (may be NULL) is told
  * one checkpoint for each series that has one. */
-CKPT_API ckpt_code ckpt_check(ckpt_store *store, const ckpt_check_options *options,
-                              int (*damage)(const ckpt_damage *damage, void *user),
-                              ckpt_checkpoint_fn newest_sound, void *user,
-                              ckpt_check_result *result);
+CKPT_API ckpt_code ckpt_check(ckpt_store* store, const ckpt_check_options* options,
+                              int (*damage)(const ckpt_damage* damage, void* user),
+                              ckpt_checkpoint_fn newest_sound, void* user,
+                              ckpt_check_result* result);
 
 typedef struct ckpt_reindex_result {
   size_t struct_size;
@@ -476,11 +502,12 @@ typedef struct ckpt_reindex_result {
   uint64_t index_bytes;
   double seconds;
 } ckpt_reindex_result;
-#define CKPT_REINDEX_RESULT_INIT { sizeof(ckpt_reindex_result), 0, 0, 0, 0, 0.0 }
-CKPT_API ckpt_code ckpt_reindex(ckpt_store *store, ckpt_reindex_result *result);
+#define CKPT_REINDEX_RESULT_INIT \
+  { sizeof(ckpt_reindex_result), 0, 0, 0, 0, 0.0 }
+CKPT_API ckpt_code ckpt_reindex(ckpt_store* store, ckpt_reindex_result* result);
 
 typedef struct ckpt_analysis {
-  const char *chunker; /* "fixed", "content-defined" */
+  const char* chunker; /* "fixed", "content-defined" */
   uint32_t chunk_bytes;
   uint64_t unique_bytes;
   uint64_t stored_bytes; /* after compression, headers included */
@@ -493,12 +520,13 @@ typedef struct ckpt_analyze_result {
   uint64_t files;
   uint64_t logical_bytes;
 } ckpt_analyze_result;
-#define CKPT_ANALYZE_RESULT_INIT { sizeof(ckpt_analyze_result), 0, 0 }
+#define CKPT_ANALYZE_RESULT_INIT \
+  { sizeof(ckpt_analyze_result), 0, 0 }
 /* What a store would do to these files, in this order. Needs no store, writes nothing. */
-CKPT_API ckpt_code ckpt_analyze(const char *const *paths, size_t path_count, int32_t level,
+CKPT_API ckpt_code ckpt_analyze(const char* const* paths, size_t path_count, int32_t level,
                                 ckpt_progress_fn progress,
-                                int (*fn)(const ckpt_analysis *analysis, void *user), void *user,
-                                ckpt_analyze_result *result);
+                                int (*fn)(const ckpt_analysis* analysis, void* user), void* user,
+                                ckpt_analyze_result* result);
 
 #ifdef __cplusplus
 } /* extern "C" */

@@ -1,6 +1,6 @@
 #include "store/api/c_api.h"
 
-#include <cstdlib>
+#include "store/io/process.h"
 
 namespace ckpt::c_api {
 namespace {
@@ -31,8 +31,7 @@ OpenStoreOptions ToOpenOptions(const ckpt_open_options& in) {
   out.trust_owner = in.trust_owner != 0;
   out.group_shared = in.group_shared != 0;
   out.verify = in.no_verify == 0;
-  const char* from_environment = std::getenv("CKPT_INDEX_DIR");
-  out.index_dir = in.index_dir != nullptr ? in.index_dir : Text(from_environment);
+  out.index_dir = in.index_dir != nullptr ? in.index_dir : EnvironmentVariable("CKPT_INDEX_DIR");
   if (in.chunk_bytes != 0) out.format.chunker = ChunkerParams::ForAverage(in.chunk_bytes);
   if (in.array_chunk_bytes != 0) out.format.array_chunk_bytes = in.array_chunk_bytes;
   if (in.level != 0) out.format.level = in.level;

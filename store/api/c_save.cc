@@ -1,40 +1,11 @@
 // ckpt_save_files and ckpt_restore_files.
 
-#include <unistd.h>
-
-#include <cerrno>
-#include <chrono>
-#include <cstdlib>
-
 #include "store/api/c_api.h"
 #include "store/engine/restore_files.h"
 #include "store/engine/save_files.h"
+#include "store/io/process.h"
 
 namespace ckpt::c_api {
-namespace {
-
-std::function<Result<std::size_t>(MutableByteSpan)> StreamOf(int fd) {
-  return [fd](MutableByteSpan out) -> Result<std::size_t> {
-    for (;;) {
-      ssize_t got = ::read(fd, out.data(), out.size());
-      if (got >= 0) return static_cast<std::size_t>(got);
-      if (errno != EINTR) return ErrnoStatus(errno, "read the stream to save");
-    }
-  };
-}
-
-class Stopwatch {
- public:
-  double seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  }
-
- private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
-
-}  // namespace
-
 Result<SaveOptions> ToSaveOptions(const ckpt_save_options& in) {
   CKPT_RETURN_IF_ERROR(Need(in.series, "series"));
   SaveOptions out;
@@ -49,7 +20,7 @@ Result<SaveOptions> ToSaveOptions(const ckpt_save_options& in) {
   }
   out.rank = in.rank;
   out.ranks = std::max<std::uint32_t>(1, in.ranks);
-  out.job_id = in.job_id != nullptr ? in.job_id : Text(std::getenv("SLURM_JOB_ID"));
+  out.job_id = in.job_id != nullptr ? in.job_id : EnvironmentVariable("SLURM_JOB_ID");
   out.wait_ms = in.wait_ms;
   return out;
 }
@@ -89,7 +60,7 @@ ckpt_code ckpt_save_files(ckpt_store* store, const ckpt_save_options* options,
     files.reread = in.reread != 0;
     if (in.stream_fd >= 0) {
       CKPT_RETURN_IF_ERROR(Need(in.stream_name, "stream_name"));
-      files.stream = StreamOf(in.stream_fd);
+      files.stream = [fd = in.stream_fd](MutableByteSpan out) { return ReadDescriptor(fd, out); };
       files.stream_name = in.stream_name;
     }
     CKPT_ASSIGN_OR_RETURN(Saved saved,

@@ -106,11 +106,13 @@ class [[nodiscard]] Result {
 #define CKPT_CONCAT_(a, b) CKPT_CONCAT_INNER_(a, b)
 
 // Returns the status from the calling function when it is not ok.
-#define CKPT_RETURN_IF_ERROR(expression)        \
-  do {                                          \
-    ::ckpt::Status ckpt_status_ = (expression); \
-    if (!ckpt_status_.ok()) [[unlikely]]        \
-      return ckpt_status_;                      \
+#define CKPT_RETURN_IF_ERROR(expression) \
+  CKPT_RETURN_IF_ERROR_(CKPT_CONCAT_(ckpt_status_, __LINE__), expression)
+#define CKPT_RETURN_IF_ERROR_(status, expression) \
+  do {                                            \
+    ::ckpt::Status status = (expression);         \
+    if (!status.ok()) [[unlikely]]                \
+      return status;                              \
   } while (false)
 
 // CKPT_ASSIGN_OR_RETURN(auto file, dir.OpenFile(name, mode));

@@ -28,13 +28,12 @@ Result<ChunkPlace> Fetcher::Locate(const Id128& id) {
   CKPT_ASSIGN_OR_RETURN(auto indexed, store_->FindDurable(id));
   if (indexed.has_value()) return *indexed;
   std::string trouble;
-  for (auto& [pack_id, view] : packs_) {
-    auto entry = view->Find(id);
-    if (!entry.ok()) {
-      trouble = " (" + entry.status().message() + ")";
-      continue;
+  for (bool thorough : {false, true}) {
+    for (auto& [pack_id, view] : packs_) {
+      auto entry = view->Find(id, thorough);
+      if (entry.ok() && entry->has_value()) return ChunkPlace{pack_id, **entry};
+      if (!entry.ok()) trouble = " (" + entry.status().message() + ")";
     }
-    if (entry->has_value()) return ChunkPlace{pack_id, **entry};
   }
   return Corruption("chunk " + id.ToHex() + " is in none of the packs of this checkpoint" +
                     trouble);

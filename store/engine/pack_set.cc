@@ -6,10 +6,13 @@ namespace ckpt {
 namespace {
 
 constexpr std::size_t kOpenPacksMax = 256;
-// A table beyond this many chunks (some 100 MB) is searched on disk where the pack is sealed.
-constexpr std::uint64_t kTableBytesMax = 64u << 20;
+constexpr std::uint64_t kTablesBytesMax = 128u << 20;
+// Of the table and the entries it points to.
+constexpr std::uint64_t kBytesPerChunk = sizeof(ChunkEntry) + 48;
 
 }  // namespace
+
+PackView::~PackView() { *tables_bytes_ -= table_bytes_; }
 
 Status PackView::Load() {
   CKPT_ASSIGN_OR_RETURN(std::uint64_t bytes, reader_->FileBytes());
@@ -26,15 +29,16 @@ Status PackView::Load() {
   }
   contents_ = std::move(shared);
   loaded_bytes_ = bytes;
+  std::uint64_t now = table_.size() * kBytesPerChunk;
+  *tables_bytes_ += now - table_bytes_;
+  table_bytes_ = now;
   return Status();
 }
 
-Result<std::optional<ChunkEntry>> PackView::Find(const Id128& id) {
-  if (reader_->sealed() && contents_ == nullptr) {
-    CKPT_ASSIGN_OR_RETURN(std::uint64_t bytes, reader_->FileBytes());
-    if (bytes / 4096 * 40 > kTableBytesMax * 100) return reader_->FindInSealed(id);
-  }
+Result<std::optional<ChunkEntry>> PackView::Find(const Id128& id, bool thorough) {
   std::lock_guard lock(mutex_);
+  bool on_disk = reader_->sealed() && contents_ == nullptr && *tables_bytes_ > kTablesBytesMax;
+  if (on_disk && !thorough) return reader_->FindInSealed(id);
   CKPT_RETURN_IF_ERROR(Load());
   auto it = table_.find(id);
   if (it == table_.end()) return std::optional<ChunkEntry>();
@@ -67,7 +71,7 @@ Result<std::shared_ptr<PackView>> PackSet::Get(const Id128& pack_id) {
   if (it != views_.end()) return it->second;
   if (views_.size() >= kOpenPacksMax) views_.clear();  // those in use stay with their users
   CKPT_ASSIGN_OR_RETURN(auto reader, PackReader::Open(packs_dir_, pack_id, store_uuid_));
-  auto view = std::make_shared<PackView>(std::move(reader));
+  auto view = std::make_shared<PackView>(std::move(reader), &tables_bytes_);
   views_.emplace(pack_id, view);
   return view;
 }

@@ -1,10 +1,11 @@
 // PackSet: packs opened for reading, with their tables, kept while they are used.
-// Tables of packs with very many chunks are not loaded: sealed packs are searched on disk.
+// When tables take more than 128 MiB, further sealed packs are searched on disk instead.
 // Thread rule: any thread; the PackView handed out stays good while it is held.
 
 #ifndef CKPT_STORE_ENGINE_PACK_SET_H_
 #define CKPT_STORE_ENGINE_PACK_SET_H_
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <unordered_map>
@@ -16,11 +17,16 @@ namespace ckpt {
 
 class PackView {
  public:
-  PackView(std::unique_ptr<PackReader> reader) : reader_(std::move(reader)) {}  // NOLINT
+  // `tables_bytes`: what the tables of all views take; outlives this.
+  PackView(std::unique_ptr<PackReader> reader, std::atomic<std::uint64_t>* tables_bytes)
+      : reader_(std::move(reader)), tables_bytes_(tables_bytes) {}
+  ~PackView();
 
   const PackReader& reader() const { return *reader_; }
-  // The places of a chunk in this pack, the unmarked tail included; full before delta (I12).
-  Result<std::optional<ChunkEntry>> Find(const Id128& id);
+  // The place of a chunk in this pack, the unmarked tail included; full before delta (I12). Only when
+  // `thorough` does nullopt prove that it is not there: else a flipped bit in a table that is searched
+  // on disk may hide it.
+  Result<std::optional<ChunkEntry>> Find(const Id128& id, bool thorough = false);
   // Like Find, but only in the unmarked tail.
   Result<std::optional<ChunkEntry>> FindInTail(const Id128& id);
   // Everything the pack holds, read once.
@@ -30,7 +36,9 @@ class PackView {
   Status Load();
 
   std::unique_ptr<PackReader> reader_;
+  std::atomic<std::uint64_t>* const tables_bytes_;
   std::mutex mutex_;                // guards what follows
+  std::uint64_t table_bytes_ = 0;
   std::uint64_t loaded_bytes_ = 0;  // the file's size when the table was read
   std::shared_ptr<const PackContents> contents_;
   std::unordered_map<Id128, const ChunkEntry*, Id128Hash> table_;
@@ -46,6 +54,7 @@ class PackSet {
  private:
   Dir* packs_dir_ = nullptr;
   Id128 store_uuid_;
+  std::atomic<std::uint64_t> tables_bytes_{0};
   std::mutex mutex_;  // guards views_
   std::unordered_map<Id128, std::shared_ptr<PackView>, Id128Hash> views_;
 };

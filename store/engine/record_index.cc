@@ -135,6 +135,7 @@ Result<std::optional<IndexRecord>> MakeIndexRecord(RecordType type, std::uint64_
     case RecordType::kMoved: {
       CKPT_ASSIGN_OR_RETURN(MovedRecord v, DecodeMoved(payload));
       key = MovedKey(v.from);
+      BigEndian64(v.epoch, &key);
       break;
     }
     default:

@@ -5,7 +5,7 @@
 //   'T' series 0 ordinal attempt step        -> a tombstone
 //   'A' series 0 ordinal attempt             -> an attempt
 //   'D' pack offset                          -> damage
-//   'V' pack                                 -> moved (from that pack)
+//   'V' pack epoch                           -> moved (from that pack); the highest epoch counts
 //
 // Numbers in keys are big-endian, so that byte order is their order.
 // Thread rule: values and pure functions.
@@ -40,7 +40,7 @@ Bytes SeriesPrefix(char kind, std::string_view series);
 Bytes CheckpointKey(const Manifest& manifest);
 Bytes TombstoneKey(const Tombstone& tombstone);
 Bytes DamageKey(const Id128& pack_id, std::uint64_t offset);
-Bytes MovedKey(const Id128& pack_id);
+Bytes MovedKey(const Id128& pack_id);  // the prefix of all epochs' rows
 
 // The index's form of a record; nullopt for types that are not indexed (acknowledgements). A
 // payload that does not decode is Corruption.

@@ -374,7 +374,7 @@ Result<std::vector<CheckpointRow>> Choose(Store* store, const RestoreFilesOption
 Result<std::shared_ptr<Dir>> OpenTarget(Env* env, const std::string& path, bool create) {
   auto dir = env->OpenDir(path);
   if (!dir.ok() && dir.status().code() == Code::kNotFound && create) {
-    CKPT_RETURN_IF_ERROR(env->MakeDir(path, 0777));
+    CKPT_RETURN_IF_ERROR(env->MakeDir(path, kByUmask));
     dir = env->OpenDir(path);
   }
   if (!dir.ok()) return dir.status();

@@ -339,19 +339,18 @@ Result<std::vector<PackReliance>> Store::ResolvePacks(const std::vector<PackReli
     }
     if (view.status().code() != Code::kNotFound) return view.status();
     if (!resolved.insert(want.pack_id).second) continue;  // moves never go in circles
-    bool moved = false;
+    std::optional<MovedRecord> moved;
     CKPT_RETURN_IF_ERROR(
         ScanRecords(MovedKey(want.pack_id), false, [&](ByteSpan, ByteSpan value, const Id128&) {
           auto record = DecodeMoved(PayloadOfValue(value));
-          if (!record.ok()) return true;
-          moved = true;
-          pending.insert(pending.end(), record->to.begin(), record->to.end());
+          if (record.ok() && (!moved || record->epoch >= moved->epoch)) moved = *record;
           return true;
         }));
-    if (!moved) {
+    if (!moved.has_value()) {
       return Corruption("pack " + PackFileName(want.pack_id) +
                         " is missing: look for it in a copy or backup of " + path_ + "/packs");
     }
+    pending.insert(pending.end(), moved->to.begin(), moved->to.end());
   }
   std::vector<PackReliance> result;
   for (const auto& [id, up_to] : found) result.push_back({id, up_to});

@@ -35,7 +35,7 @@ Status StreamCutter::Emit(bool last, ChunkListBuilder* list) {
   }
 }
 
-Result<std::uint64_t> StreamCutter::Cut(const ReadFn& read, std::uint64_t length_bytes,
+Result<std::uint64_t> StreamCutter::Cut(const ReadFn& next, std::uint64_t length_bytes,
                                         ChunkListBuilder* list) {
   begin_ = end_;
   std::uint64_t total = 0;
@@ -46,7 +46,7 @@ Result<std::uint64_t> StreamCutter::Cut(const ReadFn& read, std::uint64_t length
     std::size_t got = 0;
     if (want > 0) {
       MutableByteSpan room(segment_->buffer.data() + end_, want);
-      CKPT_ASSIGN_OR_RETURN(got, read(room));
+      CKPT_ASSIGN_OR_RETURN(got, next(room));
     }
     end_ += got;
     total += got;

@@ -21,7 +21,7 @@ class StreamCutter {
       : pipeline_(pipeline), chunker_(chunker) {}
 
   // Reads until the stream or `length_bytes` ends; chunks go to `list`. Answers the bytes read.
-  Result<std::uint64_t> Cut(const ReadFn& read, std::uint64_t length_bytes, ChunkListBuilder* list);
+  Result<std::uint64_t> Cut(const ReadFn& next, std::uint64_t length_bytes, ChunkListBuilder* list);
 
  private:
   Status MakeRoom();

@@ -18,7 +18,7 @@ Result<TargetTree::Place> TargetTree::Find(const std::string& name, bool create)
                                ", and '" + name + "' belongs into a folder of that name");
       }
       if (!create) return next.status();
-      CKPT_RETURN_IF_ERROR(top.dir->MakeDir(component, 0777));
+      CKPT_RETURN_IF_ERROR(top.dir->MakeDir(component, kByUmask));
       next = top.dir->OpenDir(component);
     }
     if (!next.ok()) return next.status();

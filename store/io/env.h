@@ -63,6 +63,9 @@ struct OpenOptions {
   std::uint32_t permissions = 0600;  // of a file made here, whatever the umask
 };
 
+// For MakeDir: as the user's umask says. For folders of the user's, never for the store's own.
+inline constexpr std::uint32_t kByUmask = 0x80000000;
+
 // A run of data or a hole in a sparse file.
 struct Extent {
   std::uint64_t offset = 0;

@@ -157,9 +157,10 @@ Status PosixDir::MakeDir(std::string_view name, std::uint32_t permissions) {
   CKPT_RETURN_IF_ERROR(CheckEntryName(name, path()));
   std::string text(name);
   // Owner only until the descriptor is held; then exactly what was asked for.
-  if (::mkdirat(fd_.get(), text.c_str(), 0700) != 0) {
+  if (::mkdirat(fd_.get(), text.c_str(), permissions == kByUmask ? 0777 : 0700) != 0) {
     return Failed("make directory", name);
   }
+  if (permissions == kByUmask) return {};
   CKPT_ASSIGN_OR_RETURN(UniqueFd fd, OpenDirFd(text));
   return SetPermissions(fd.get(), permissions, PathOf(name));
 }

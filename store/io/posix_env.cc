@@ -80,7 +80,10 @@ Result<std::unique_ptr<Dir>> PosixEnvImpl::OpenDir(const std::string& path) {
 
 Status PosixEnvImpl::MakeDir(const std::string& path, std::uint32_t permissions) {
   CKPT_RETURN_IF_ERROR(CheckCString(path, "directory path"));
-  if (::mkdir(path.c_str(), 0700) != 0) return posix::LastError("make directory", path);
+  if (::mkdir(path.c_str(), permissions == kByUmask ? 0777 : 0700) != 0) {
+    return posix::LastError("make directory", path);
+  }
+  if (permissions == kByUmask) return {};
   UniqueFd fd(RetryEintr(
       [&] { return ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC); }));
   if (!fd.valid()) return posix::LastError("open directory", path);

@@ -132,6 +132,7 @@ Bytes EncodePackHeader(const PackHeader& header) {
   w.Id(header.pack_id);
   w.Id(header.store_uuid);
   w.I64(header.created_ns);
+  w.Id(header.host);
   w.Zeros(kPackChecksumOffset - out.size());
   w.U64(Checksum64(out));
   return out;
@@ -152,6 +153,7 @@ Result<PackHeader> DecodePackHeader(ByteSpan bytes) {
   header.pack_id = r.Id();
   header.store_uuid = r.Id();
   header.created_ns = r.I64();
+  header.host = r.Id();
   if (version != kPackVersion) {
     return Unsupported("pack header: version " + std::to_string(version) + " is newer than " +
                        std::to_string(kPackVersion) + "; use a newer ckpt-store");

@@ -75,6 +75,7 @@ struct PackHeader {
   Id128 store_uuid;
   bool reserve = false;
   std::int64_t created_ns = 0;
+  Id128 host;  // that made it: known also when the writer died before its first mark
 };
 Bytes EncodePackHeader(const PackHeader& header);  // kPackHeaderBytes
 Result<PackHeader> DecodePackHeader(ByteSpan bytes);

@@ -269,7 +269,8 @@ Result<std::unique_ptr<PackWriter>> PackWriter::Create(Env* env, Dir* packs_dir,
   Bytes header = EncodePackHeader({.pack_id = state->pack_id,
                                    .store_uuid = options.store_uuid,
                                    .reserve = options.reserve,
-                                   .created_ns = env->RealtimeNs()});
+                                   .created_ns = env->RealtimeNs(),
+                                   .host = state->host});
   CKPT_RETURN_IF_ERROR(state->out->Append(header));
   state->first_unlisted = state->durable_end = kPackHeaderBytes;
   return std::unique_ptr<PackWriter>(new PackWriter(std::move(state)));
@@ -358,6 +359,15 @@ Status PackWriter::Commit(bool closed) {
   bool nothing_new = s.last_mark && s.staged_end == s.durable_end;
   if (nothing_new && s.last_mark->mark.closed == closed) return {};
   return s.MarkDurable(closed, false);
+}
+
+Status PackWriter::Announce() {
+  CKPT_RETURN_IF_ERROR(Commit(false));
+  return state_->Poison(state_->file->Sync());
+}
+
+Result<bool> PackWriter::HasItsName() const {
+  return StillLinked(state_->packs_dir, PackFileName(state_->pack_id), state_->info);
 }
 
 Status PackWriter::Seal() {

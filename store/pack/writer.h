@@ -70,6 +70,11 @@ class PackWriter {
   // Stage() if anything is unstaged, fdatasync, directory sync if the pack is new, sync mark.
   // `closed` says in the mark that this writer ends here.
   Status Commit(bool closed);
+  // Before a writer that other hosts must see reads what collection is under way: a pack without a
+  // mark, or with a closed one, gets an unclosed mark that names this host, flushed.
+  Status Announce();
+  // False: the pack's file was unlinked, or another file has its name.
+  Result<bool> HasItsName() const;
   // Appends the sorted directory and commits with the sealed mark; the writer can only be destroyed
   // after. Called when BeyondLimit(). A pack with damage in it (or with too many chunks for one
   // directory) is closed without being sealed, which costs later readers time and nothing else.

@@ -174,7 +174,8 @@ Status SimDir::MakeDir(std::string_view name, std::uint32_t permissions) {
   std::lock_guard lock(shared_->mutex);
   std::string what = What("make directory", name);
   CKPT_RETURN_IF_ERROR(Begin(SimOp::kMakeDir, name, what));
-  return CreateEntry(name, FileKind::kDirectory, permissions & 07777, "", what).status();
+  std::uint32_t mode = permissions == kByUmask ? 0755 : permissions & 07777;
+  return CreateEntry(name, FileKind::kDirectory, mode, "", what).status();
 }
 
 Status SimDir::Remove(std::string_view name, bool directory) {

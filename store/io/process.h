@@ -1,0 +1,34 @@
+// What the library takes from the process it lives in: named environment variables, descriptors the
+// caller hands over, time spent.
+// Thread rule: any thread.
+
+#ifndef CKPT_STORE_IO_PROCESS_H_
+#define CKPT_STORE_IO_PROCESS_H_
+
+#include <cstdint>
+#include <string>
+
+#include "store/base/bytes.h"
+#include "store/base/status.h"
+
+namespace ckpt {
+
+// Empty when it is not set. Only names that docs/design.md lists are asked for.
+std::string EnvironmentVariable(const char* name);
+
+// The next bytes of a pipe, socket or file, at its own position; 0 at its end.
+Result<std::size_t> ReadDescriptor(int fd, MutableByteSpan out);
+
+// Seconds since it was made, by a clock that is never set.
+class Stopwatch {
+ public:
+  Stopwatch();
+  double seconds() const;
+
+ private:
+  std::int64_t start_ns_;
+};
+
+}  // namespace ckpt
+
+#endif  // CKPT_STORE_IO_PROCESS_H_
