@@ -1,0 +1,54 @@
+// ckpt_analyze.
+
+#include "store/api/c_api.h"
+#include "store/engine/analyze.h"
+
+using namespace ckpt;         // NOLINT: glue
+using namespace ckpt::c_api;  // NOLINT
+
+namespace {
+
+double Ratio(std::uint64_t over, std::uint64_t under) {
+  return under == 0 ? 0.0 : static_cast<double>(over) / static_cast<double>(under);
+}
+
+ckpt_analysis ToAnalysis(const ChunkingAnalysis& in, std::uint64_t logical_bytes) {
+  ckpt_analysis out{};
+  out.chunker = in.content_defined ? "content-defined" : "fixed";
+  out.chunk_bytes = in.chunk_bytes;
+  out.unique_bytes = in.unique_bytes;
+  out.stored_bytes = in.stored_bytes;
+  out.chunks = in.chunks;
+  out.dedup_ratio = Ratio(logical_bytes, in.unique_bytes);
+  out.total_ratio = Ratio(logical_bytes, in.stored_bytes);
+  return out;
+}
+
+}  // namespace
+
+ckpt_code ckpt_analyze(const char* const* paths, size_t path_count, int32_t level,
+                       ckpt_progress_fn progress,
+                       int (*fn)(const ckpt_analysis* analysis, void* user), void* user,
+                       ckpt_analyze_result* result) {
+  return Guard([&]() -> Status {
+    if (path_count > 0) CKPT_RETURN_IF_ERROR(Need(paths, "paths"));
+    AnalyzeOptions options;
+    if (level != 0) options.level = level;
+    if (progress != nullptr) {
+      options.progress = [=](const Progress& p) {
+        ckpt_progress out{p.phase, p.done_bytes, p.total_bytes, p.done_items, p.total_items};
+        return progress(&out, user) == 0;
+      };
+    }
+    CKPT_ASSIGN_OR_RETURN(Analysis analysis,
+                          AnalyzeFiles(PosixEnv(), Texts(paths, path_count), options));
+    for (const ChunkingAnalysis& one : analysis.results) {
+      ckpt_analysis out = ToAnalysis(one, analysis.logical_bytes);
+      if (fn != nullptr && fn(&out, user) != 0) return Cancelled("stopped by the caller");
+    }
+    ckpt_analyze_result out = CKPT_ANALYZE_RESULT_INIT;
+    out.files = analysis.files;
+    out.logical_bytes = analysis.logical_bytes;
+    return WriteResult(out, result);
+  });
+}
