@@ -20,6 +20,6 @@ for languages in "C;CXX" "C"; do
   cmake --build "$build"
   for program in "$build"/consumer_*; do
     echo "run ${program##*/}"
-    (cd "$build" && "$program")
+    (cd "$build" && "$program" "${program##*/}.ckpt")
   done
 done

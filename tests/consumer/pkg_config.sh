@@ -25,10 +25,10 @@ build_and_run() {
   shift 2
   "$compiler" "$@" "$source" -o shared "${shared[@]}" -Wl,-rpath,"$libdir"
   readelf -d shared | grep -q 'NEEDED.*libckpt\.so' || { echo "shared: libckpt.so is not used"; exit 1; }
-  ./shared
+  rm -rf run.ckpt && ./shared run.ckpt
   "$compiler" "$@" "$source" -o static "${static[@]/#-lckpt/-l:libckpt.a}"
   if readelf -d static | grep -q 'NEEDED.*libckpt'; then echo "static: libckpt.so is used"; exit 1; fi
-  ./static
+  rm -rf run.ckpt && ./static run.ckpt
 }
 
 build_and_run "$cc" "$here/consumer.c" "${c_flags[@]}"
