@@ -96,10 +96,11 @@ Bytes TombstoneKey(const Tombstone& t) {
   return key;
 }
 
-Bytes DamageKey(const Id128& pack_id, std::uint64_t offset) {
+Bytes DamageKey(const DamageRecord& damage) {
   Bytes key{static_cast<std::byte>('D')};
-  ByteWriter(&key).Id(pack_id);
-  BigEndian64(offset, &key);
+  ByteWriter(&key).Id(damage.pack_id);
+  BigEndian64(damage.offset, &key);
+  BigEndian64(static_cast<std::uint64_t>(damage.time_ns), &key);
   return key;
 }
 
@@ -129,7 +130,7 @@ Result<std::optional<IndexRecord>> MakeIndexRecord(RecordType type, std::uint64_
     }
     case RecordType::kDamage: {
       CKPT_ASSIGN_OR_RETURN(DamageRecord d, DecodeDamage(payload));
-      key = DamageKey(d.pack_id, d.offset);
+      key = DamageKey(d);
       break;
     }
     case RecordType::kMoved: {

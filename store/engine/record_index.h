@@ -4,7 +4,7 @@
 //   'M' series 0 ordinal attempt step rank   -> a checkpoint
 //   'T' series 0 ordinal attempt step        -> a tombstone
 //   'A' series 0 ordinal attempt             -> an attempt
-//   'D' pack offset                          -> damage
+//   'D' pack offset time                     -> damage found or found sound; the latest counts
 //   'V' pack epoch                           -> moved (from that pack); the highest epoch counts
 //
 // Numbers in keys are big-endian, so that byte order is their order.
@@ -39,7 +39,7 @@ struct CheckpointRow {
 Bytes SeriesPrefix(char kind, std::string_view series);
 Bytes CheckpointKey(const Manifest& manifest);
 Bytes TombstoneKey(const Tombstone& tombstone);
-Bytes DamageKey(const Id128& pack_id, std::uint64_t offset);
+Bytes DamageKey(const DamageRecord& damage);
 Bytes MovedKey(const Id128& pack_id);  // the prefix of all epochs' rows
 
 // The index's form of a record; nullopt for types that are not indexed (acknowledgements). A

@@ -68,8 +68,11 @@ Status Store::Refresh() {
   CKPT_RETURN_IF_ERROR(ScanRecords(AsBytes("D"), false,
                                    [&](ByteSpan /*key*/, ByteSpan value, const Id128& /*pack*/) {
                                      auto damage = DecodeDamage(PayloadOfValue(value));
-                                     if (damage.ok() && damage->kind == 0)
-                                       barred.insert({damage->pack_id, damage->offset});
+                                     if (!damage.ok()) return true;
+                                     std::pair place(damage->pack_id, damage->offset);
+                                     if (damage->kind == 0) barred.insert(place);
+                                     if (damage->kind == 1)
+                                       barred.erase(place);  // in order of time
                                      return true;
                                    }));
   std::unique_lock lock(mutex_);
