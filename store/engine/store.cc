@@ -191,7 +191,8 @@ Status Store::KeepOverlay(const Id128& id, std::vector<IndexRecord> records,
                           std::vector<ChunkEntry> chunks) {
   IndexUpdate update;
   PackUpdate pack;
-  pack.coverage = {id, 1, 0, 0};  // the overlay is replaced as a whole, never continued
+  // Replaced as a whole, never continued; everything in it counts.
+  pack.coverage = {id, UINT64_MAX, 0, 0};
   pack.records = std::move(records);
   pack.chunks = std::move(chunks);
   update.packs.push_back(std::move(pack));
