@@ -100,6 +100,7 @@ class Restorer {
 
  private:
   Result<Decision> Decide(const Entry& entry, TargetTree* tree);
+  Result<bool> IsLinked(const Entry& entry, const FileInfo& there);
   Result<bool> SameContent(const Entry& entry, Dir* dir, const std::string& component);
   Status WriteEntry(const Entry& entry, Decision decision, TargetTree* tree,
                     ParallelReader* reader);
@@ -177,14 +178,8 @@ Result<Decision> Restorer::Decide(const Entry& entry, TargetTree* tree) {
     if (target == entry.target) return Decision::kKeep;
   }
   if (entry.kind == EntryKind::kHardLink) {
-    TargetTree other(root_);
-    auto first = other.Find(entry.target, false);
-    if (first.ok()) {
-      auto linked = first->dir->StatEntry(first->component);
-      if (linked.ok() && linked->inode == there->inode && linked->device == there->device) {
-        return Decision::kKeep;
-      }
-    }
+    CKPT_ASSIGN_OR_RETURN(bool linked, IsLinked(entry, *there));
+    if (linked) return Decision::kKeep;
   }
   bool plain = entry.kind == EntryKind::kFile || entry.kind == EntryKind::kStream;
   if (plain && there->kind == FileKind::kRegular && there->size_bytes == entry.logical_bytes) {
@@ -193,6 +188,24 @@ Result<Decision> Restorer::Decide(const Entry& entry, TargetTree* tree) {
   }
   if (options_.force) return Decision::kWrite;
   return in_the_way("it differs from the checkpoint's; --force overwrites it");
+}
+
+// True when `there` is already the file it shall be a link to, and that file stays as it is: one
+// that is written anew leaves its old links with the old content.
+Result<bool> Restorer::IsLinked(const Entry& entry, const FileInfo& there) {
+  TargetTree tree(root_);
+  auto place = tree.Find(entry.target, false);
+  if (!place.ok()) return false;
+  auto info = place->dir->StatEntry(place->component);
+  if (!info.ok() || info->inode != there.inode || info->device != there.device) return false;
+  EntryTableReader table(manifest_.entry_table, fetcher_.get());
+  CKPT_ASSIGN_OR_RETURN(auto first, table.Find(entry.target));
+  if (!first.has_value() || first->kind == EntryKind::kHardLink) {
+    return Corruption("'" + entry.name + "' is a hard link to '" + entry.target +
+                      "', which the checkpoint does not have");
+  }
+  auto decision = Decide(*first, &tree);
+  return decision.ok() && *decision == Decision::kKeep;
 }
 
 // By the chunk list: what is there is hashed, the store's chunks need not be read.

@@ -156,6 +156,19 @@ TEST_F(SaveRestore, DifferingFileIsNeverOverwrittenWithoutForce) {
   EXPECT_EQ(ReadWholeFile(tmp_ / "d/f"), "saved");
 }
 
+TEST_F(SaveRestore, HardLinkOfARewrittenFileIsMadeAnew) {
+  auto store = Open();
+  WriteFile(tmp_ / "d/f", "one");
+  fs::create_hard_link(tmp_ / "d/f", tmp_ / "d/link");
+  ASSERT_TRUE(Save(store.get(), {"d"}).ok());
+  WriteFile(tmp_ / "d/f", "two");
+  auto restored = Restore(store.get(), "melt", tmp_.path(), true);
+  ASSERT_TRUE(restored.ok()) << restored.status().ToString();
+  EXPECT_EQ(ReadWholeFile(tmp_ / "d/f"), "one");
+  EXPECT_EQ(ReadWholeFile(tmp_ / "d/link"), "one");
+  EXPECT_TRUE(fs::equivalent(tmp_ / "d/f", tmp_ / "d/link"));
+}
+
 TEST_F(SaveRestore, LinkPlantedInTheTargetIsNotFollowed) {
   WriteFile(tmp_ / "d/f", "saved");
   auto store = Open();
