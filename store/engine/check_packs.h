@@ -63,6 +63,7 @@ class PackChecker {
                                bool* bad);
   std::uint64_t NextMark(const Pack& pack, std::uint64_t begin, std::uint64_t stop);
   void Compare(Pack* pack);
+  static bool ReadsTrue(const Pack& pack, const ChunkEntry& entry);
   Status VerifyRuns(Pack* pack, std::vector<ChunkEntry> entries);
   Status VerifyRun(const Pack& pack, const ChunkEntry* begin, const ChunkEntry* end);
   Status VerifyRecords(Pack* pack);
