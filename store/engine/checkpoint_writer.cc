@@ -32,8 +32,10 @@ Result<std::unique_ptr<CheckpointWriter>> CheckpointWriter::Begin(Store* store,
   const SaveOptions& save = w->options_;
   CKPT_ASSIGN_OR_RETURN(w->lock_, store->LockSeries(save.series, save.rank, save.wait_ms));
   w->start_ns_ = store->env()->RealtimeNs();
-  CKPT_RETURN_IF_ERROR(store->Refresh());
+  // In this order: tombstones count only when they were read after `collect` (docs/collection.md,
+  // InheritReliance), and what is still there is looked at after the lock was taken.
   CKPT_ASSIGN_OR_RETURN(w->chunks_, ChunkWriter::Open(store));
+  CKPT_RETURN_IF_ERROR(store->Refresh());
   CKPT_RETURN_IF_ERROR(w->Decide());
   w->table_.emplace(w->chunks_.get());
   return w;
@@ -132,16 +134,13 @@ Status CheckpointWriter::OpenPrevious(const CheckpointRow& row) {
   auto source = Fetcher::Open(store_, *resolved);
   if (!source.ok()) return Status();
   manifest->packs = *std::move(resolved);
+  chunks_->OfferInheritance(*manifest);
   previous_ = *std::move(manifest);
   previous_source_ = *std::move(source);
   return Status();
 }
 
-void CheckpointWriter::InheritPrevious() {
-  if (inherited_) return;
-  inherited_ = true;
-  chunks_->Inherit(previous_->packs);
-}
+void CheckpointWriter::InheritPrevious() { chunks_->Inherit(); }
 
 // A dead writer's unmarked tail may not be made durable where it is (its flush may have failed
 // unseen): what it staged is verified and copied into our own pack.
@@ -155,14 +154,18 @@ Status CheckpointWriter::AdoptTails(const SeriesView& view) {
     adopted = true;
   }
   if (!adopted) return Status();
+  CKPT_RETURN_IF_ERROR(chunks_->Commit(false));
   chunks_->ForgetReliance();
-  return chunks_->Commit(false);
+  return Status();
 }
 
 Status CheckpointWriter::Adopt(const CheckpointRow& row) {
   CKPT_ASSIGN_OR_RETURN(Manifest manifest, store_->ReadManifest(row));
   CKPT_ASSIGN_OR_RETURN(auto source, Fetcher::Open(store_, manifest.packs));
   chunks_->ForgetReliance();
+  Manifest target = manifest;
+  target.packs.clear();
+  chunks_->OfferInheritance(target);
   Encoder encoder;
   Decoder decoder;
   Bytes scratch;
@@ -179,9 +182,9 @@ Status CheckpointWriter::Adopt(const CheckpointRow& row) {
                         CKPT_RETURN_IF_ERROR(chunks_->Put(raw, id, 0, &encoder));
                         return true;
                       }));
-  manifest.packs = chunks_->Reliance();
-  CKPT_ASSIGN_OR_RETURN(Bytes payload, EncodeManifest(manifest));
-  CKPT_RETURN_IF_ERROR(chunks_->AppendRecord(RecordType::kManifest, payload));
+  // An epoch that was acknowledged meanwhile may drop the tombstone: it would come back to life.
+  if (chunks_->ParentGone()) return NotFound("removed while it was taken over");
+  CKPT_RETURN_IF_ERROR(chunks_->StageManifest(&manifest));
   store_->Notice("took over " +
                  FormatCheckpointName(manifest.series, manifest.attempt, manifest.step) +
                  ", which its writer staged but did not live to commit");
@@ -198,7 +201,7 @@ Status CheckpointWriter::AddEntry(const Entry& entry, std::uint64_t read_bytes) 
   return Status();
 }
 
-Result<Bytes> CheckpointWriter::BuildManifest() {
+Result<Manifest> CheckpointWriter::BuildManifest() {
   Manifest m;
   m.series = options_.series;
   m.attempt = attempt_;
@@ -215,22 +218,21 @@ Result<Bytes> CheckpointWriter::BuildManifest() {
   m.tags = options_.tags;
   CKPT_ASSIGN_OR_RETURN(m.entry_table, table_->Finish());
   PutCounts counts = chunks_->counts();
+  m.new_bytes = saved_.new_bytes = counts.new_bytes;
+  m.new_chunks = saved_.new_chunks = counts.new_chunks;
+  m.stored_bytes = counts.appended_bytes;
   m.logical_bytes = saved_.logical_bytes;
   m.read_bytes = saved_.read_bytes;
-  m.new_bytes = saved_.new_bytes = counts.new_bytes;
-  m.stored_bytes = counts.appended_bytes;
   m.chunks = saved_.chunks;
-  m.new_chunks = saved_.new_chunks = counts.new_chunks;
   m.entries = saved_.entries;
   m.files = saved_.files;
-  m.packs = chunks_->Reliance();
-  return EncodeManifest(m);
+  return m;
 }
 
 Result<Saved> CheckpointWriter::End() {
   if (new_attempt_) CKPT_RETURN_IF_ERROR(AppendAttempt());
-  CKPT_ASSIGN_OR_RETURN(Bytes manifest, BuildManifest());
-  CKPT_RETURN_IF_ERROR(chunks_->AppendRecord(RecordType::kManifest, manifest));
+  CKPT_ASSIGN_OR_RETURN(Manifest manifest, BuildManifest());
+  CKPT_RETURN_IF_ERROR(chunks_->StageManifest(&manifest));
   CKPT_RETURN_IF_ERROR(chunks_->Commit(true));
   saved_.attempt = attempt_;
   saved_.step = step_;

@@ -79,7 +79,7 @@ class CheckpointWriter {
   Status AdoptTails(const SeriesView& view);
   Status Adopt(const CheckpointRow& row);
   Status AppendAttempt();
-  Result<Bytes> BuildManifest();
+  Result<Manifest> BuildManifest();
 
   Store* store_;
   SaveOptions options_;
@@ -88,7 +88,6 @@ class CheckpointWriter {
   std::optional<EntryTableBuilder> table_;
   std::optional<Manifest> previous_;
   std::unique_ptr<Fetcher> previous_source_;
-  bool inherited_ = false;
   std::int64_t start_ns_ = 0;
 
   AttemptRef attempt_;

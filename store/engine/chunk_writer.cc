@@ -1,45 +1,90 @@
 #include "store/engine/chunk_writer.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "store/codec/hash.h"
+#include "store/engine/record_index.h"
 
 namespace ckpt {
 
+namespace {
+
+// A long save looks for a new epoch each time it has put so much.
+constexpr std::size_t kPollBytes = 64u << 20;
+constexpr int kPackTries = 16;
+
+}  // namespace
+
 Result<std::unique_ptr<ChunkWriter>> ChunkWriter::Open(Store* store) {
   std::unique_ptr<ChunkWriter> writer(new ChunkWriter(store));
-  CKPT_RETURN_IF_ERROR(writer->OpenPack());
+  CKPT_RETURN_IF_ERROR(writer->BeginWriting());
   return writer;
 }
 
 ChunkWriter::~ChunkWriter() { Abandon(); }
 
-Status ChunkWriter::OpenPack() {
+// Locks the pack, then reads `collect`: a collector that did not find the lock has this writer read
+// of its epoch. A pack that is condemned, or lost its name meanwhile, is let go.
+Status ChunkWriter::BeginWriting() {
+  std::unique_ptr<PackWriter> before = std::move(pack_);  // held until the new one has acknowledged
+  Status begun = BeginIn(before != nullptr);
+  if (pack_ == nullptr) pack_ = std::move(before);
+  return begun;
+}
+
+Status ChunkWriter::BeginIn(bool continues) {
+  CKPT_ASSIGN_OR_RETURN(bool network, store_->packs_dir()->OnNetworkFileSystem());
+  std::set<Id128> refused;
+  CollectState state;
+  for (int tries = 0; pack_ == nullptr; ++tries) {
+    auto pack = TakePack(refused);
+    if (!pack.ok() && pack.status().code() == Code::kBusy && tries < kPackTries) continue;
+    if (!pack.ok()) return pack.status();
+    if (network) CKPT_RETURN_IF_ERROR((*pack)->Announce());
+    CKPT_ASSIGN_OR_RETURN(state, ReadCollectState(store_));
+    CKPT_ASSIGN_OR_RETURN(bool named, (*pack)->HasItsName());
+    if (named && !state.Condemns((*pack)->pack_id())) {
+      pack_ = *std::move(pack);
+    } else if (tries >= kPackTries) {
+      return Busy("every pack in " + store_->packs_dir()->path() + " is being collected");
+    } else {
+      refused.insert((*pack)->pack_id());
+    }
+  }
+  // A pack that is there already did not grow by its being continued.
+  start_offset_ = pack_->durable_end() > kPackHeaderBytes ? pack_->end_offset() : 0;
+  if (continues && state == seen_) return StageAck();  // the same claims again
+  return Acknowledge(state);
+}
+
+Result<std::unique_ptr<PackWriter>> ChunkWriter::TakePack(const std::set<Id128>& refused) {
   PackWriterOptions options;
   options.store_uuid = store_->format().uuid;
   options.pack_bytes_max = store_->format().pack_bytes_max;
   options.permissions = store_->file_permissions();
   for (const auto& [id, state] : store_->PackStates()) {
     if (state.reserve || state.broken || state.file_bytes >= options.pack_bytes_max) continue;
+    if (refused.contains(id) || seen_.Condemns(id)) continue;
     auto pack = PackWriter::Continue(store_->env(), store_->packs_dir(), id, options);
-    if (!pack.ok()) {
-      if (pack.status().code() == Code::kNoSpace) return pack.status();
-      continue;  // not this one
-    }
-    if (*pack == nullptr) continue;
-    pack_ = *std::move(pack);
-    start_offset_ = pack_->end_offset();
-    return Status();
+    if (!pack.ok() && pack.status().code() == Code::kNoSpace) return pack.status();
+    if (pack.ok() && *pack != nullptr) return pack;
   }
-  CKPT_ASSIGN_OR_RETURN(pack_, PackWriter::Create(store_->env(), store_->packs_dir(), options));
-  start_offset_ = 0;
-  return Status();
+  return PackWriter::Create(store_->env(), store_->packs_dir(), options);
+}
+
+Status ChunkWriter::Fail(Status status) {
+  if (failure_.ok() && !status.ok()) failure_ = std::move(status);
+  return failure_;
 }
 
 void ChunkWriter::Rely(const Id128& pack_id, std::uint64_t up_to) {
-  std::uint64_t& known = reliance_[pack_id];
+  std::uint64_t& known = hits_[pack_id];
   known = std::max(known, up_to);
 }
+
+// Below a mark it is (FindDurable); not in a pack that may be gone before we commit.
+bool ChunkWriter::MayHit(const ChunkPlace& place) const { return !seen_.Condemns(place.pack_id); }
 
 Status ChunkWriter::Put(ByteSpan raw, const Id128& id, std::size_t element_width,
                         Encoder* encoder) {
@@ -51,7 +96,8 @@ Status ChunkWriter::Put(ByteSpan raw, const Id128& id, std::size_t element_width
   CKPT_ASSIGN_OR_RETURN(auto place, store_->FindDurable(id));
   {
     std::lock_guard lock(mutex_);
-    if (place.has_value() && place->entry.raw_bytes == raw.size()) {
+    CKPT_RETURN_IF_ERROR(Advance(raw.size()));
+    if (place.has_value() && place->entry.raw_bytes == raw.size() && MayHit(*place)) {
       Rely(place->pack_id,
            RoundUp(place->entry.offset + kRecordHeaderBytes + place->entry.stored_bytes,
                    kRecordAlignBytes));
@@ -67,9 +113,9 @@ Status ChunkWriter::Put(ByteSpan raw, const Id128& id, std::size_t element_width
   Status s = encoded.ok() ? AppendChunk(raw, id, *encoded) : encoded.status();
   if (!s.ok()) {
     std::lock_guard lock(mutex_);
-    if (failure_.ok()) failure_ = s;
+    return Fail(std::move(s));
   }
-  return s;
+  return Status();
 }
 
 Status ChunkWriter::AppendChunk(ByteSpan raw, const Id128& id, const Encoded& encoded) {
@@ -93,17 +139,130 @@ Status ChunkWriter::AppendChunk(ByteSpan raw, const Id128& id, const Encoded& en
   return Status();
 }
 
-// REQUIRES: mutex_ held. Chunks other threads are encoding stay in own_: they go to the next pack.
+// Chunks other threads are encoding stay in own_: they go to the next pack. The full pack is one
+// the save relies on like any other from here on, so it is among the hits before its lock is let
+// go.
 Status ChunkWriter::RollOver() {
   CKPT_RETURN_IF_ERROR(pack_->Seal());
-  Rely(pack_->pack_id(), pack_->end_offset());
+  Id128 id = pack_->pack_id();
+  Rely(id, pack_->end_offset());
   counts_.appended_bytes += pack_->end_offset() - start_offset_;
   PackContents news = pack_->TakeDurableNews();
   for (const ChunkEntry& entry : news.chunks) own_.erase(entry.id);
-  Id128 id = pack_->pack_id();
-  pack_.reset();
   CKPT_RETURN_IF_ERROR(store_->Publish(id, std::move(news)));
-  return OpenPack();
+  return BeginWriting();
+}
+
+// ---- collection -------------------------------------------------------------------------------
+
+Status ChunkWriter::Advance(std::size_t bytes) {
+  unpolled_bytes_ += bytes;
+  if (unpolled_bytes_ < kPollBytes) return Status();
+  unpolled_bytes_ = 0;
+  return Acknowledge();
+}
+
+Status ChunkWriter::PollEpoch() {
+  std::lock_guard lock(mutex_);
+  CKPT_RETURN_IF_ERROR(Status(failure_));
+  return Acknowledge();
+}
+
+Status ChunkWriter::Acknowledge() {
+  auto state = ReadCollectState(store_);
+  if (!state.ok()) return Fail(state.status());
+  if (*state == seen_) return Status();
+  return Acknowledge(*state);
+}
+
+// No hit on a condemned pack may follow the acknowledgement, and no claim can: so the list is taken
+// over, the store looked at and the claims computed before it is staged, all under mutex_.
+Status ChunkWriter::Acknowledge(const CollectState& state) {
+  bool first = !std::exchange(began_, true);  // has relied on nothing; its owner refreshes
+  seen_ = state;
+  if (state.Breaks(pack_->pack_id())) return Fail(CheckNotBroken());
+  if (!first) {
+    if (Status s = store_->Refresh(); !s.ok()) return Fail(std::move(s));
+    if (Status s = Substitute(); !s.ok()) return Fail(std::move(s));
+  }
+  if (state.phase == CollectPhase::kIdle || acknowledged_epoch_ >= state.epoch) return Status();
+  if (Status s = LookForParent(); !s.ok()) return Fail(std::move(s));
+  claims_.clear();
+  auto claim = [&](const Packs& packs) {
+    for (const auto& [id, up_to] : packs) {
+      if (state.Condemns(id)) claims_.push_back(id);
+    }
+  };
+  claim(hits_);
+  if (parent_gone_) claim(inherited_);
+  std::sort(claims_.begin(), claims_.end());
+  claims_.erase(std::unique(claims_.begin(), claims_.end()), claims_.end());
+  acknowledged_epoch_ = state.epoch;
+  return StageAck();
+}
+
+Status ChunkWriter::Substitute() {
+  if (inherited_.empty()) return Status();
+  std::vector<PackReliance> list;
+  for (const auto& [id, up_to] : inherited_) list.push_back({id, up_to});
+  CKPT_ASSIGN_OR_RETURN(auto resolved, store_->ResolvePacks(list));
+  inherited_.clear();
+  for (const PackReliance& pack : resolved) inherited_[pack.pack_id] = pack.up_to;
+  return Status();
+}
+
+Status ChunkWriter::LookForParent() {
+  if (!parent_.has_value()) return Status();
+  Tombstone tombstone;
+  tombstone.series = parent_->series;
+  tombstone.attempt = parent_->attempt;
+  tombstone.step = parent_->step;
+  return store_->ScanRecords(TombstoneKey(tombstone), false, [&](ByteSpan, ByteSpan, const Id128&) {
+    parent_gone_ = true;
+    return false;
+  });
+}
+
+// Not flushed: a host that dies has no writers that would have to be waited for.
+Status ChunkWriter::StageAck() {
+  if (seen_.phase == CollectPhase::kIdle || acknowledged_epoch_ != seen_.epoch) return Status();
+  AckRecord ack;
+  ack.epoch = acknowledged_epoch_;
+  ack.claimed = claims_;
+  RecordHeader header;
+  header.type = RecordType::kAck;
+  auto placed = pack_->Append(header, EncodeAck(ack));
+  if (!placed.ok()) return Fail(placed.status());
+  return Fail(pack_->Stage());
+}
+
+// After the flush, before anybody is told: a writer that was declared dead has no pack any more.
+Status ChunkWriter::CheckNotBroken() {
+  CKPT_ASSIGN_OR_RETURN(CollectState state, ReadCollectState(store_));
+  CKPT_ASSIGN_OR_RETURN(bool named, pack_->HasItsName());
+  if (named && !state.Breaks(pack_->pack_id())) return Status();
+  return IoError(
+      "this writer was declared dead by a collection (gc --break) while it was away:"
+      " nothing of this save is kept; save again");
+}
+
+void ChunkWriter::OfferInheritance(const Manifest& parent) {
+  std::lock_guard lock(mutex_);
+  parent_ = Parent{parent.series, parent.attempt, parent.step};
+  parent_gone_ = false;
+  inherited_.clear();
+  inherited_used_ = false;
+  for (const PackReliance& pack : parent.packs) inherited_[pack.pack_id] = pack.up_to;
+}
+
+Status ChunkWriter::StageManifest(Manifest* manifest) {
+  std::lock_guard lock(mutex_);
+  CKPT_RETURN_IF_ERROR(Status(failure_));
+  manifest->packs = RelianceLocked();
+  CKPT_ASSIGN_OR_RETURN(Bytes payload, EncodeManifest(*manifest));
+  RecordHeader header;
+  header.type = RecordType::kManifest;
+  return Fail(pack_->Append(header, payload).status());
 }
 
 Result<Id128> ChunkWriter::PutNode(ByteSpan raw) {
@@ -119,33 +278,40 @@ Status ChunkWriter::AppendRecord(RecordType type, ByteSpan payload) {
   std::lock_guard lock(mutex_);
   CKPT_RETURN_IF_ERROR(Status(failure_));
   auto placed = pack_->Append(header, payload);
-  return placed.ok() ? Status() : failure_ = placed.status();
+  return Fail(placed.status());
 }
 
-void ChunkWriter::Inherit(const std::vector<PackReliance>& packs) {
-  std::lock_guard lock(mutex_);
-  for (const PackReliance& pack : packs) Rely(pack.pack_id, pack.up_to);
-}
-
-std::vector<PackReliance> ChunkWriter::Reliance() const {
-  std::lock_guard lock(mutex_);
-  std::map<Id128, std::uint64_t> all = reliance_;
-  std::uint64_t& own = all[pack_->pack_id()];
-  own = std::max(own, pack_->end_offset());
+std::vector<PackReliance> ChunkWriter::RelianceLocked() const {
+  Packs all = hits_;
+  all[pack_->pack_id()] = pack_->end_offset();
+  if (inherited_used_) {
+    for (const auto& [id, up_to] : inherited_) all[id] = std::max(all[id], up_to);
+  }
   std::vector<PackReliance> list;
   for (const auto& [id, up_to] : all) list.push_back({id, up_to});
   return list;
 }
 
+std::vector<PackReliance> ChunkWriter::Reliance() const {
+  std::lock_guard lock(mutex_);
+  return RelianceLocked();
+}
+
 void ChunkWriter::ForgetReliance() {
   std::lock_guard lock(mutex_);
-  reliance_.clear();
+  hits_.clear();
+  inherited_.clear();
+  inherited_used_ = false;
+  parent_.reset();
+  counts_ = {};
+  start_offset_ = pack_->end_offset();
 }
 
 Status ChunkWriter::Commit(bool closed) {
   std::lock_guard lock(mutex_);
   CKPT_RETURN_IF_ERROR(Status(failure_));
-  if (Status s = pack_->Commit(closed); !s.ok()) return failure_ = s;
+  CKPT_RETURN_IF_ERROR(Fail(pack_->Commit(closed)));
+  CKPT_RETURN_IF_ERROR(Fail(CheckNotBroken()));
   counts_.appended_bytes += pack_->end_offset() - start_offset_;
   start_offset_ = pack_->end_offset();
   own_.clear();
@@ -162,7 +328,7 @@ void ChunkWriter::Abandon() {
 PutCounts ChunkWriter::counts() const {
   std::lock_guard lock(mutex_);
   PutCounts counts = counts_;
-  counts.appended_bytes += pack_->end_offset() - start_offset_;
+  if (pack_ != nullptr) counts.appended_bytes += pack_->end_offset() - start_offset_;
   return counts;
 }
 

@@ -1,22 +1,25 @@
 // ChunkWriter: stores chunks and records for one writer: deduplicates, compresses, appends to the
-// writer's pack, begins a new pack when one is full, and keeps the list of packs relied upon.
+// writer's pack, begins a new pack when one is full, and keeps the list of packs relied upon. It is
+// the writer of docs/collection.md; functions named there have the same names here.
 //
 // Keeps I4 (relies only on chunks below a sync mark or on its own), I5 (holds the lock of the pack
-// it writes), I6 (after a failure every call answers it), I7 with docs/collection.md.
-// Thread rule: Put by any thread, each with its own Encoder; the rest by the owner alone, with no
-// Put under way.
+// it writes), I6 (after a failure every call answers it), I7 (what it relies on is claimed before
+// it acknowledges an epoch, and hits avoid condemned packs). Thread rule: Put and PollEpoch by any
+// thread, Put each with its own Encoder; the rest by the owner alone, with no Put under way.
 
 #ifndef CKPT_STORE_ENGINE_CHUNK_WRITER_H_
 #define CKPT_STORE_ENGINE_CHUNK_WRITER_H_
 
-#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <set>
 #include <unordered_set>
 #include <vector>
 
 #include "store/codec/compress.h"
+#include "store/engine/collect_state.h"
 #include "store/engine/store.h"
 #include "store/manifest/tree.h"
 #include "store/pack/writer.h"
@@ -32,23 +35,37 @@ struct PutCounts {
 
 class ChunkWriter : public ChunkSink {
  public:
-  // Continues a pack of this host that nobody writes, else begins one.
+  // BeginWriting: continues a pack of this host that nobody writes, else begins one. Afterwards the
+  // caller refreshes the store: tombstones count only when read after `collect` was.
   static Result<std::unique_ptr<ChunkWriter>> Open(Store* store);
   ~ChunkWriter() override;  // abandons what was not committed
 
-  // Stores the chunk unless it is there. `element_width`: see EncodeOptions.
+  // Stores the chunk unless it is there. `element_width`: see EncodeOptions. Looks for a new epoch
+  // now and then.
   Status Put(ByteSpan raw, const Id128& id, std::size_t element_width, Encoder* encoder);
   Result<Id128> PutNode(ByteSpan raw) override;
   Status AppendRecord(RecordType type, ByteSpan payload);
 
-  // Takes over another checkpoint's reliance (its unchanged entries are not looked at chunk by
-  // chunk).
-  void Inherit(const std::vector<PackReliance>& packs);
+  // InheritReliance, in two steps: the packs of a checkpoint that this one may take entries over
+  // from (resolved; the checkpoint had no tombstone when that was read, after Open), and the fact
+  // that it did: only then they are named in the manifest.
+  void OfferInheritance(const Manifest& parent);
+  void Inherit() { inherited_used_ = true; }
   // Everything relied upon so far, own packs up to their present end.
   std::vector<PackReliance> Reliance() const;
-  void ForgetReliance();  // before the next checkpoint
+  void ForgetReliance();  // before the next checkpoint, and the counts
 
-  // Everything appended is durable, and published to the index, when this is ok.
+  // Looks whether an epoch of collection began, and acknowledges it.
+  Status PollEpoch();
+  // True when the parent offered had a tombstone at the last acknowledgement.
+  bool ParentGone() const {
+    std::lock_guard lock(mutex_);
+    return parent_gone_;
+  }
+  // Fills in the packs and appends the manifest, with no acknowledgement between.
+  Status StageManifest(Manifest* manifest);
+  // Everything appended is durable, not broken by a collector, and published to the index, when
+  // this is ok.
   Status Commit(bool closed);
   // Takes back what was appended since the last Commit, as far as that is possible.
   void Abandon();
@@ -57,21 +74,49 @@ class ChunkWriter : public ChunkSink {
   const Id128& pack_id() const { return pack_->pack_id(); }
 
  private:
+  using Packs = std::map<Id128, std::uint64_t>;  // up to which offset each
+
   explicit ChunkWriter(Store* store) : store_(store) {}
-  Status OpenPack();
+  // REQUIRES of all these: mutex_ held, or nobody else has this object yet.
+  Status BeginWriting();
+  Status BeginIn(bool continues);
+  Result<std::unique_ptr<PackWriter>> TakePack(const std::set<Id128>& refused);
   Status RollOver();
   void Rely(const Id128& pack_id, std::uint64_t up_to);
+  bool MayHit(const ChunkPlace& place) const;
   Status AppendChunk(ByteSpan raw, const Id128& id, const Encoded& encoded);
+  Status Advance(std::size_t bytes);
+  Status Acknowledge();
+  Status Acknowledge(const CollectState& state);
+  Status Substitute();
+  Status LookForParent();
+  Status StageAck();
+  Status CheckNotBroken();
+  std::vector<PackReliance> RelianceLocked() const;
+  Status Fail(Status status);
 
   Store* store_;
   std::unique_ptr<PackWriter> pack_;
   Encoder node_encoder_;
 
   mutable std::mutex mutex_;  // guards what follows
-  std::unordered_set<Id128, Id128Hash>
-      own_;  // chunks in pack_ (or on the way there), not published
-  std::map<Id128, std::uint64_t> reliance_;
-  std::vector<Id128> own_packs_;
+  // Chunks in pack_ (or on the way there), not published.
+  std::unordered_set<Id128, Id128Hash> own_;
+  Packs hits_;       // deduplicated against, and own packs that are full
+  Packs inherited_;  // taken over from parent_
+  bool inherited_used_ = false;
+  struct Parent {
+    std::string series;
+    AttemptRef attempt;
+    std::int64_t step = 0;
+  };
+  std::optional<Parent> parent_;
+  bool parent_gone_ = false;
+  bool began_ = false;
+  CollectState seen_;  // as last read
+  std::uint64_t acknowledged_epoch_ = 0;
+  std::vector<Id128> claims_;  // of that epoch
+  std::uint64_t unpolled_bytes_ = 0;
   std::uint64_t start_offset_ = 0;  // of what counts_ counts in pack_
   PutCounts counts_;
   Status failure_;

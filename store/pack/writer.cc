@@ -61,6 +61,7 @@ struct PackWriter::State {
   std::unique_ptr<WriteBehind> out;
   Status error;               // not ok: POISONED
   bool ended = false;         // sealed: nothing may follow
+  bool announced = false;     // other hosts wait for a closed mark
   bool name_durable = false;  // packs_dir was synced since the file was made
 
   std::uint64_t staged_end = 0;   // everything below is written
@@ -89,6 +90,7 @@ struct PackWriter::State {
   Status PadAndFlush();
   Status Stage();
   Status MarkDurable(bool closed, bool is_sealed);
+  Status Close();
   Result<bool> SealingDirectory(Directory* directory);
   Result<bool> MayContinue(const PackReader& reader, scan::FoundMark* mark);
 };
@@ -363,6 +365,7 @@ Status PackWriter::Commit(bool closed) {
 
 Status PackWriter::Announce() {
   CKPT_RETURN_IF_ERROR(Commit(false));
+  state_->announced = true;
   return state_->Poison(state_->file->Sync());
 }
 
@@ -386,6 +389,14 @@ Status PackWriter::Seal() {
   return s.MarkDurable(true, true);
 }
 
+// What was appended is gone again; other hosts learn that this writer ended.
+Status PackWriter::State::Close() {
+  chunks.resize(chunks_durable);
+  records.resize(records_durable);
+  CKPT_RETURN_IF_ERROR(Begin(durable_end));
+  return MarkDurable(true, false);
+}
+
 void PackWriter::Abandon() {
   State& s = *state_;
   s.out.reset();
@@ -394,6 +405,7 @@ void PackWriter::Abandon() {
   // Best effort: what stays is an unmarked tail that no manifest names, and collection returns it.
   Status taken = s.last_mark ? s.file->Truncate(s.durable_end)
                              : s.packs_dir->RemoveFile(PackFileName(s.pack_id));
+  if (taken.ok() && s.announced && s.error.ok()) taken = s.Close();
   s.ended = true;
   if (s.error.ok()) s.error = taken.ok() ? Cancelled("the pack's writer gave up") : taken;
 }
