@@ -124,7 +124,7 @@ thermo() {
 
 part "1. $((4 * cells ** 3)) atoms, $steps steps. Each restart file goes into the store $CKPT_STORE"
 cd "$work/first"
-start in.melt -var cells $cells
+start in.melt -var cells "$cells"
 kill_after=$((every * (2 + RANDOM % 2)))
 while ((saved < kill_after)) && kill -0 "$simulation" 2>/dev/null; do
   save_new_restarts first
