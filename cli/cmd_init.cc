@@ -1,5 +1,7 @@
 // ckpt-store init: creates a store.
 
+#include <bit>
+
 #include "cli/command.h"
 #include "cli/exit_codes.h"
 #include "cli/json.h"
@@ -10,7 +12,8 @@
 namespace ckpt {
 namespace {
 
-constexpr std::uint64_t kMost32 = 0xFFFFFFFF;
+constexpr std::uint64_t kChunkMost = std::uint64_t{4} << 20;
+constexpr std::uint64_t kArrayChunkMost = std::uint64_t{16} << 20;
 
 class InitCommand : public Command {
  public:
@@ -28,11 +31,7 @@ class InitCommand : public Command {
   }
 
   int Run(Console& console) override {
-    // 0 means "the default" to the library, not to a person.
-    if (given_zero()) return console.FailUsage("sizes and levels are above 0");
-    if (chunk_bytes_ > kMost32 || array_chunk_bytes_ > kMost32 || level_ > 1000) {
-      return console.FailUsage("chunk size or level is too large");
-    }
+    if (const std::string wrong = Wrong(); !wrong.empty()) return console.FailUsage(wrong);
     StoreHandle store(console);
     ckpt_open_options options = store.DefaultOptions(CKPT_OPEN_CREATE_NEW);
     options.chunk_bytes = static_cast<std::uint32_t>(chunk_bytes_);
@@ -50,8 +49,18 @@ class InitCommand : public Command {
   }
 
  private:
-  bool given_zero() const {
-    return chunk_bytes_ == 0 || array_chunk_bytes_ == 0 || level_ == 0 || pack_bytes_ == 0;
+  // What is out of range: said before anything is created, and 0 means "the default" only to the
+  // library.
+  std::string Wrong() const {
+    if (!std::has_single_bit(chunk_bytes_) || chunk_bytes_ < 1024 || chunk_bytes_ > kChunkMost) {
+      return "--chunk-size is a power of two from 1K to 4M";
+    }
+    if (array_chunk_bytes_ < 512 || array_chunk_bytes_ > kArrayChunkMost) {
+      return "--array-chunk-size is 512 to 16M";
+    }
+    if (level_ < 1 || level_ > 19) return "--level is 1 to 19";
+    if (pack_bytes_ == 0) return "--pack-size is above 0";
+    return "";
   }
 
   static void Report(Console& console, const ckpt_store_info& info) {

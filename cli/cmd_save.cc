@@ -63,6 +63,7 @@ class SaveCommand : public Command {
 
     StoreHandle store(console);
     if (const int status = store.Open(CKPT_OPEN_CREATE); status != kExitDone) return status;
+    SayWhetherCreated(console, store);
     const std::vector<ckpt_tag> tag_view = tags.View();
     const std::vector<const char*> excludes = Pointers(excludes_);
     ckpt_save_options options = CKPT_SAVE_OPTIONS_INIT;
@@ -86,6 +87,12 @@ class SaveCommand : public Command {
   }
 
  private:
+  static void SayWhetherCreated(Console& console, const StoreHandle& store) {
+    ckpt_store_info info = CKPT_STORE_INFO_INIT;
+    if (ckpt_store_get_info(store.get(), &info) != CKPT_OK || info.created == 0) return;
+    console.Notice(std::string("created store ") + info.path);
+  }
+
   // Tries at once, then says that it waits and asks again until it may: so a signal is heard
   // while it waits.
   ckpt_code Save(Console& console, const StoreHandle& store, ckpt_save_options* options,

@@ -19,7 +19,7 @@ double SecondsLeft(const ProgressState& state) {
 }
 
 bool TimeLeftIsKnown(const ProgressState& state) {
-  return state.total_bytes > 0 && state.bytes_per_second > 0;
+  return state.total_bytes > 0 && state.bytes_per_second >= 1;
 }
 
 std::string Rate(const ProgressState& state) {
@@ -67,7 +67,7 @@ std::string ProgressBar(const ProgressState& state, std::size_t columns) {
   std::string tail = "  " + Amount(state);
   const double share = Share(state);
   if (share >= 0) tail = "  " + Percent(share) + tail;
-  if (state.bytes_per_second > 0) tail += "  " + Rate(state);
+  if (state.bytes_per_second >= 1) tail += "  " + Rate(state);
   if (TimeLeftIsKnown(state)) tail += "  " + Clock(SecondsLeft(state)) + " left";
   const std::string head = PrintableMessage(state.phase);
   const std::size_t used = DisplayWidth(head) + tail.size() + 4;
@@ -85,7 +85,7 @@ std::string ProgressLine(const ProgressState& state) {
   std::string line = PrintableMessage(state.phase) + ": " + Amount(state);
   const double share = Share(state);
   if (share >= 0) line += " (" + Percent(share) + ")";
-  if (state.bytes_per_second > 0) line += ", " + Rate(state);
+  if (state.bytes_per_second >= 1) line += ", " + Rate(state);
   if (TimeLeftIsKnown(state) && share < 1)
     line += ", " + HumanSeconds(SecondsLeft(state)) + " left";
   return line;

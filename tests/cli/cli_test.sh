@@ -46,7 +46,7 @@ says out log.lammps
 expect 0 ckpt-store diff melt@5000 melt@10000
 says out changed
 expect 0 ckpt-store stats
-says out "dedup 2."
+says out "dedup 1."
 
 # It is killed, and continues elsewhere, without the index.
 mkdir elsewhere
