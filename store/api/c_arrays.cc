@@ -1,15 +1,14 @@
 // Arrays from memory and back: ckpt_begin, ckpt_put, ckpt_end, ckpt_abort; ckpt_read, ckpt_query,
 // ckpt_get.
 
-#include <chrono>
-
 #include "store/api/c_api.h"
 #include "store/api/c_entry.h"
 #include "store/engine/array_io.h"
+#include "store/io/process.h"
 
 struct ckpt_writer {
   std::unique_ptr<ckpt::ArrayWriter> writer;
-  std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
+  ckpt::Stopwatch watch;
 };
 
 struct ckpt_reader {
@@ -62,8 +61,7 @@ ckpt_code ckpt_end(ckpt_writer* writer, ckpt_save_result* result) {
   return Guard([&]() -> Status {
     CKPT_RETURN_IF_ERROR(Need(writer, "writer"));
     CKPT_ASSIGN_OR_RETURN(Saved saved, writer->writer->End());
-    std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - writer->start;
-    return WriteResult(ToResult(saved, seconds.count()), result);
+    return WriteResult(ToResult(saved, writer->watch.seconds()), result);
   });
 }
 

@@ -1,18 +1,13 @@
 // ckpt_get_stats, ckpt_check and ckpt_reindex.
 
-#include <chrono>
-
 #include "store/api/c_api.h"
 #include "store/engine/check.h"
 #include "store/engine/reindex.h"
 #include "store/engine/stats.h"
+#include "store/io/process.h"
 
 namespace ckpt::c_api {
 namespace {
-
-double SecondsSince(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 double Ratio(std::uint64_t over, std::uint64_t under) {
   return under == 0 ? 0.0 : static_cast<double>(over) / static_cast<double>(under);
@@ -74,7 +69,7 @@ ckpt_code ckpt_check(ckpt_store* store, const ckpt_check_options* options,
                      int (*damage)(const ckpt_damage* damage, void* user),
                      ckpt_checkpoint_fn newest_sound, void* user, ckpt_check_result* result) {
   return Guard([&]() -> Status {
-    auto start = std::chrono::steady_clock::now();
+    Stopwatch watch;
     CKPT_RETURN_IF_ERROR(Need(store, "store"));
     ckpt_check_options in;
     CKPT_RETURN_IF_ERROR(ReadOptions(options, ckpt_check_options CKPT_CHECK_OPTIONS_INIT, &in));
@@ -95,18 +90,18 @@ ckpt_code ckpt_check(ckpt_store* store, const ckpt_check_options* options,
     out.chunks = report.chunks;
     out.verified_bytes = report.verified_bytes;
     out.damaged = report.damage.size();
-    out.seconds = SecondsSince(start);
+    out.seconds = watch.seconds();
     return WriteResult(out, result);
   });
 }
 
 ckpt_code ckpt_reindex(ckpt_store* store, ckpt_reindex_result* result) {
   return Guard([&]() -> Status {
-    auto start = std::chrono::steady_clock::now();
+    Stopwatch watch;
     CKPT_RETURN_IF_ERROR(Need(store, "store"));
     CKPT_ASSIGN_OR_RETURN(IndexStats stats, store->store->Reindex());
     ckpt_reindex_result out = CKPT_REINDEX_RESULT_INIT;
-    out.seconds = SecondsSince(start);
+    out.seconds = watch.seconds();
     out.packs = store->store->PackStates().size();
     out.chunks = stats.chunks;
     out.index_bytes = stats.bytes;

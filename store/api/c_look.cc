@@ -108,8 +108,9 @@ ckpt_code ckpt_cat(ckpt_store* store, const char* checkpoint, const char* entry,
     CKPT_RETURN_IF_ERROR(Need(checkpoint, "checkpoint"));
     CKPT_RETURN_IF_ERROR(Need(entry, "entry"));
     CKPT_RETURN_IF_ERROR(Need(reinterpret_cast<const void*>(write), "write"));
-    return CatEntry(
-        store->store.get(), checkpoint, entry, offset, length_bytes,
-        [&](ByteSpan bytes) { return Answer(write(bytes.data(), bytes.size(), user)); });
+    return CatEntry(store->store.get(), checkpoint, entry, offset, length_bytes,
+                    [fn = write, user](ByteSpan bytes) {
+                      return Answer(fn(bytes.data(), bytes.size(), user));
+                    });
   });
 }
