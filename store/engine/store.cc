@@ -9,9 +9,6 @@
 namespace ckpt {
 namespace {
 
-// Beyond this a store without an index on this host is indexed in bulk.
-constexpr std::uint64_t kBulkBytes = 256u << 20;
-
 // Payload of a record that may be compressed (manifests).
 Result<Bytes> ReadDecoded(const PackReader& reader, std::uint64_t offset) {
   Bytes stored;
@@ -118,11 +115,53 @@ void Store::ForgetVanished(const std::set<Id128>& present) {
       if (!present.contains(id)) vanished.push_back(id);
     }
   }
+  std::set<Id128> lost(vanished.begin(), vanished.end());
+  lost.insert(gone.dropped_packs.begin(), gone.dropped_packs.end());
+  std::set<Id128> copies = HoldersOfCopies(lost);
   for (const Id128& id : vanished) Forget(id);
+  bool all_published = true;
+  for (const Id128& id : copies) {
+    if (present.contains(id)) all_published = ReadAnew(id) && all_published;
+  }
   auto index = this->index();
-  if (index == nullptr || !writable() || gone.dropped_packs.empty()) return;
+  if (index == nullptr || !writable() || gone.dropped_packs.empty() || !all_published) return;
   auto published = index->Publish(gone);  // a failure leaves rows that do not count
   (void)published;
+}
+
+// Of two copies of a record the index keeps one, under the pack that was published last: perhaps
+// the one that is gone now. The copies are in the packs that say where its contents moved.
+std::set<Id128> Store::HoldersOfCopies(const std::set<Id128>& lost) {
+  std::set<Id128> holders;
+  for (const Id128& id : lost) {
+    Status scanned = ScanRecords(MovedKey(id), false, [&](ByteSpan, ByteSpan, const Id128& pack) {
+      holders.insert(pack);
+      return true;
+    });
+    (void)scanned;  // what was not seen is found when the index is made anew
+  }
+  return holders;
+}
+
+// Everything a pack holds is put again. False: the index has not got it.
+bool Store::ReadAnew(const Id128& id) {
+  {
+    std::unique_lock lock(mutex_);
+    states_.erase(id);
+    coverage_.erase(id);
+  }
+  if (!RefreshPack(id).ok()) return false;
+  std::shared_lock lock(mutex_);
+  return coverage_.contains(id);
+}
+
+bool Store::HasDurableRow(ByteSpan key) {
+  bool durable = false;
+  Status scanned = ScanRecords(key, false, [&](ByteSpan found, ByteSpan value, const Id128&) {
+    durable = AsText(found) == AsText(key) && !IsStagedValue(value);
+    return false;
+  });
+  return scanned.ok() && durable;
 }
 
 Status Store::RefreshPack(const Id128& id) {
@@ -178,7 +217,10 @@ Status Store::RefreshPack(const Id128& id) {
     std::unique_lock lock(mutex_);
     if (update.coverage.covered_bytes > 0) coverage_[id] = update.coverage;
   }
-  for (IndexRecord& record : staged) update.records.push_back(std::move(record));
+  for (IndexRecord& record : staged) {
+    // A copy that was adopted serves, and is more than staged.
+    if (!HasDurableRow(record.key)) update.records.push_back(std::move(record));
+  }
   CKPT_RETURN_IF_ERROR(KeepOverlay(id, std::move(update.records), std::move(update.chunks)));
   std::unique_lock lock(mutex_);
   states_[id] =
@@ -329,6 +371,14 @@ Status Store::ScanRecords(ByteSpan prefix, bool reverse, const Index::RecordVisi
 }
 
 Result<std::vector<PackReliance>> Store::ResolvePacks(const std::vector<PackReliance>& packs) {
+  auto resolved = ResolveKnown(packs);
+  if (resolved.ok() || resolved.status().code() != Code::kCorruption) return resolved;
+  // Collected since we looked: what replaces it was there before it was unlinked.
+  CKPT_RETURN_IF_ERROR(Refresh());
+  return ResolveKnown(packs);
+}
+
+Result<std::vector<PackReliance>> Store::ResolveKnown(const std::vector<PackReliance>& packs) {
   std::map<Id128, std::uint64_t> found;
   std::set<Id128> resolved;
   std::vector<PackReliance> pending(packs.rbegin(), packs.rend());
@@ -357,6 +407,7 @@ Result<std::vector<PackReliance>> Store::ResolvePacks(const std::vector<PackReli
     pending.insert(pending.end(), moved->to.begin(), moved->to.end());
   }
   std::vector<PackReliance> result;
+  result.reserve(found.size());
   for (const auto& [id, up_to] : found) result.push_back({id, up_to});
   return result;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "store/codec/hash.h"
+#include "store/engine/reindex.h"
 #include "store/engine/store.h"
 #include "store/index/lmdb_index.h"
 
@@ -130,6 +131,10 @@ Result<std::unique_ptr<Store>> Store::Open(Env* env, const std::string& path,
   CKPT_ASSIGN_OR_RETURN(store->packs_dir_, store->root_->OpenDir("packs"));
   store->pack_set_.Init(store->packs_dir_.get(), store->format_.uuid);
   if (store->options_.use_index) store->OpenIndex();
+  if (WorthReindexing(store.get())) {
+    auto built = store->Reindex();  // only a help: Refresh does the same, more slowly
+    if (!built.ok() && built.status().code() == Code::kCancelled) return built.status();
+  }
   CKPT_RETURN_IF_ERROR(store->Refresh());
   return store;
 }
