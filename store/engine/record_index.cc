@@ -193,6 +193,10 @@ ByteSpan PayloadOfValue(ByteSpan value) {
   return value.size() < kFixedBytes ? ByteSpan() : value.subspan(kFixedBytes);
 }
 
+bool IsStagedValue(ByteSpan value) {
+  return !value.empty() && (std::to_integer<std::uint8_t>(value[0]) & kStaged) != 0;
+}
+
 std::uint64_t OffsetOfValue(ByteSpan value) {
   return value.size() < kFixedBytes ? 0 : LoadU64(value.data() + 1);
 }

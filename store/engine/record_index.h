@@ -61,6 +61,7 @@ Result<RemovedStep> ParseTombstoneKey(ByteSpan key);
 // The record's own payload, for kinds 'T', 'A', 'D', 'V'.
 ByteSpan PayloadOfValue(ByteSpan value);
 std::uint64_t OffsetOfValue(ByteSpan value);
+bool IsStagedValue(ByteSpan value);  // the record is in an unmarked tail
 
 }  // namespace ckpt
 

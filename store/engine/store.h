@@ -137,6 +137,10 @@ class Store {
   Status RefreshPacks();
   Status RefreshPack(const Id128& pack_id);
   void ForgetVanished(const std::set<Id128>& present);
+  std::set<Id128> HoldersOfCopies(const std::set<Id128>& lost);
+  bool ReadAnew(const Id128& pack_id);
+  bool HasDurableRow(ByteSpan key);
+  Result<std::vector<PackReliance>> ResolveKnown(const std::vector<PackReliance>& packs);
   Status DropIndex();
   Status KeepOverlay(const Id128& pack_id, std::vector<IndexRecord> records,
                      std::vector<ChunkEntry> chunks);
