@@ -44,12 +44,13 @@ Status ChunkWriter::BeginIn(bool continues) {
     if (network) CKPT_RETURN_IF_ERROR((*pack)->Announce());
     CKPT_ASSIGN_OR_RETURN(state, ReadCollectState(store_));
     CKPT_ASSIGN_OR_RETURN(bool named, (*pack)->HasItsName());
-    if (named && !state.Condemns((*pack)->pack_id())) {
+    Id128 id = (*pack)->pack_id();
+    if (named && !state.Condemns(id) && !state.Breaks(id)) {
       pack_ = *std::move(pack);
     } else if (tries >= kPackTries) {
       return Busy("every pack in " + store_->packs_dir()->path() + " is being collected");
     } else {
-      refused.insert((*pack)->pack_id());
+      refused.insert(id);
     }
   }
   // A pack that is there already did not grow by its being continued.

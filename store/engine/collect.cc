@@ -1,27 +1,323 @@
+// Opening, resuming, surveying and choosing; what an epoch does is in collect_epoch.cc.
+
 #include "store/engine/collect.h"
 
+#include <algorithm>
+
+#include "store/engine/reserve.h"
+
 namespace ckpt {
+namespace {
 
-struct Collector::State {
-  Store* store = nullptr;
-  CollectOptions options;
-  std::unique_ptr<File> lock;
-};
+// Header, one directory and padding, one mark: what any pack takes besides its records.
+constexpr std::uint64_t kPackOverheadBytes = kPackHeaderBytes + 2 * kBlockBytes;
+constexpr std::uint64_t kMovedRecordBytes = 160;
+// Left free on the disk when packs are rewritten.
+constexpr std::uint64_t kSpareBytes = 1u << 20;
+constexpr int kSparseEpochsMax = 64;
+constexpr std::size_t kListMax = kCollectPacksMax / 2;
 
-Result<std::unique_ptr<Collector>> Collector::Open(Store* store, CollectOptions options) {
-  auto state = std::make_unique<State>();
-  state->store = store;
-  if (!options.dry_run) {
-    CKPT_ASSIGN_OR_RETURN(state->lock, store->LockCollector(options.wait_ms));
-  }
-  state->options = std::move(options);
-  return std::unique_ptr<Collector>(new Collector(std::move(state)));
+std::uint64_t ExtentOf(const ChunkEntry& entry) {
+  return RoundUp(kRecordHeaderBytes + entry.stored_bytes, kRecordAlignBytes) + kChunkEntryBytes;
 }
 
-Collector::Collector(std::unique_ptr<State> state) : state_(std::move(state)) {}
-Collector::~Collector() = default;
+}  // namespace
 
-Status Collector::Run(const std::vector<Removal>& /*planned*/, Collected* /*result*/) {
+Result<std::unique_ptr<Collector>> Collector::Open(Store* store, CollectOptions options) {
+  std::unique_ptr<Collector> collector(new Collector(store, std::move(options)));
+  if (collector->options_.dry_run) return collector;
+  auto lock = store->LockCollector(collector->options_.wait_ms);
+  if (!lock.ok() && lock.status().code() == Code::kUnsupported) {
+    return Unsupported("file locks do not work on the file system of " + store->path() +
+                       ", so nobody can tell which writers are alive: collect after copying the"
+                       " store to a file system that has locks");
+  }
+  CKPT_ASSIGN_OR_RETURN(collector->lock_, std::move(lock));
+  return collector;
+}
+
+Collector::~Collector() {
+  if (own_ != nullptr) own_->Abandon();
+}
+
+Status Collector::Run(const std::vector<Removal>& planned, Collected* result) {
+  if (!options_.dry_run) CKPT_RETURN_IF_ERROR(Resume());
+  CKPT_RETURN_IF_ERROR(Survey(planned));
+  if (options_.dry_run) {
+    Predict();
+  } else {
+    Status run = RunEpochs();
+    if (!run.ok() && own_ != nullptr) own_->Abandon();
+    own_.reset();
+    CKPT_RETURN_IF_ERROR(std::move(run));
+    CKPT_RETURN_IF_ERROR(RemoveNeverBegun());
+    RenewReserve(store_);
+  }
+  *result = collected_;
+  return Status();
+}
+
+Status Collector::RunEpochs() {
+  CKPT_ASSIGN_OR_RETURN(bool dead, Choose(Kind::kDead));
+  if (dead) CKPT_RETURN_IF_ERROR(RunEpoch());
+  for (int i = 0; i < kSparseEpochsMax && collected_.packs_waiting == 0; ++i) {
+    CKPT_ASSIGN_OR_RETURN(bool sparse, Choose(Kind::kSparse));
+    if (!sparse) break;
+    Status epoch = RunEpoch();
+    if (epoch.code() == Code::kNoSpace) {
+      own_->Abandon();
+      own_.reset();
+      store_->Notice("there is no room to rewrite packs that are mostly garbage: " +
+                     epoch.message());
+      return GiveUpList();
+    }
+    CKPT_RETURN_IF_ERROR(std::move(epoch));
+  }
+  // What a collector before this one condemned and nobody chose again.
+  if (collected_.packs_waiting == 0 && state_.phase == CollectPhase::kCondemned) {
+    return GiveUpList();
+  }
+  return Status();
+}
+
+Status Collector::RunEpoch() {
+  CKPT_RETURN_IF_ERROR(Condemn());
+  CKPT_ASSIGN_OR_RETURN(bool acknowledged, AwaitAcks());
+  if (!acknowledged) {
+    collected_.packs_waiting += list_.size();
+    own_->Abandon();
+    own_.reset();
+    return Status();
+  }
+  CKPT_RETURN_IF_ERROR(SecondLook());
+  CKPT_RETURN_IF_ERROR(Copy());
+  CKPT_RETURN_IF_ERROR(Decide());
+  CKPT_RETURN_IF_ERROR(Unlink());
+  return Finish();
+}
+
+// MOVED: the decision stands, nothing is computed again. CONDEMNED: a new epoch follows; only what
+// was broken stays broken.
+Status Collector::Resume() {
+  CKPT_ASSIGN_OR_RETURN(state_, ReadCollectState(store_));
+  to_break_ = {state_.broken.begin(), state_.broken.end()};
+  if (state_.phase != CollectPhase::kMoved) return Status();
+  list_ = {state_.condemned.begin(), state_.condemned.end()};
+  broken_ = to_break_;
+  scan_.emplace(store_);
+  CKPT_RETURN_IF_ERROR(scan_->Refresh());
+  CKPT_RETURN_IF_ERROR(Unlink());
+  return Finish();
+}
+
+// T0, the roots, and what every pack holds of use.
+Status Collector::Survey(const std::vector<Removal>& planned) {
+  CKPT_RETURN_IF_ERROR(store_->Report({"collecting", 0, 0, 0, 0}));
+  CKPT_RETURN_IF_ERROR(store_->Refresh());
+  scan_.emplace(store_);
+  CKPT_RETURN_IF_ERROR(scan_->Refresh());
+  std::set<StepName> tombstones;
+  for (const auto& [id, pack] : scan_->packs()) {
+    for (const ScannedRecord& record : pack.records) {
+      auto* tombstone = record.As<Tombstone>();
+      // A staged one may be lost with the host that wrote it, and nobody was told that it is there.
+      if (tombstone != nullptr && !record.staged) tombstones.insert(NameOf(*tombstone));
+    }
+  }
+  for (const Removal& removal : planned) {
+    tombstones.insert({removal.view->series(), removal.first.attempt, removal.first.step});
+  }
+  if (!state_.known) state_.epoch = scan_->HighestEpoch();
+  marker_.emplace(store_, std::move(tombstones));
+  CKPT_RETURN_IF_ERROR(FindCandidates());
+  return MeasureUse();
+}
+
+Status Collector::FindCandidates() {
+  std::set<Id128> hosts;
+  if (!options_.break_host_name.empty()) {
+    hosts = scan_->HostsNamed(options_.break_host_name);
+    if (hosts.empty()) {
+      return NotFound("nothing in " + store_->path() + " was written on a host named '" +
+                      options_.break_host_name + "'");
+    }
+  }
+  std::optional<Id128> reserve = CurrentReserve(store_);
+  std::set<Id128> dead;
+  for (const auto& [id, pack] : scan_->packs()) {
+    CKPT_ASSIGN_OR_RETURN(bool alive, scan_->Alive(pack));
+    if (alive && hosts.contains(pack.host)) {
+      CKPT_ASSIGN_OR_RETURN(bool locked, scan_->Locked(pack));
+      if (!locked) to_break_.insert(id);
+    }
+    if (to_break_.contains(id)) alive = false;
+    if (alive) alive_.insert(id);
+    if (!alive) dead.insert(id);
+    Usage& usage = usage_[id];
+    usage.file_bytes = pack.file_bytes;
+    usage.candidate = !alive && pack.began && !pack.unusable && id != reserve;
+  }
+  CKPT_RETURN_IF_ERROR(marker_->MarkRoots(*scan_, dead));
+  for (auto& [id, usage] : usage_) {
+    if (marker_->barred().contains(id)) usage.candidate = false;
+  }
+  return Status();
+}
+
+Result<std::vector<ChunkEntry>> Collector::EntriesOf(const Id128& id, bool tail) const {
+  auto reader = PackReader::Open(store_->packs_dir(), id, store_->format().uuid);
+  if (!reader.ok()) {
+    Code code = reader.status().code();
+    if (code == Code::kNotFound || code == Code::kCorruption || code == Code::kUnsupported) {
+      return std::vector<ChunkEntry>();
+    }
+    return reader.status();
+  }
+  CKPT_ASSIGN_OR_RETURN(PackContents contents, (*reader)->ReadFrom(0));
+  return tail ? std::move(contents.tail_chunks) : std::move(contents.chunks);
+}
+
+// Each chunk in use has one home; its other copies are garbage. Packs that stay anyway come first,
+// then those that hold most of use, and unmarked tails last.
+Status Collector::MeasureUse() {
+  std::vector<std::pair<double, Id128>> order;
+  for (const auto& [id, usage] : usage_) {
+    std::uint64_t bytes = 0;
+    CKPT_ASSIGN_OR_RETURN(auto entries, EntriesOf(id, false));
+    for (const ChunkEntry& entry : entries) {
+      if (marker_->live().Contains(entry.id)) bytes += ExtentOf(entry);
+    }
+    double share = static_cast<double>(bytes) / static_cast<double>(usage.file_bytes + 1);
+    order.emplace_back(usage.candidate ? -share : -2, id);
+    CKPT_RETURN_IF_ERROR(store_->Report({"collecting", 0, 0, order.size(), usage_.size()}));
+  }
+  std::sort(order.begin(), order.end());
+  for (bool new_bases = true; new_bases;) {  // again when a delta's base turned out to be needed
+    new_bases = false;
+    for (bool tail : {false, true}) {
+      for (const auto& [share, id] : order) {
+        if (tail && !IsDead(id)) continue;
+        CKPT_RETURN_IF_ERROR(AssignHomes(id, 1, tail, &new_bases));
+      }
+    }
+  }
+  for (const auto& [id, pack] : scan_->packs()) {
+    for (const ScannedRecord& record : pack.records) {
+      if (record.As<Manifest>() == nullptr || !marker_->IsRoot(id, record)) continue;
+      ++usage_[id].roots;
+      usage_[id].live_bytes += record.extent_bytes + kRecordEntryBytes;
+    }
+  }
+  return Status();
+}
+
+Status Collector::AssignHomes(const Id128& id, std::uint32_t number, bool tail, bool* new_bases) {
+  const ScannedPack* pack = scan_->Find(id);
+  if (tail && (pack == nullptr || pack->durable_end == pack->file_bytes)) return Status();
+  CKPT_ASSIGN_OR_RETURN(auto entries, EntriesOf(id, tail));
+  for (const ChunkEntry& entry : entries) {
+    std::uint32_t* home = marker_->live().Find(entry.id);
+    if (home == nullptr || *home != 0) continue;
+    if (!tail && store_->IsBarred({id, entry})) continue;
+    *home = number;
+    usage_[id].live_bytes += ExtentOf(entry);
+    if (IsDeltaCodec(entry.codec) && marker_->NeedBase(entry.base)) *new_bases = true;
+  }
+  return Status();
+}
+
+// An upper bound of what a copy of what these packs hold of use takes.
+std::uint64_t Collector::CopyBytes(const std::set<Id128>& list) const {
+  std::uint64_t bytes = kPackOverheadBytes + list.size() * kMovedRecordBytes;
+  for (const Id128& id : list) bytes += usage_.at(id).live_bytes;
+  for (const CarriedRecord& carried : RecordsToCarry(*scan_, *marker_, list)) {
+    if (carried.record->As<Manifest>() != nullptr) continue;  // among the live bytes
+    bytes += carried.record->extent_bytes + kRecordEntryBytes;
+  }
+  return bytes;
+}
+
+void Collector::ChooseDead() {
+  std::uint64_t bytes = 0;
+  for (const auto& [id, usage] : usage_) {
+    bool broken = to_break_.contains(id);
+    bool dead = usage.live_bytes == 0 && usage.roots == 0;
+    if (!usage.candidate || (!dead && !broken) || list_.size() >= kListMax) continue;
+    list_.insert(id);
+    bytes += usage.file_bytes;
+    if (broken) broken_.insert(id);
+  }
+  // Small records that live on make a pack that is dead again next time: no epoch for nothing.
+  if (broken_.empty() && bytes <= CopyBytes(list_)) list_.clear();
+}
+
+Status Collector::ChooseSparse() {
+  CKPT_ASSIGN_OR_RETURN(std::uint64_t free, store_->packs_dir()->FreeBytes());
+  std::vector<std::pair<double, Id128>> order;
+  for (const auto& [id, usage] : usage_) {
+    double share =
+        static_cast<double>(usage.live_bytes) / static_cast<double>(usage.file_bytes + 1);
+    if (usage.candidate && share < options_.live_share) order.emplace_back(share, id);
+  }
+  std::sort(order.begin(), order.end());
+  std::uint64_t need = kSpareBytes, gone = 0;
+  for (const auto& [share, id] : order) {
+    const Usage& usage = usage_.at(id);
+    if (need + usage.live_bytes > free || list_.size() >= kListMax) break;
+    need += usage.live_bytes;
+    gone += usage.file_bytes;
+    list_.insert(id);
+  }
+  if (!order.empty() && list_.empty()) {
+    store_->Notice(
+        "there is no room to rewrite packs that are mostly garbage: remove more"
+        " checkpoints, or free some space by other means");
+  }
+  if (gone <= CopyBytes(list_)) list_.clear();
+  return Status();
+}
+
+Result<bool> Collector::Choose(Kind kind) {
+  list_.clear();
+  broken_.clear();
+  std::erase_if(usage_, [&](const auto& usage) { return scan_->Find(usage.first) == nullptr; });
+  if (kind == Kind::kDead) ChooseDead();
+  if (kind == Kind::kSparse) CKPT_RETURN_IF_ERROR(ChooseSparse());
+  for (const Id128& id : list_) usage_[id].candidate = false;  // once a run
+  return !list_.empty();
+}
+
+void Collector::Predict() {
+  std::set<Id128> taken;
+  for (Kind kind : {Kind::kDead, Kind::kSparse}) {
+    auto chosen = Choose(kind);
+    if (!chosen.ok() || !*chosen) continue;
+    std::uint64_t copy = CopyBytes(list_), bytes = 0, live = 0;
+    for (const Id128& id : list_) {
+      bytes += usage_[id].file_bytes;
+      live += usage_[id].live_bytes;
+    }
+    collected_.freed_bytes += bytes - std::min(bytes, copy);
+    collected_.rewritten_bytes += live;
+    collected_.packs_removed += list_.size();
+  }
+}
+
+// Files of packs that nobody began: a writer died between making the file and its first write. Held
+// locked while they go, so that one that is just being made is not among them.
+Status Collector::RemoveNeverBegun() {
+  for (const auto& [id, pack] : scan_->packs()) {
+    if (pack.began) continue;
+    std::string name = PackFileName(id);
+    auto file = store_->packs_dir()->OpenFile(name, {.mode = OpenMode::kReadWrite});
+    if (!file.ok()) continue;
+    auto locked = (*file)->TryLock();
+    if (!locked.ok() || !*locked) continue;
+    auto reader = PackReader::Open(store_->packs_dir(), id, store_->format().uuid);
+    if (reader.ok() || reader.status().code() != Code::kNotFound) continue;
+    Status removed = store_->packs_dir()->RemoveFile(name);
+    (void)removed;
+  }
   return Status();
 }
 

@@ -4,18 +4,29 @@
 //   CKPT_ASSIGN_OR_RETURN(auto collector, Collector::Open(store, options));   // locks/collect
 //   CKPT_RETURN_IF_ERROR(collector->Run(&result));
 //
+//   Survey --(T0, roots, what each pack holds of use)--> Choose --(list)--> Condemn --> AwaitAcks
+//     --> SecondLook --> Copy --> Decide --> Unlink --> Finish --> Choose ...
+//
 // Keeps I1 and I2 (nothing a root needs is unlinked before its copy is durable), I5 (doubt means
 // alive), I7 and I12. Memory: 27 to 54 bytes for each distinct chunk in use (a table of ids), a few
-// hundred bytes for each checkpoint, and the table of one pack at a time.
-// Thread rule: one thread; writers and readers of any process go on beside it.
+// hundred bytes for each checkpoint, the table of one pack at a time, and 16 bytes for each chunk
+// of the packs that are removed. Thread rule: one thread; writers and readers of any process go on
+// beside it.
 
 #ifndef CKPT_STORE_ENGINE_COLLECT_H_
 #define CKPT_STORE_ENGINE_COLLECT_H_
 
+#include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "store/engine/collect_copy.h"
+#include "store/engine/collect_mark.h"
+#include "store/engine/collect_scan.h"
+#include "store/engine/collect_state.h"
 #include "store/engine/remove.h"
 #include "store/engine/store.h"
 
@@ -25,7 +36,9 @@ struct CollectOptions {
   bool dry_run = false;          // takes no lock, writes nothing
   std::int64_t wait_ms = 10000;  // for the lock, and for writers to acknowledge
   double live_share = 0.75;      // packs with a smaller share of live bytes are rewritten
-  std::string break_host_name;   // writers of this host are dead: a person's word for it
+  // Writers of the host of this name (as their manifests have it, or its id in hexadecimal digits)
+  // are dead: a person's word for it. Writers whose lock is seen held are never believed dead.
+  std::string break_host_name;
 };
 
 struct Collected {
@@ -41,14 +54,76 @@ class Collector {
   static Result<std::unique_ptr<Collector>> Open(Store* store, CollectOptions options);
   ~Collector();
 
-  // Resume, then one epoch for dead packs and one for sparse ones. `planned`: in a dry run, what
-  // retention would drop.
+  // Resume, an epoch for dead packs, epochs for sparse ones while there are any. `planned`: in a
+  // dry run, what retention would drop.
   Status Run(const std::vector<Removal>& planned, Collected* result);
 
+  // ---- the steps of Run, for tests that interleave them with writers ---------------------------
+  enum class Kind { kDead, kSparse };
+  Status Resume();
+  Status Survey(const std::vector<Removal>& planned);
+  Result<bool> Choose(Kind kind);  // false: nothing worth an epoch
+  Status Condemn();
+  Result<bool> AwaitAcks();  // false: gave up; the list stays for the next run
+  Status SecondLook();
+  Status Copy();
+  Status Decide();
+  Status Unlink();
+  Status Finish();
+  const std::set<Id128>& list() const { return list_; }
+  const Collected& collected() const { return collected_; }
+
  private:
-  struct State;
-  explicit Collector(std::unique_ptr<State> state);
-  std::unique_ptr<State> state_;
+  // What a pack holds that is of use, at the time of Survey.
+  struct Usage {
+    bool candidate = false;
+    std::uint64_t file_bytes = 0;
+    std::uint64_t live_bytes = 0;  // as a copy of it would take
+    std::uint64_t roots = 0;
+  };
+
+  Collector(Store* store, CollectOptions options) : store_(store), options_(std::move(options)) {}
+  Status RunEpochs();
+  Status RunEpoch();
+  void Predict();
+  Status FindCandidates();
+  Status MeasureUse();
+  Status AssignHomes(const Id128& pack_id, std::uint32_t number, bool tail, bool* new_bases);
+  void CountUse(const Id128& pack_id, std::uint32_t number);
+  std::uint64_t CopyBytes(const std::set<Id128>& list) const;
+  void ChooseDead();
+  Status ChooseSparse();
+  Status CheckOurs() const;
+  Status GiveUpList();
+  Status FindHomesOffList();
+  Status CopyChunksOf(const Id128& pack_id);
+  Result<std::vector<OwnPacks::Record>> BuildRecords();
+  Status RemoveListed(bool broken);
+  Status RemoveNeverBegun();
+  Result<std::vector<ChunkEntry>> EntriesOf(const Id128& pack_id, bool tail) const;
+  bool IsDead(const Id128& pack_id) const { return !alive_.contains(pack_id); }
+
+  Store* const store_;
+  const CollectOptions options_;
+  std::unique_ptr<File> lock_;
+
+  std::optional<PackScan> scan_;
+  std::optional<Marker> marker_;
+  std::set<Id128> alive_;  // at the time of Survey, broken ones not among them
+  std::set<Id128> to_break_;
+  std::map<Id128, Usage> usage_;
+
+  // Of the epoch under way.
+  CollectState state_;  // as we wrote it
+  std::set<Id128> list_;
+  std::set<Id128> broken_;
+  std::unique_ptr<OwnPacks> own_;
+  std::vector<Id128> homes_;  // by number - 1, off the list; values of marker_->live()
+  std::map<Id128, std::map<Id128, std::uint64_t>> to_;  // targets of each pack of the list
+  std::vector<DamageRecord> found_damage_;
+  std::vector<Id128> dropped_chunks_;
+
+  Collected collected_;
 };
 
 }  // namespace ckpt

@@ -97,9 +97,7 @@ bool CollectState::Condemns(const Id128& pack_id) const {
   return phase != CollectPhase::kIdle && Contains(condemned, pack_id);
 }
 
-bool CollectState::Breaks(const Id128& pack_id) const {
-  return phase != CollectPhase::kIdle && Contains(broken, pack_id);
-}
+bool CollectState::Breaks(const Id128& pack_id) const { return Contains(broken, pack_id); }
 
 Result<CollectState> ReadCollectState(Store* store) {
   auto file = store->root()->OpenFile(kName, OpenOptions{});

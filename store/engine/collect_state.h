@@ -24,7 +24,8 @@ struct CollectState {
   CollectPhase phase = CollectPhase::kIdle;
   std::uint64_t epoch = 0;
   std::vector<Id128> condemned;  // sorted
-  std::vector<Id128> broken;     // sorted; of condemned
+  // Sorted. Packs of writers that were declared dead, until they are unlinked, whatever the phase.
+  std::vector<Id128> broken;
   bool Condemns(const Id128& pack_id) const;
   bool Breaks(const Id128& pack_id) const;
   bool operator==(const CollectState&) const = default;

@@ -1,0 +1,285 @@
+// One epoch of collection, from Condemn to Finish (docs/collection.md, "The collector").
+
+#include <algorithm>
+
+#include "store/engine/collect.h"
+
+namespace ckpt {
+namespace {
+
+constexpr std::int64_t kPollMs = 20;
+constexpr std::uint32_t kCopied = UINT32_MAX;  // as a home: in our own packs
+constexpr std::uint64_t kReportBytes = 16u << 20;
+
+std::uint64_t EndOf(const ChunkEntry& entry) {
+  return RoundUp(entry.offset + kRecordHeaderBytes + entry.stored_bytes, kRecordAlignBytes);
+}
+
+std::vector<Id128> Sorted(const std::set<Id128>& ids) { return {ids.begin(), ids.end()}; }
+
+OwnPacks::Record MakeRecord(RecordType type, Bytes payload) {
+  OwnPacks::Record record;
+  record.header.type = type;
+  record.payload = std::move(payload);
+  return record;
+}
+
+}  // namespace
+
+Status Collector::Condemn() {
+  CKPT_ASSIGN_OR_RETURN(own_, OwnPacks::Open(store_));
+  CollectState next;
+  next.known = true;
+  next.phase = CollectPhase::kCondemned;
+  next.epoch = state_.epoch + 1;
+  next.condemned = Sorted(list_);
+  next.broken = Sorted(to_break_);
+  CKPT_RETURN_IF_ERROR(WriteCollectState(store_, next));
+  state_ = std::move(next);
+  return Status();
+}
+
+// The packs are listed after Condemn is durable: a writer that is not among them reads the epoch.
+Result<bool> Collector::AwaitAcks() {
+  std::int64_t deadline = store_->env()->MonotonicNs() + options_.wait_ms * 1000000;
+  for (;;) {
+    CKPT_RETURN_IF_ERROR(scan_->Refresh());
+    bool pending = false;
+    for (const auto& [id, pack] : scan_->packs()) {
+      if (own_->Contains(id) || to_break_.contains(id)) continue;
+      CKPT_ASSIGN_OR_RETURN(bool alive, scan_->Alive(pack));
+      if (!alive) continue;
+      list_.erase(id);
+      if (scan_->AcknowledgedEpoch(pack) < state_.epoch) pending = true;
+    }
+    if (!pending) break;
+    if (options_.wait_ms >= 0 && store_->env()->MonotonicNs() >= deadline) return false;
+    CKPT_RETURN_IF_ERROR(store_->Report({"waiting", 0, 0, 0, 0}));
+    store_->env()->SleepMs(kPollMs);
+  }
+  CKPT_RETURN_IF_ERROR(scan_->Refresh());
+  for (const auto& [id, pack] : scan_->packs()) {
+    for (const ScannedRecord& record : pack.records) {
+      auto* ack = record.As<AckRecord>();
+      if (ack == nullptr || ack->epoch != state_.epoch) continue;
+      for (const Id128& claimed : ack->claimed) list_.erase(claimed);
+    }
+  }
+  return true;
+}
+
+// Roots are now those of Survey and every manifest that was staged since.
+Status Collector::SecondLook() {
+  CKPT_RETURN_IF_ERROR(store_->Refresh());
+  CKPT_RETURN_IF_ERROR(scan_->Refresh());
+  std::set<Id128> dead;
+  alive_.clear();
+  for (const auto& [id, pack] : scan_->packs()) {
+    CKPT_ASSIGN_OR_RETURN(bool alive, scan_->Alive(pack));
+    if (alive && !to_break_.contains(id)) alive_.insert(id);
+    if (!alive_.contains(id)) dead.insert(id);
+  }
+  CKPT_RETURN_IF_ERROR(marker_->MarkRoots(*scan_, dead));
+  for (const Id128& id : marker_->barred()) list_.erase(id);
+  for (auto it = list_.begin(); it != list_.end();) {
+    const ScannedPack* pack = scan_->Find(*it);
+    it = pack == nullptr || pack->unusable ? list_.erase(it) : std::next(it);
+  }
+  return Status();
+}
+
+// Where each chunk in use has a durable copy in a pack that stays.
+Status Collector::FindHomesOffList() {
+  marker_->live().ForEach([](const Id128&, std::uint32_t& home) { home = 0; });
+  homes_.clear();
+  for (const auto& [id, pack] : scan_->packs()) {
+    if (list_.contains(id) || own_->Contains(id) || to_break_.contains(id)) continue;
+    homes_.push_back(id);
+    CKPT_ASSIGN_OR_RETURN(auto entries, EntriesOf(id, false));
+    for (const ChunkEntry& entry : entries) {
+      std::uint32_t* home = marker_->live().Find(entry.id);
+      if (home == nullptr || *home != 0 || store_->IsBarred({id, entry})) continue;
+      *home = static_cast<std::uint32_t>(homes_.size());
+    }
+  }
+  return Status();
+}
+
+// A survivor that does not verify takes its pack off the list.
+Status Collector::CopyChunksOf(const Id128& id) {
+  CKPT_ASSIGN_OR_RETURN(auto reader,
+                        PackReader::Open(store_->packs_dir(), id, store_->format().uuid));
+  CKPT_ASSIGN_OR_RETURN(PackContents contents, reader->ReadFrom(0));
+  std::vector<ChunkEntry> entries = std::move(contents.chunks);
+  std::sort(entries.begin(), entries.end(),
+            [](const ChunkEntry& a, const ChunkEntry& b) { return a.offset < b.offset; });
+  // Behind them those of the tail, which lies behind the last mark.
+  entries.insert(entries.end(), contents.tail_chunks.begin(), contents.tail_chunks.end());
+  std::uint64_t reported = 0;
+  for (const ChunkEntry& entry : entries) {
+    dropped_chunks_.push_back(entry.id);
+    std::uint32_t* home = marker_->live().Find(entry.id);
+    if (home == nullptr) continue;
+    std::map<Id128, std::uint64_t>& to = to_[id];
+    if (*home != 0 && *home != kCopied) {
+      std::uint64_t& up_to = to[homes_[*home - 1]];
+      const ScannedPack* pack = scan_->Find(homes_[*home - 1]);
+      up_to = std::max(up_to, pack == nullptr ? 0 : pack->durable_end);
+      continue;
+    }
+    if (*home == 0) {
+      Status copied = own_->CopyChunk(*reader, entry);
+      if (copied.code() == Code::kCorruption) {
+        found_damage_.push_back({0, id, entry.offset, entry.id, store_->env()->RealtimeNs()});
+        store_->Notice("packs/" + PackFileName(id) + " is damaged at " +
+                       std::to_string(entry.offset) + " and stays as it is: " + copied.message());
+        list_.erase(id);
+        return Status();
+      }
+      CKPT_RETURN_IF_ERROR(std::move(copied));
+      *home = kCopied;
+    }
+    for (const PackReliance& own : own_->Reliance()) to[own.pack_id] = own.up_to;
+    if (own_->copied_bytes() - reported >= kReportBytes) {
+      reported = own_->copied_bytes();
+      CKPT_RETURN_IF_ERROR(store_->Report({"collecting", reported, 0, 0, 0}));
+    }
+  }
+  return Status();
+}
+
+Status Collector::Copy() {
+  to_.clear();
+  found_damage_.clear();
+  dropped_chunks_.clear();
+  CKPT_RETURN_IF_ERROR(FindHomesOffList());
+  for (const Id128& id : Sorted(list_)) CKPT_RETURN_IF_ERROR(CopyChunksOf(id));
+  if (list_.empty() && found_damage_.empty()) {
+    own_->Abandon();
+    return Status();
+  }
+  CKPT_ASSIGN_OR_RETURN(auto records, BuildRecords());
+  CKPT_RETURN_IF_ERROR(own_->CommitRecords(records));
+  collected_.rewritten_bytes += own_->copied_bytes();
+  return Status();
+}
+
+// Carried records, what damage was found, and a moved record for each pack of the list.
+Result<std::vector<OwnPacks::Record>> Collector::BuildRecords() {
+  std::vector<OwnPacks::Record> records;
+  for (const CarriedRecord& carried : RecordsToCarry(*scan_, *marker_, list_)) {
+    CKPT_ASSIGN_OR_RETURN(auto view, store_->packs()->Get(carried.pack->id));
+    OwnPacks::Record record;
+    CKPT_ASSIGN_OR_RETURN(record.header,
+                          view->reader().ReadRecord(carried.record->offset, &record.payload));
+    auto* manifest = carried.record->As<Manifest>();
+    if (manifest != nullptr && carried.record->staged) {
+      // Adopted: what it needs of the tail is in our packs now.
+      CKPT_ASSIGN_OR_RETURN(Bytes raw, OwnPacks::DecodedPayload(record));
+      CKPT_ASSIGN_OR_RETURN(Manifest adopted, DecodeManifest(raw));
+      for (PackReliance& need : adopted.packs) {
+        if (need.pack_id == carried.pack->id) {
+          need.up_to = std::min(need.up_to, carried.pack->durable_end);
+        }
+      }
+      for (const PackReliance& own : own_->Reliance()) adopted.packs.push_back(own);
+      CKPT_ASSIGN_OR_RETURN(Bytes payload, EncodeManifest(adopted));
+      record = MakeRecord(RecordType::kManifest, std::move(payload));
+    }
+    records.push_back(std::move(record));
+  }
+  for (const DamageRecord& damage : found_damage_) {
+    records.push_back(MakeRecord(RecordType::kDamage, EncodeDamage(damage)));
+  }
+  for (const Id128& id : list_) {
+    MovedRecord moved;
+    moved.epoch = state_.epoch;
+    moved.from = id;
+    for (const auto& [to, up_to] : to_[id]) moved.to.push_back({to, up_to});
+    records.push_back(MakeRecord(RecordType::kMoved, EncodeMoved(moved)));
+  }
+  return records;
+}
+
+// Two hosts whose locks do not cross would see each other's writing here.
+Status Collector::CheckOurs() const {
+  CKPT_ASSIGN_OR_RETURN(CollectState now, ReadCollectState(store_));
+  if (now == state_) return Status();
+  return Busy(store_->path() +
+              "/collect was changed by another collector: file locks do not seem"
+              " to reach between hosts here");
+}
+
+Status Collector::Decide() {
+  CKPT_RETURN_IF_ERROR(CheckOurs());
+  CollectState next = state_;
+  next.phase = CollectPhase::kMoved;
+  next.condemned = Sorted(list_);
+  CKPT_RETURN_IF_ERROR(WriteCollectState(store_, next));
+  state_ = std::move(next);
+  return Status();
+}
+
+Status Collector::RemoveListed(bool broken) {
+  bool any = false;
+  for (const Id128& id : list_) {
+    if (to_break_.contains(id) != broken) continue;
+    std::string name = PackFileName(id);
+    auto info = store_->packs_dir()->StatEntry(name);
+    Status removed = store_->packs_dir()->RemoveFile(name);
+    if (removed.code() == Code::kNotFound) continue;
+    CKPT_RETURN_IF_ERROR(std::move(removed));
+    if (info.ok()) collected_.freed_bytes += info->size_bytes;
+    ++collected_.packs_removed;
+    any = true;
+  }
+  return any ? store_->packs_dir()->Sync() : Status();
+}
+
+// Packs of broken writers first, durably: what the sleeper still appends is never seen without its
+// chunks (I2).
+Status Collector::Unlink() {
+  CKPT_RETURN_IF_ERROR(CheckOurs());
+  CKPT_RETURN_IF_ERROR(RemoveListed(true));
+  return RemoveListed(false);
+}
+
+Status Collector::Finish() {
+  CKPT_RETURN_IF_ERROR(CheckOurs());
+  std::set<Id128> gone = list_;
+  for (const Id128& id : list_) to_break_.erase(id);
+  list_.clear();
+  CKPT_RETURN_IF_ERROR(GiveUpList());
+  if (own_ != nullptr) {
+    for (const PackReliance& own : own_->Reliance()) {
+      auto info = store_->packs_dir()->StatEntry(PackFileName(own.pack_id));
+      if (!info.ok()) continue;
+      collected_.freed_bytes -= std::min(collected_.freed_bytes, info->size_bytes);
+    }
+    own_.reset();
+  }
+  CKPT_RETURN_IF_ERROR(store_->Refresh());  // the index learns what is gone and what came
+  CKPT_RETURN_IF_ERROR(scan_->Refresh());
+  IndexUpdate update;
+  update.dropped_packs = Sorted(gone);
+  update.dropped_chunks = std::move(dropped_chunks_);
+  dropped_chunks_.clear();
+  if (store_->index() != nullptr) {
+    auto published = store_->index()->Publish(update);  // rows that do not count any more
+    (void)published;
+  }
+  return Status();
+}
+
+// (E, idle): nothing is condemned.
+Status Collector::GiveUpList() {
+  CollectState next = state_;
+  next.phase = CollectPhase::kIdle;
+  next.condemned.clear();
+  next.broken = Sorted(to_break_);
+  CKPT_RETURN_IF_ERROR(WriteCollectState(store_, next));
+  state_ = std::move(next);
+  return Status();
+}
+
+}  // namespace ckpt
