@@ -98,6 +98,8 @@ Result<std::unique_ptr<Store>> Store::Open(Env* env, const std::string& path,
   using Mode = OpenStoreOptions::Mode;
   bool create = options.mode == Mode::kCreate || options.mode == Mode::kCreateNew;
   std::unique_ptr<Store> store(new Store(env, path, std::move(options)));
+  // Refused before anything is made.
+  if (create) CKPT_RETURN_IF_ERROR(EncodeFormatFile(store->options_.format).status());
   auto root = env->OpenDir(path);
   if (!root.ok() && root.status().code() == Code::kNotFound && create) {
     std::uint32_t permissions = store->options_.group_shared ? kSetGid | 0770u : 0700u;
