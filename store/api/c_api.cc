@@ -159,8 +159,10 @@ namespace {
 
 Status ListOne(Store* store, const std::string& series, const ckpt_list_options& options,
                ckpt_checkpoint_fn fn, void* user) {
-  CKPT_ASSIGN_OR_RETURN(SeriesView view, SeriesView::Load(store, series));
   std::size_t most = options.last == 0 ? SIZE_MAX : options.last;
+  bool some = options.last != 0 && !options.all;
+  CKPT_ASSIGN_OR_RETURN(SeriesView view, some ? SeriesView::LoadNewest(store, series, most)
+                                              : SeriesView::Load(store, series));
   std::vector<const CheckpointRow*> line = view.Line(options.all ? SIZE_MAX : most);
   if (!options.all) {
     for (const CheckpointRow* row : line) {

@@ -8,6 +8,7 @@ namespace ckpt {
 namespace {
 
 constexpr std::int64_t kStepMax = std::int64_t{1} << 62;
+constexpr std::size_t kRecent = 8;  // checkpoints of the line
 
 // The last step this rank has in its attempt; removed ones count.
 std::int64_t LastStep(const SeriesView& view, const AttemptInfo& attempt, const SaveOptions& save) {
@@ -41,8 +42,22 @@ Result<std::unique_ptr<CheckpointWriter>> CheckpointWriter::Begin(Store* store,
   return w;
 }
 
+// What a save needs of its series: the newest few, unless it goes back or looks at a rank's own
+// steps.
+Result<SeriesView> CheckpointWriter::LoadView() {
+  bool newest =
+      options_.ranks == 1 && !options_.step.has_value() && !options_.from_step.has_value();
+  if (newest) return SeriesView::LoadNewest(store_, options_.series, kRecent);
+  if (options_.ranks > 1 || options_.from_step.has_value()) {
+    return SeriesView::Load(store_, options_.series);
+  }
+  CKPT_ASSIGN_OR_RETURN(SeriesView view, SeriesView::LoadNewest(store_, options_.series, kRecent));
+  if (*options_.step > view.newest_attempt()->last_step) return view;
+  return SeriesView::Load(store_, options_.series);
+}
+
 Status CheckpointWriter::Decide() {
-  auto loaded = SeriesView::Load(store_, options_.series);
+  auto loaded = LoadView();
   if (!loaded.ok() && loaded.status().code() != Code::kNotFound) return loaded.status();
   if (!loaded.ok()) {
     if (options_.from_step.has_value()) return loaded.status();
@@ -51,8 +66,10 @@ Status CheckpointWriter::Decide() {
     step_ = options_.step.value_or(1);
     return Status();
   }
-  CKPT_RETURN_IF_ERROR(AdoptTails(*loaded));
-  CKPT_ASSIGN_OR_RETURN(SeriesView view, SeriesView::Load(store_, options_.series));
+  CKPT_ASSIGN_OR_RETURN(bool adopted, AdoptTails(*loaded));
+  if (adopted) loaded = LoadView();
+  if (!loaded.ok()) return loaded.status();
+  const SeriesView& view = *loaded;
   if (options_.from_step.has_value()) return ReturnTo(view);
 
   const AttemptInfo& newest = *view.newest_attempt();
@@ -144,7 +161,7 @@ void CheckpointWriter::InheritPrevious() { chunks_->Inherit(); }
 
 // A dead writer's unmarked tail may not be made durable where it is (its flush may have failed
 // unseen): what it staged is verified and copied into our own pack.
-Status CheckpointWriter::AdoptTails(const SeriesView& view) {
+Result<bool> CheckpointWriter::AdoptTails(const SeriesView& view) {
   bool adopted = false;
   for (const CheckpointRow& row : view.rows()) {
     if (!row.staged || row.rank != options_.rank || row.pack_id == chunks_->pack_id()) continue;
@@ -153,10 +170,10 @@ Status CheckpointWriter::AdoptTails(const SeriesView& view) {
     CKPT_RETURN_IF_ERROR(std::move(s));
     adopted = true;
   }
-  if (!adopted) return Status();
+  if (!adopted) return false;
   CKPT_RETURN_IF_ERROR(chunks_->Commit(false));
   chunks_->ForgetReliance();
-  return Status();
+  return true;
 }
 
 Status CheckpointWriter::Adopt(const CheckpointRow& row) {

@@ -72,11 +72,12 @@ class CheckpointWriter {
  private:
   CheckpointWriter(Store* store, SaveOptions options)
       : store_(store), options_(std::move(options)) {}
+  Result<SeriesView> LoadView();
   Status Decide();
   Status ReturnTo(const SeriesView& view);
   void BeginAttempt(const SeriesView& view, const CheckpointRow* parent);
   Status OpenPrevious(const CheckpointRow& row);
-  Status AdoptTails(const SeriesView& view);
+  Result<bool> AdoptTails(const SeriesView& view);
   Status Adopt(const CheckpointRow& row);
   Status AppendAttempt();
   Result<Manifest> BuildManifest();

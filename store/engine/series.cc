@@ -29,62 +29,113 @@ bool NamesAttempt(const std::string& text, const AttemptRef& attempt) {
 Result<SeriesView> SeriesView::Load(Store* store, const std::string& series) {
   for (;;) {
     std::uint64_t losses = store->index_losses();
-    auto view = LoadOnce(store, series);
+    bool all = false;
+    auto view = LoadOnce(store, series, SIZE_MAX, &all);
     if (store->index_losses() == losses) return view;
   }
 }
 
-Result<SeriesView> SeriesView::LoadOnce(Store* store, const std::string& series) {
+// The rows from the newest back hold the line's beginning: parents come before their children. So a
+// part that is long enough is as good as all of it.
+Result<SeriesView> SeriesView::LoadNewest(Store* store, const std::string& series,
+                                          std::size_t most) {
+  std::size_t limit = std::max<std::size_t>(64, 2 * most);
+  for (;;) {
+    std::uint64_t losses = store->index_losses();
+    bool all = false;
+    auto view = LoadOnce(store, series, limit, &all);
+    if (store->index_losses() != losses) continue;
+    if (!view.ok() || all || view->Line(most).size() >= most) return view;
+    limit = limit > SIZE_MAX / 8 ? SIZE_MAX : limit * 8;
+  }
+}
+
+Result<SeriesView> SeriesView::LoadOnce(Store* store, const std::string& series,
+                                        std::size_t row_limit, bool* all) {
   SeriesView view;
   view.series_ = series;
-  std::map<AttemptRef, AttemptInfo> attempts;
-  std::set<std::pair<AttemptRef, std::int64_t>> removed;
-  CKPT_RETURN_IF_ERROR(store->ScanRecords(SeriesPrefix('T', series), false,
-                                          [&](ByteSpan key, ByteSpan, const Id128&) {
-                                            auto step = ParseTombstoneKey(key);
-                                            if (!step.ok()) return true;
-                                            removed.insert({step->attempt, step->step});
-                                            AttemptInfo& info = attempts[step->attempt];
-                                            info.last_step = std::max(info.last_step, step->step);
-                                            return true;
-                                          }));
-  CKPT_RETURN_IF_ERROR(store->ScanRecords(SeriesPrefix('A', series), false,
-                                          [&](ByteSpan, ByteSpan value, const Id128&) {
-                                            auto record = DecodeAttempt(PayloadOfValue(value));
-                                            if (!record.ok()) return true;
-                                            AttemptInfo& info = attempts[record->attempt];
-                                            info.has_parent = record->has_parent;
-                                            info.parent = record->parent_attempt;
-                                            info.parent_step = record->parent_step;
-                                            return true;
-                                          }));
+  CKPT_RETURN_IF_ERROR(view.ReadRows(store, row_limit, all));
+  CKPT_RETURN_IF_ERROR(view.ReadTombstones(store, *all));
+  CKPT_RETURN_IF_ERROR(view.ReadAttempts(store));
+  if (view.infos_.empty()) {
+    return NotFound("there is no series '" + series + "' in " + store->path());
+  }
+  view.Arrange();
+  return view;
+}
+
+Status SeriesView::ReadRows(Store* store, std::size_t row_limit, bool* all) {
+  *all = true;
   CKPT_RETURN_IF_ERROR(store->ScanRecords(
-      SeriesPrefix('M', series), false, [&](ByteSpan key, ByteSpan value, const Id128& pack_id) {
+      SeriesPrefix('M', series_), true, [&](ByteSpan key, ByteSpan value, const Id128& pack_id) {
         auto row = ParseCheckpoint(key, value, pack_id);
         if (!row.ok()) return true;  // a damaged row of a cache: the packs still have it
-        AttemptInfo& info = attempts[row->attempt];
+        // A rank group is read whole.
+        bool same_group = !rows_.empty() && rows_.back().attempt == row->attempt &&
+                          rows_.back().step == row->step;
+        if (rows_.size() >= row_limit && !same_group) return *all = false;
+        AttemptInfo& info = infos_[row->attempt];
         info.has_parent = row->has_parent;
         info.parent = row->parent_attempt;
         info.parent_step = row->parent_step;
         info.last_step = std::max(info.last_step, row->step);
-        if (removed.empty() || !removed.contains({row->attempt, row->step})) {
-          view.rows_.push_back(*std::move(row));
-        }
+        rows_.push_back(*std::move(row));
         return true;
       }));
-  if (attempts.empty()) return NotFound("there is no series '" + series + "' in " + store->path());
-  for (auto& [ref, info] : attempts) {
+  std::reverse(rows_.begin(), rows_.end());
+  return Status();
+}
+
+// Takes removed rows out. Tombstones older than every row that was read concern none of them.
+Status SeriesView::ReadTombstones(Store* store, bool all) {
+  std::set<std::pair<AttemptRef, std::int64_t>> removed;
+  CKPT_RETURN_IF_ERROR(store->ScanRecords(
+      SeriesPrefix('T', series_), true, [&](ByteSpan key, ByteSpan, const Id128&) {
+        auto step = ParseTombstoneKey(key);
+        if (!step.ok()) return true;
+        if (!all && !rows_.empty() &&
+            std::tie(step->attempt, step->step) <
+                std::tie(rows_.front().attempt, rows_.front().step)) {
+          return false;
+        }
+        removed.insert({step->attempt, step->step});
+        AttemptInfo& info = infos_[step->attempt];
+        info.last_step = std::max(info.last_step, step->step);
+        return true;
+      }));
+  if (removed.empty()) return Status();
+  std::erase_if(rows_, [&](const CheckpointRow& row) {
+    return removed.contains({row.attempt, row.step});
+  });
+  return Status();
+}
+
+Status SeriesView::ReadAttempts(Store* store) {
+  return store->ScanRecords(SeriesPrefix('A', series_), false,
+                            [&](ByteSpan, ByteSpan value, const Id128&) {
+                              auto record = DecodeAttempt(PayloadOfValue(value));
+                              if (!record.ok()) return true;
+                              AttemptInfo& info = infos_[record->attempt];
+                              info.has_parent = record->has_parent;
+                              info.parent = record->parent_attempt;
+                              info.parent_step = record->parent_step;
+                              return true;
+                            });
+}
+
+void SeriesView::Arrange() {
+  for (auto& [ref, info] : infos_) {
     info.ref = ref;
-    view.attempts_.push_back(std::move(info));
+    attempts_.push_back(std::move(info));
   }
-  auto attempt = view.attempts_.begin();
-  for (std::size_t i = 0; i < view.rows_.size(); ++i) {
-    const CheckpointRow& row = view.rows_[i];
+  infos_.clear();
+  auto attempt = attempts_.begin();
+  for (std::size_t i = 0; i < rows_.size(); ++i) {
+    const CheckpointRow& row = rows_[i];
     while (attempt->ref != row.attempt) ++attempt;
-    bool same_group = !attempt->steps.empty() && view.rows_[attempt->steps.back()].step == row.step;
+    bool same_group = !attempt->steps.empty() && rows_[attempt->steps.back()].step == row.step;
     if (!same_group) attempt->steps.push_back(i);
   }
-  return view;
 }
 
 const AttemptInfo* SeriesView::FindAttempt(const Id128& id) const {
@@ -220,17 +271,35 @@ Result<CheckpointState> StateOf(Store* store, const SeriesView& view, const Chec
 
 namespace {
 
-Result<const CheckpointRow*> NewestRestorable(Store* store, const SeriesView& view,
-                                              std::vector<std::string>* damaged) {
-  for (const CheckpointRow* row : view.Line()) {
-    CKPT_ASSIGN_OR_RETURN(CheckpointState state, StateOf(store, view, *row));
-    if (state == CheckpointState::kCommitted || state == CheckpointState::kStaged) return row;
-    if (damaged != nullptr) {
-      damaged->push_back(FormatCheckpointName(view.series(), row->attempt, row->step) + " is " +
-                         std::string(StateName(state)));
+ResolvedCheckpoint Resolved(SeriesView view, const CheckpointRow& row) {
+  ResolvedCheckpoint resolved;
+  for (const CheckpointRow* rank : view.Group(row)) resolved.ranks.push_back(*rank);
+  resolved.view = std::move(view);
+  return resolved;
+}
+
+// Few are damaged, so the newest few of the line are looked at before all of it.
+Result<ResolvedCheckpoint> ResolveNewest(Store* store, const std::string& series,
+                                         std::vector<std::string>* damaged) {
+  for (std::size_t most = 8;; most = SIZE_MAX) {
+    CKPT_ASSIGN_OR_RETURN(SeriesView view, most == SIZE_MAX
+                                               ? SeriesView::Load(store, series)
+                                               : SeriesView::LoadNewest(store, series, most));
+    std::vector<std::string> passed_over;
+    std::vector<const CheckpointRow*> line = view.Line(most);
+    for (const CheckpointRow* row : line) {
+      CKPT_ASSIGN_OR_RETURN(CheckpointState state, StateOf(store, view, *row));
+      bool restorable = state == CheckpointState::kCommitted || state == CheckpointState::kStaged;
+      if (restorable && damaged != nullptr) *damaged = std::move(passed_over);
+      if (restorable) return Resolved(std::move(view), *row);
+      passed_over.push_back(FormatCheckpointName(series, row->attempt, row->step) + " is " +
+                            std::string(StateName(state)));
+    }
+    if (line.size() < most) {
+      if (damaged != nullptr) *damaged = std::move(passed_over);
+      return NotFound("series '" + series + "' has no checkpoint that can be restored");
     }
   }
-  return NotFound("series '" + view.series() + "' has no checkpoint that can be restored");
 }
 
 const CheckpointRow* FindNamed(const SeriesView& view, const CheckpointName& name) {
@@ -256,18 +325,11 @@ Status NoSuchStep(const SeriesView& view, std::string_view name) {
 Result<ResolvedCheckpoint> ResolveCheckpoint(Store* store, std::string_view name,
                                              std::vector<std::string>* damaged) {
   CKPT_ASSIGN_OR_RETURN(CheckpointName parsed, ParseCheckpointName(name));
+  if (!parsed.step.has_value()) return ResolveNewest(store, parsed.series, damaged);
   CKPT_ASSIGN_OR_RETURN(SeriesView view, SeriesView::Load(store, parsed.series));
-  const CheckpointRow* row = nullptr;
-  if (parsed.step.has_value()) {
-    row = FindNamed(view, parsed);
-    if (row == nullptr) return NoSuchStep(view, name);
-  } else {
-    CKPT_ASSIGN_OR_RETURN(row, NewestRestorable(store, view, damaged));
-  }
-  ResolvedCheckpoint resolved;
-  for (const CheckpointRow* rank : view.Group(*row)) resolved.ranks.push_back(*rank);
-  resolved.view = std::move(view);
-  return resolved;
+  const CheckpointRow* row = FindNamed(view, parsed);
+  if (row == nullptr) return NoSuchStep(view, name);
+  return Resolved(std::move(view), *row);
 }
 
 }  // namespace ckpt

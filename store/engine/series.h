@@ -31,6 +31,10 @@ class SeriesView {
  public:
   // NotFound: the series has no checkpoint and never had an attempt.
   static Result<SeriesView> Load(Store* store, const std::string& series);
+  // At least the newest `most` of the line, if there are so many, at a cost that follows `most` and
+  // not the length of the series (BM_Store_ManyListLast10). Attempts are all there with their last
+  // steps only where rows of theirs are; rows() and FindStep() know the newest only.
+  static Result<SeriesView> LoadNewest(Store* store, const std::string& series, std::size_t most);
 
   const std::string& series() const { return series_; }
   // All that are not removed, ascending (attempt, step, rank).
@@ -53,11 +57,19 @@ class SeriesView {
   const CheckpointRow* Find(const AttemptInfo& attempt, std::int64_t step) const;
 
  private:
-  static Result<SeriesView> LoadOnce(Store* store, const std::string& series);
+  // `row_limit`: so many rows from the newest back; *all says whether that was everything.
+  static Result<SeriesView> LoadOnce(Store* store, const std::string& series, std::size_t row_limit,
+                                     bool* all);
+  Status ReadRows(Store* store, std::size_t row_limit, bool* all);
+  Status ReadTombstones(Store* store, bool all);
+  Status ReadAttempts(Store* store);
+  void Arrange();
 
   std::string series_;
   std::vector<CheckpointRow> rows_;
   std::vector<AttemptInfo> attempts_;
+  // While loading.
+  std::map<AttemptRef, AttemptInfo> infos_;
 };
 
 // All series of a store, ascending.
