@@ -14,6 +14,8 @@ constexpr std::uint64_t kPackOverheadBytes = kPackHeaderBytes + 2 * kBlockBytes;
 constexpr std::uint64_t kMovedRecordBytes = 160;
 // Left free on the disk when packs are rewritten.
 constexpr std::uint64_t kSpareBytes = 1u << 20;
+// Left free in the reserve when survivors have to go there.
+constexpr std::uint64_t kReserveSpareBytes = 256u << 10;
 constexpr int kSparseEpochsMax = 64;
 constexpr std::size_t kListMax = kCollectPacksMax / 2;
 
@@ -260,10 +262,14 @@ Status Collector::ChooseSparse() {
     if (usage.candidate && share < options_.live_share) order.emplace_back(share, id);
   }
   std::sort(order.begin(), order.end());
-  std::uint64_t need = kSpareBytes, gone = 0;
+  // On a full disk the survivors of one pack may fit into the reserve.
+  std::uint64_t reserve = ReserveRoom(store_);
+  free -= std::min(free, kSpareBytes);
+  reserve -= std::min(reserve, kReserveSpareBytes);
+  std::uint64_t room = std::max(free, reserve), need = 0, gone = 0;
   for (const auto& [share, id] : order) {
     const Usage& usage = usage_.at(id);
-    if (need + usage.live_bytes > free || list_.size() >= kListMax) break;
+    if (need + usage.live_bytes > room || list_.size() >= kListMax) break;
     need += usage.live_bytes;
     gone += usage.file_bytes;
     list_.insert(id);

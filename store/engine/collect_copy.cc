@@ -51,6 +51,7 @@ class Carrier {
       parents_[{m->series, m->attempt.id}] = {m->has_parent, m->parent_attempt};
       refs_[{m->series, m->attempt.id}] = m->attempt;
       if (!marker_.IsRoot(pack.id, record)) return;
+      root_steps_.insert(StepOf(*m));
       attempts_.insert({m->series, m->attempt});
       for (const PackReliance& need : m->packs) needed_moves_.insert(need.pack_id);
       if (stays) kept_manifests_.insert(NameOf(*m));
@@ -111,12 +112,14 @@ class Carrier {
   }
 
   // Dropped only when nothing it names is left; in other packs of the list there may be, for a
-  // moment, while they are unlinked one by one.
+  // moment, while they are unlinked one by one. What it names is still a root when it is later than
+  // T0, or lost its mark with the power: then that goes on living, and the tombstone with it.
   bool CarriesTombstone(const ScannedPack& pack, const Tombstone& t) {
     auto holders = holders_.find(NameOf(t));
     if (holders == holders_.end()) return false;
     bool elsewhere = holders->second.size() > holders->second.count(pack.id);
-    return elsewhere && kept_tombstones_.insert(NameOf(t)).second;
+    bool wanted = elsewhere || root_steps_.contains(NameOf(t));
+    return wanted && kept_tombstones_.insert(NameOf(t)).second;
   }
 
   const PackScan& scan_;
@@ -124,6 +127,7 @@ class Carrier {
   const std::set<Id128>& list_;
   const std::map<Id128, const MovedRecord*> moves_;
   std::map<StepName, std::set<Id128>> holders_;  // packs with a manifest of that name
+  std::set<StepName> root_steps_;
   std::map<std::string, AttemptRef> highest_;
   std::map<std::pair<std::string, Id128>, std::pair<bool, Id128>> parents_;
   std::map<std::pair<std::string, Id128>, AttemptRef> refs_;
@@ -153,18 +157,17 @@ std::vector<CarriedRecord> RecordsToCarry(const PackScan& scan, const Marker& ma
   return carried;
 }
 
-Result<std::unique_ptr<OwnPacks>> OwnPacks::Open(Store* store) {
+Result<std::unique_ptr<OwnPacks>> OwnPacks::Open(Store* store, std::uint64_t need_bytes) {
   std::unique_ptr<OwnPacks> own(new OwnPacks(store));
-  Status s = own->NewPack();
+  CKPT_ASSIGN_OR_RETURN(std::uint64_t free, store->packs_dir()->FreeBytes());
+  Status s = need_bytes <= free ? own->NewPack() : NoSpace("");
   if (s.ok()) s = own->packs_.back()->Stage();
-  if (s.code() == Code::kNoSpace) {
-    own->Abandon();
-    CKPT_ASSIGN_OR_RETURN(auto reserve, ContinueReserve(store));
-    own->packs_.push_back(std::move(reserve));
-    own->reserve_ = true;
-    return own;
-  }
-  if (!s.ok()) return s;
+  if (s.ok()) return own;
+  own->Abandon();
+  if (s.code() != Code::kNoSpace) return s;
+  CKPT_ASSIGN_OR_RETURN(auto reserve, ContinueReserve(store));
+  own->packs_.push_back(std::move(reserve));
+  own->reserve_ = true;
   return own;
 }
 
@@ -186,8 +189,7 @@ Status OwnPacks::CopyChunk(const PackReader& reader, const ChunkEntry& entry) {
     CKPT_RETURN_IF_ERROR(decoder_.Decode(entry.codec, entry.codec_param, stored_, raw_));
     if (HashChunk(raw_) != entry.id) return Corruption("the chunk's bytes do not have its id");
   }
-  if (reserve_) return NoSpace("the disk is full: there is no room to rewrite packs");
-  if (packs_.back()->BeyondLimit()) {
+  if (!reserve_ && packs_.back()->BeyondLimit()) {
     CKPT_RETURN_IF_ERROR(packs_.back()->Seal());
     CKPT_RETURN_IF_ERROR(NewPack());
   }

@@ -29,8 +29,8 @@ std::vector<CarriedRecord> RecordsToCarry(const PackScan& scan, const Marker& ma
 // C of the page: the collector's own packs, locked from before Condemn until this is destroyed.
 class OwnPacks {
  public:
-  // A new pack with its header written, or, where there is no room even for that, the reserve.
-  static Result<std::unique_ptr<OwnPacks>> Open(Store* store);
+  // A new pack with its header written, or, where there is no room for so many bytes, the reserve.
+  static Result<std::unique_ptr<OwnPacks>> Open(Store* store, std::uint64_t need_bytes);
 
   // A chunk of `reader`'s pack, verified. Corruption: it is damaged, nothing was copied.
   Status CopyChunk(const PackReader& reader, const ChunkEntry& entry);

@@ -27,7 +27,7 @@ OwnPacks::Record MakeRecord(RecordType type, Bytes payload) {
 }  // namespace
 
 Status Collector::Condemn() {
-  CKPT_ASSIGN_OR_RETURN(own_, OwnPacks::Open(store_));
+  CKPT_ASSIGN_OR_RETURN(own_, OwnPacks::Open(store_, CopyBytes(list_)));
   CollectState next;
   next.known = true;
   next.phase = CollectPhase::kCondemned;

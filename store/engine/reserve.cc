@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::uint64_t kReserveBytes = 1u << 20;
 // Below so much room a reserve is not worth continuing; with less free space none is made.
-constexpr std::uint64_t kFreeBytesMin = 16u << 20;
+constexpr std::uint64_t kFreeBytesMin = 4u << 20;
 constexpr std::int64_t kLockWaitMs = 10000;
 constexpr std::int64_t kLockPollMs = 20;
 
@@ -66,6 +66,11 @@ Status WriteRecords(Store* store, const std::vector<PlainRecord>& records) {
 std::optional<Id128> CurrentReserve(Store* store) {
   auto reserve = FindReserve(store);
   return reserve.has_value() ? std::optional<Id128>(reserve->pack_id) : std::nullopt;
+}
+
+std::uint64_t ReserveRoom(Store* store) {
+  auto reserve = FindReserve(store);
+  return reserve.has_value() ? reserve->room_bytes : 0;
 }
 
 Result<std::unique_ptr<PackWriter>> ContinueReserve(Store* store) {

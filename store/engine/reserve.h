@@ -25,6 +25,8 @@ Status WriteRecords(Store* store, const std::vector<PlainRecord>& records);
 // The reserve that is written at present: of those there are, the one with the most room (then the
 // least id). Collection leaves it alone.
 std::optional<Id128> CurrentReserve(Store* store);
+// Bytes that still fit into it; 0 without one.
+std::uint64_t ReserveRoom(Store* store);
 // Locked, and where it ended. NoSpace: there is none that may be continued. Busy: somebody writes
 // into it and does not end.
 Result<std::unique_ptr<PackWriter>> ContinueReserve(Store* store);

@@ -130,6 +130,7 @@ class Store {
   Store(Env* env, std::string path, OpenStoreOptions options);
   Status OpenDirs();
   Status Create();
+  Status SyncIfYoung();
   Status CheckAccess();
   Status ReadFormat();
   void OpenIndex();

@@ -36,7 +36,12 @@ Result<bool> NeverHeldAnything(Dir* packs, const std::string& name) {
   CKPT_ASSIGN_OR_RETURN(std::size_t got, file->ReadAt(0, header));
   if (got < header.size()) return true;
   auto decoded = DecodePackHeader(header);
-  return decoded.ok() && decoded->reserve;
+  if (decoded.ok()) return decoded->reserve;
+  // Torn while it was made (a reserve has its size from the start), or a pack somebody damaged?
+  Id128 id;
+  if (!ParsePackFileName(name, &id)) return false;
+  auto reader = PackReader::Open(packs, id, Id128());
+  return !reader.ok() && reader.status().code() == Code::kNotFound;
 }
 
 // True, and all of them removed, when the packs are only what an interrupted creation leaves.
@@ -138,7 +143,19 @@ Result<std::unique_ptr<Store>> Store::Open(Env* env, const std::string& path,
     if (!built.ok() && built.status().code() == Code::kCancelled) return built.status();
   }
   CKPT_RETURN_IF_ERROR(store->Refresh());
+  CKPT_RETURN_IF_ERROR(store->SyncIfYoung());
   return store;
+}
+
+// A store nobody saved into yet may be one whose maker died before its name was durable.
+Status Store::SyncIfYoung() {
+  if (!writable() || created_) return Status();
+  for (const auto& [id, state] : PackStates()) {
+    if (!state.reserve) return Status();
+  }
+  CKPT_RETURN_IF_ERROR(root_->Sync());
+  auto parent = env_->OpenDir(ParentPath(path_));
+  return parent.ok() ? (*parent)->Sync() : Status();
 }
 
 Status Store::CheckAccess() {
@@ -172,6 +189,12 @@ Status Store::Create() {
   Status collect = WriteFileOnce(root_.get(), std::string(kCollectName), Bytes(kCollectBytes),
                                  file_permissions());
   if (!collect.ok() && collect.code() != Code::kExists) return collect;
+  // Made now, so that collection can lock it on a full disk.
+  CKPT_ASSIGN_OR_RETURN(auto locks, root_->OpenDir("locks"));
+  OpenOptions open;
+  open.mode = OpenMode::kReadOrCreate;
+  open.permissions = file_permissions();
+  CKPT_RETURN_IF_ERROR(locks->OpenFile("collect", open).status());
   std::string temporary = "format." + env_->RandomId().ToHex();
   CKPT_RETURN_IF_ERROR(WriteFileOnce(root_.get(), temporary, bytes, file_permissions()));
   CKPT_RETURN_IF_ERROR(packs->Sync());

@@ -1,0 +1,175 @@
+// What the tests of saving beside collection share: small stores in a simulated world, checkpoints
+// whose bytes follow from their step, and the question whether a store holds what it must.
+
+#ifndef CKPT_TESTS_ENGINE_COLLECT_FIXTURE_H_
+#define CKPT_TESTS_ENGINE_COLLECT_FIXTURE_H_
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "store/codec/hash.h"
+#include "store/engine/checkpoint_writer.h"
+#include "store/engine/collect.h"
+#include "store/engine/retention.h"
+#include "tests/support/sim_world.h"
+
+namespace ckpt::collect_test {
+
+inline constexpr std::size_t kBlocks = 9;
+inline std::size_t block_bytes = 3000;  // a test that wants full packs makes it larger
+
+// Block i of step s is new where (s + i) is a multiple of three: two thirds are the step's before.
+inline Bytes BlockOf(std::int64_t step, std::size_t i) {
+  std::int64_t made = step;
+  while (made > 0 && (made + static_cast<std::int64_t>(i)) % 3 != 0) --made;
+  std::mt19937_64 random(static_cast<std::uint64_t>(made) * 1000 + i);
+  Bytes block(block_bytes);
+  for (std::byte& b : block) b = static_cast<std::byte>(random());
+  return block;
+}
+
+inline Result<std::unique_ptr<Store>> OpenAt(
+    Env* env, OpenStoreOptions::Mode mode = OpenStoreOptions::Mode::kCreate,
+    std::uint64_t pack_bytes = 512u << 20) {
+  OpenStoreOptions options;
+  options.mode = mode;
+  options.threads = 1;
+  options.use_index = false;
+  options.format.pack_bytes_max = pack_bytes;
+  return Store::Open(env, "/store", options);
+}
+
+// One save, in steps that a test may stop between.
+class Saving {
+ public:
+  static Result<std::unique_ptr<Saving>> Begin(Store* store, std::int64_t step,
+                                               const std::string& series = "run") {
+    SaveOptions options;
+    options.series = series;
+    options.step = step;
+    auto writer = CheckpointWriter::Begin(store, options);
+    if (!writer.ok()) return writer.status();
+    return std::unique_ptr<Saving>(new Saving(*std::move(writer), step));
+  }
+  // Blocks the step before has are taken over with its packs; `look_up` asks the store for each.
+  Status Put(std::size_t from, std::size_t to, bool look_up = false) {
+    for (std::size_t i = from; i < to; ++i) {
+      Bytes block = BlockOf(step_, i);
+      Id128 id = HashChunk(block);
+      bool inherit = !look_up && writer_->previous() != nullptr &&
+                     BlockOf(writer_->previous()->step, i) == block;
+      if (inherit) writer_->InheritPrevious();
+      if (!inherit) CKPT_RETURN_IF_ERROR(writer_->chunks()->Put(block, id, 0, &encoder_));
+      ChunkItem item;
+      item.raw_bytes = block.size();
+      item.id = id;
+      CKPT_RETURN_IF_ERROR(list_.Add(item));
+    }
+    return Status();
+  }
+  Result<Saved> End() {
+    Entry entry;
+    entry.kind = EntryKind::kArray;
+    entry.name = "state";
+    entry.array.shape = {kBlocks * block_bytes};
+    entry.logical_bytes = list_.logical_bytes();
+    entry.chunks = list_.chunks();
+    CKPT_ASSIGN_OR_RETURN(entry.content, list_.Finish());
+    CKPT_RETURN_IF_ERROR(writer_->AddEntry(entry, 0));
+    return writer_->End();
+  }
+  CheckpointWriter* writer() { return writer_.get(); }
+
+ private:
+  Saving(std::unique_ptr<CheckpointWriter> writer, std::int64_t step)
+      : writer_(std::move(writer)), step_(step), list_(FanOut::kFixed, writer_->chunks()) {}
+
+  std::unique_ptr<CheckpointWriter> writer_;
+  std::int64_t step_;
+  Encoder encoder_;
+  ChunkListBuilder list_;
+};
+
+inline Status Save(Store* store, std::int64_t step, bool look_up = false,
+                   const std::string& series = "run") {
+  CKPT_ASSIGN_OR_RETURN(auto saving, Saving::Begin(store, step, series));
+  CKPT_RETURN_IF_ERROR(saving->Put(0, kBlocks, look_up));
+  return saving->End().status();
+}
+
+inline Status Remove(Store* store, std::int64_t step, bool force = false) {
+  CKPT_RETURN_IF_ERROR(store->Refresh());
+  CKPT_ASSIGN_OR_RETURN(auto removals, PlanRemoval(store, {"run@" + std::to_string(step)}, force));
+  return CommitRemovals(store, removals, 0);
+}
+
+inline Result<Collected> Collect(Store* store, std::int64_t wait_ms = 0) {
+  CollectOptions options;
+  options.wait_ms = wait_ms;
+  CKPT_ASSIGN_OR_RETURN(auto collector, Collector::Open(store, options));
+  Collected collected;
+  CKPT_RETURN_IF_ERROR(collector->Run({}, &collected));
+  return collected;
+}
+
+// Every byte of run@step, compared with what was saved.
+inline Status Restore(Store* store, std::int64_t step, const std::string& series = "run") {
+  CKPT_ASSIGN_OR_RETURN(auto found, ResolveCheckpoint(store, series + "@" + std::to_string(step)));
+  CKPT_ASSIGN_OR_RETURN(Manifest manifest, store->ReadManifest(found.ranks.front()));
+  CKPT_ASSIGN_OR_RETURN(auto fetcher, Fetcher::Open(store, manifest.packs));
+  EntryTableReader table(manifest.entry_table, fetcher.get());
+  CKPT_ASSIGN_OR_RETURN(auto entry, table.Find("state"));
+  if (!entry.has_value()) return Corruption("no entry");
+  ChunkListReader list(entry->content, fetcher.get());
+  Decoder decoder;
+  Bytes scratch;
+  for (std::size_t i = 0; i < kBlocks; ++i) {
+    CKPT_ASSIGN_OR_RETURN(auto item, list.Next());
+    if (!item.has_value()) return Corruption("too few blocks");
+    CKPT_ASSIGN_OR_RETURN(ChunkPlace place, fetcher->Locate(item->id));
+    Bytes raw(place.entry.raw_bytes);
+    CKPT_RETURN_IF_ERROR(fetcher->ReadChunk(place, &decoder, &scratch, raw));
+    if (raw != BlockOf(step, i)) return Internal("WRONG BYTES in block " + std::to_string(i));
+  }
+  return Status();
+}
+
+// What the outside world was told, and asked for.
+struct Told {
+  std::set<std::int64_t> acknowledged;
+  std::set<std::int64_t> tried;
+  std::set<std::int64_t> removing;  // asked for
+  std::set<std::int64_t> removed;   // and told that it is done
+};
+
+// I1 and I2, and that what is removed stays removed.
+inline void ExpectHolds(Store* store, const Told& told, const std::string& when) {
+  Status refreshed = store->Refresh();
+  ASSERT_TRUE(refreshed.ok()) << when << ": " << refreshed.ToString();
+  for (std::int64_t step : told.tried) {
+    Status s = Restore(store, step);
+    bool acknowledged = told.acknowledged.contains(step);
+    if (acknowledged && !told.removing.contains(step)) {
+      EXPECT_TRUE(s.ok()) << when << ": step " << step << ": " << s.ToString();
+    } else if (told.removed.contains(step)) {
+      EXPECT_EQ(s.code(), Code::kNotFound) << when << ": step " << step << ": " << s.ToString();
+    } else if (!s.ok() && s.code() != Code::kNotFound) {
+      // A record of it may be there; then it must not pass for whole.
+      EXPECT_EQ(s.code(), Code::kCorruption) << when << ": step " << step << ": " << s.ToString();
+      auto found = ResolveCheckpoint(store, "run@" + std::to_string(step));
+      if (!found.ok()) continue;
+      bool staged = found->ranks.front().staged;
+      EXPECT_TRUE(staged) << when << ": step " << step
+                          << " is committed and cannot be read: " << s.ToString();
+    }
+  }
+}
+
+}  // namespace ckpt::collect_test
+
+#endif  // CKPT_TESTS_ENGINE_COLLECT_FIXTURE_H_
