@@ -222,6 +222,33 @@ TEST_F(SaveRestore, BranchIsFollowedAndTheAbandonedOneStaysAside) {
   EXPECT_EQ(next->step, 4);
 }
 
+TEST_F(SaveRestore, NewestPartOfTheLineIsTheLinesBeginning) {
+  auto store = Open();
+  WriteFile(tmp_ / "d/f", "x");
+  // Attempts of 40 steps, each going back to step 20 of the one before; the newest has 3.
+  for (int attempt = 0; attempt < 4; ++attempt) {
+    int first = attempt == 0 ? 1 : 21;
+    for (int step = first; step <= (attempt == 3 ? 23 : 60); ++step) {
+      ASSERT_TRUE(Save(store.get(), {"d"}, step).ok());
+    }
+  }
+  auto whole = SeriesView::Load(store.get(), "melt");
+  ASSERT_TRUE(whole.ok());
+  std::vector<const CheckpointRow*> line = whole->Line();
+  ASSERT_EQ(line.size(), 23u);
+  for (std::size_t most : {1u, 3u, 4u, 10u, 23u, 100u}) {
+    auto part = SeriesView::LoadNewest(store.get(), "melt", most);
+    ASSERT_TRUE(part.ok());
+    std::vector<const CheckpointRow*> newest = part->Line(most);
+    ASSERT_EQ(newest.size(), std::min(most, line.size()));
+    for (std::size_t i = 0; i < newest.size(); ++i) {
+      EXPECT_EQ(newest[i]->step, line[i]->step);
+      EXPECT_EQ(newest[i]->attempt, line[i]->attempt);
+    }
+    EXPECT_EQ(part->newest_attempt()->last_step, 23);
+  }
+}
+
 TEST_F(SaveRestore, DeliberateReturnBeginsAnAttemptFromThatStep) {
   auto store = Open();
   for (int step = 1; step <= 3; ++step) {
@@ -331,7 +358,9 @@ TEST_F(SaveRestore, OtherHostGoesOnWithTheIndexOfNeither) {
     ASSERT_TRUE(saved.ok()) << saved.status().ToString();
     EXPECT_EQ(saved->read_bytes, bytes.size()) << "another host's stat proves nothing here";
     // The table of entries is new (other inodes), the content is not.
-    if (step > 1) EXPECT_LT(saved->new_bytes, 1000u);
+    if (step > 1) {
+      EXPECT_LT(saved->new_bytes, 1000u);
+    }
   }
   unsetenv("CKPT_HOST_ID");
 }

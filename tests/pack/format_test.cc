@@ -108,7 +108,7 @@ TEST(RecordHeader, SizesBeyondTheTypeAreRefused) {
 }
 
 TEST(PackHeader, RoundTripsAndRefusesFlips) {
-  PackHeader header{IdOf(4), IdOf(5), true, 123456789};
+  PackHeader header{IdOf(4), IdOf(5), true, 123456789, IdOf(6)};
   Bytes bytes = EncodePackHeader(header);
   ASSERT_EQ(bytes.size(), kPackHeaderBytes);
   Result<PackHeader> back = DecodePackHeader(bytes);
