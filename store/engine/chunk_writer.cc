@@ -89,6 +89,11 @@ bool ChunkWriter::MayHit(const ChunkPlace& place) const { return !seen_.Condemns
 
 Status ChunkWriter::Put(ByteSpan raw, const Id128& id, std::size_t element_width,
                         Encoder* encoder) {
+  return PutCounted(raw, id, element_width, encoder, true);
+}
+
+Status ChunkWriter::PutCounted(ByteSpan raw, const Id128& id, std::size_t element_width,
+                               Encoder* encoder, bool content) {
   {
     std::lock_guard lock(mutex_);
     CKPT_RETURN_IF_ERROR(Status(failure_));
@@ -111,7 +116,7 @@ Status ChunkWriter::Put(ByteSpan raw, const Id128& id, std::size_t element_width
   options.element_width = element_width;
   options.verify = store_->options().verify;
   auto encoded = encoder->Encode(raw, options);
-  Status s = encoded.ok() ? AppendChunk(raw, id, *encoded) : encoded.status();
+  Status s = encoded.ok() ? AppendChunk(raw, id, *encoded, content) : encoded.status();
   if (!s.ok()) {
     std::lock_guard lock(mutex_);
     return Fail(std::move(s));
@@ -119,14 +124,14 @@ Status ChunkWriter::Put(ByteSpan raw, const Id128& id, std::size_t element_width
   return Status();
 }
 
-Status ChunkWriter::AppendChunk(ByteSpan raw, const Id128& id, const Encoded& encoded) {
+Status ChunkWriter::AppendChunk(ByteSpan raw, const Id128& id, const Encoded& encoded,
+                                bool content) {
   RecordHeader header;
   header.type = RecordType::kChunk;
   header.codec = static_cast<std::uint8_t>(encoded.codec);
   header.codec_param = encoded.param;
   header.raw_bytes = raw.size();
   header.id = id;
-  header.payload_checksum = Checksum64(encoded.bytes);  // here, beside the other threads
   std::lock_guard lock(mutex_);
   CKPT_RETURN_IF_ERROR(Status(failure_));
   if (pack_->BeyondLimit()) {
@@ -135,6 +140,7 @@ Status ChunkWriter::AppendChunk(ByteSpan raw, const Id128& id, const Encoded& en
   }
   CKPT_ASSIGN_OR_RETURN(Placed placed, pack_->Append(header, encoded.bytes));
   (void)placed;
+  if (!content) return Status();
   ++counts_.new_chunks;
   counts_.new_bytes += raw.size();
   return Status();
@@ -268,7 +274,7 @@ Status ChunkWriter::StageManifest(Manifest* manifest) {
 
 Result<Id128> ChunkWriter::PutNode(ByteSpan raw) {
   Id128 id = HashChunk(raw);
-  CKPT_RETURN_IF_ERROR(Put(raw, id, 0, &node_encoder_));
+  CKPT_RETURN_IF_ERROR(PutCounted(raw, id, 0, &node_encoder_, false));
   return id;
 }
 

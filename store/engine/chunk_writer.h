@@ -28,8 +28,8 @@ namespace ckpt {
 
 // What a save has put so far.
 struct PutCounts {
-  std::uint64_t new_chunks = 0;
-  std::uint64_t new_bytes = 0;       // raw bytes of new chunks
+  std::uint64_t new_chunks = 0;      // of content; the nodes of trees are not counted
+  std::uint64_t new_bytes = 0;       // their raw bytes
   std::uint64_t appended_bytes = 0;  // to packs: records, directories, padding, marks
 };
 
@@ -84,7 +84,9 @@ class ChunkWriter : public ChunkSink {
   Status RollOver();
   void Rely(const Id128& pack_id, std::uint64_t up_to);
   bool MayHit(const ChunkPlace& place) const;
-  Status AppendChunk(ByteSpan raw, const Id128& id, const Encoded& encoded);
+  Status PutCounted(ByteSpan raw, const Id128& id, std::size_t element_width, Encoder* encoder,
+                    bool content);
+  Status AppendChunk(ByteSpan raw, const Id128& id, const Encoded& encoded, bool content);
   Status Advance(std::size_t bytes);
   Status Acknowledge();
   Status Acknowledge(const CollectState& state);

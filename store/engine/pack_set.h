@@ -23,9 +23,9 @@ class PackView {
   ~PackView();
 
   const PackReader& reader() const { return *reader_; }
-  // The place of a chunk in this pack, the unmarked tail included; full before delta (I12). Only when
-  // `thorough` does nullopt prove that it is not there: else a flipped bit in a table that is searched
-  // on disk may hide it.
+  // The place of a chunk in this pack, the unmarked tail included; full before delta (I12). Only
+  // when `thorough` does nullopt prove that it is not there: else a flipped bit in a table that is
+  // searched on disk may hide it.
   Result<std::optional<ChunkEntry>> Find(const Id128& id, bool thorough = false);
   // Like Find, but only in the unmarked tail.
   Result<std::optional<ChunkEntry>> FindInTail(const Id128& id);
@@ -37,7 +37,7 @@ class PackView {
 
   std::unique_ptr<PackReader> reader_;
   std::atomic<std::uint64_t>* const tables_bytes_;
-  std::mutex mutex_;                // guards what follows
+  std::mutex mutex_;  // guards what follows
   std::uint64_t table_bytes_ = 0;
   std::uint64_t loaded_bytes_ = 0;  // the file's size when the table was read
   std::shared_ptr<const PackContents> contents_;

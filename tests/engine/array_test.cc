@@ -98,7 +98,7 @@ TEST_F(Array, UnchangedChunksCostNothing) {
   EXPECT_EQ(second.new_bytes, 0u);
   arrays["x"][100000] += 1.0;
   Saved third = SaveArrays(store.get(), arrays);
-  EXPECT_EQ(third.new_bytes / (64 << 10), 1u) << "one chunk and a few nodes";
+  EXPECT_EQ(third.new_bytes, 64u << 10);
   auto reader = CheckpointReader::Open(store.get(), "melt@3");
   ASSERT_TRUE(reader.ok());
   EXPECT_EQ(Get(reader->get(), "x", 200000), arrays["x"]);
