@@ -11,10 +11,6 @@ constexpr std::int64_t kPollMs = 20;
 constexpr std::uint32_t kCopied = UINT32_MAX;  // as a home: in our own packs
 constexpr std::uint64_t kReportBytes = 16u << 20;
 
-std::uint64_t EndOf(const ChunkEntry& entry) {
-  return RoundUp(entry.offset + kRecordHeaderBytes + entry.stored_bytes, kRecordAlignBytes);
-}
-
 std::vector<Id128> Sorted(const std::set<Id128>& ids) { return {ids.begin(), ids.end()}; }
 
 OwnPacks::Record MakeRecord(RecordType type, Bytes payload) {
