@@ -201,7 +201,9 @@ TEST(EngineCrash, FullDiskLosesNothingAndCollects) {
       told.tried.insert(step);
       Status s = Save(store->get(), step, true);
       if (s.ok()) told.acknowledged.insert(step);
-      if (!s.ok()) EXPECT_EQ(s.code(), Code::kNoSpace) << when << s.ToString();
+      if (!s.ok()) {
+        EXPECT_EQ(s.code(), Code::kNoSpace) << when << s.ToString();
+      }
     }
     ExpectHolds(store->get(), told, when + ", saved");
     for (std::int64_t step : {1, 2, 3, 4, 5}) {

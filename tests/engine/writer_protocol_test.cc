@@ -114,13 +114,17 @@ void Interleave(std::uint64_t seed, int begin, int middle, int end, bool look_up
       yard.Acknowledge(9);
       saving.reset();
     }
-    if (saving != nullptr) ASSERT_TRUE(saving->writer()->chunks()->PollEpoch().ok()) << when;
+    if (saving != nullptr) {
+      ASSERT_TRUE(saving->writer()->chunks()->PollEpoch().ok()) << when;
+    }
     if (phase == kPhases) break;
     Status s = Advance(collector.get(), phase, &worth);
     if (s.code() == Code::kBusy) {
       // Condemn, then no acknowledgement yet: the writer polls, the collector looks again.
       ASSERT_EQ(phase, 2) << when;
-      if (saving != nullptr) ASSERT_TRUE(saving->writer()->chunks()->PollEpoch().ok()) << when;
+      if (saving != nullptr) {
+        ASSERT_TRUE(saving->writer()->chunks()->PollEpoch().ok()) << when;
+      }
       s = Advance(collector.get(), phase, &worth);
     }
     ASSERT_TRUE(s.ok()) << when << ", phase " << phase << ": " << s.ToString();
