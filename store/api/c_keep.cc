@@ -1,11 +1,10 @@
 // ckpt_remove, ckpt_collect, ckpt_freeze_begin, ckpt_thaw.
 
-#include <chrono>
-
 #include "store/api/c_api.h"
 #include "store/engine/collect.h"
 #include "store/engine/remove.h"
 #include "store/engine/retention.h"
+#include "store/io/process.h"
 
 struct ckpt_freeze {
   std::unique_ptr<ckpt::File> lock;
@@ -91,7 +90,7 @@ ckpt_code ckpt_remove(ckpt_store* store, const char* const* checkpoints, size_t 
 ckpt_code ckpt_collect(ckpt_store* store, const ckpt_collect_options* options,
                        ckpt_checkpoint_fn removed, void* user, ckpt_collect_result* result) {
   return Guard([&]() -> Status {
-    auto start = std::chrono::steady_clock::now();
+    Stopwatch watch;
     CKPT_RETURN_IF_ERROR(Need(store, "store"));
     ckpt_collect_options in;
     CKPT_RETURN_IF_ERROR(ReadOptions(options, ckpt_collect_options CKPT_COLLECT_OPTIONS_INIT, &in));
@@ -116,7 +115,7 @@ ckpt_code ckpt_collect(ckpt_store* store, const ckpt_collect_options* options,
     out.rewritten_bytes = collected.rewritten_bytes;
     out.packs_removed = collected.packs_removed;
     out.packs_waiting = collected.packs_waiting;
-    out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    out.seconds = watch.seconds();
     return WriteResult(out, result);
   });
 }
