@@ -141,6 +141,12 @@ inline Status Restore(Store* store, std::int64_t step, const std::string& series
   return Status();
 }
 
+inline CrashChoice NothingKept() {
+  CrashChoice choice;
+  choice.keep = CrashChoice::Keep::kNone;
+  return choice;
+}
+
 // What the outside world was told, and asked for.
 struct Told {
   std::set<std::int64_t> acknowledged;

@@ -203,7 +203,7 @@ TEST_F(Collection, DeadWritersTailIsAdoptedOrReturned) {
   EXPECT_GT(collected.packs_removed, 0u);
   auto reopened = *OpenAt(&world, OpenStoreOptions::Mode::kRead);
   EXPECT_FALSE(ResolveCheckpoint(reopened.get(), "run@2")->ranks[0].staged);
-  auto after = world.Crash(CrashChoice{.keep = CrashChoice::Keep::kNone});
+  auto after = world.Crash(NothingKept());
   reopened = *OpenAt(after.get(), OpenStoreOptions::Mode::kWrite);
   EXPECT_TRUE(Restore(reopened.get(), 2).ok());
 }

@@ -144,7 +144,7 @@ void Interleave(std::uint64_t seed, int begin, int middle, int end, bool look_up
   fresh = OpenAt(process.get(), OpenStoreOptions::Mode::kRead);
   ExpectHolds(fresh->get(), yard.told, when + ", collected again");
   fresh->reset();
-  auto after = yard.world.Crash(CrashChoice{.keep = CrashChoice::Keep::kNone});
+  auto after = yard.world.Crash(NothingKept());
   fresh = OpenAt(after.get(), OpenStoreOptions::Mode::kWrite);
   ASSERT_TRUE(fresh.ok()) << when;
   ExpectHolds(fresh->get(), yard.told, when + ", power lost");
@@ -156,7 +156,7 @@ TEST(WriterProtocol, SaveBesideEveryPhaseCommitsAndHolds) {
       for (int end = middle; end <= kPhases; ++end) {
         for (bool look_up : {false, true}) {
           for (bool remove_parent : {false, true}) {
-            for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+            for (std::uint64_t seed = 1; seed <= 3; ++seed) {
               Interleave(seed, begin, middle, end, look_up, remove_parent);
               if (HasFailure()) return;
             }
