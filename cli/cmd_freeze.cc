@@ -62,6 +62,7 @@ class BlockedSignals {
 // 0 or errno. The child has the signals as we found them.
 int Spawn(const std::vector<std::string>& command, const BlockedSignals& signals, pid_t* child) {
   std::vector<char*> arguments;
+  arguments.reserve(command.size() + 1);
   for (const std::string& argument : command)
     arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);

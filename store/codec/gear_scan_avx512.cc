@@ -99,7 +99,7 @@ inline bool BlockHasHit(const uint8_t* p, __m512i threshold, const uint8_t* plan
                                _mm512_slli_epi32(_mm512_alignr_epi32(sum, *before, 14), 16));
   *before = sum;
   __m512i least = _mm512_set1_epi32(-1);
-  for (int r = 0; r < 16; ++r) {
+  for (int r = 0; r < 16; ++r) {  // NOLINT(modernize-loop-convert): unrolled as it stands
     h = Roll(h, g[r]);
     least = _mm512_min_epu32(least, h);
   }

@@ -39,8 +39,8 @@ struct Buffer {
 // One way of cutting, with what it has found.
 class Chunking {
  public:
-  Chunking(std::optional<Chunker> chunker, std::uint32_t size, int level)
-      : chunker_(std::move(chunker)), size_(size), level_(level) {}
+  Chunking(const std::optional<Chunker>& chunker, std::uint32_t size, int level)
+      : chunker_(chunker), size_(size), level_(level) {}
 
   Status Take(const Buffer& buffer) {
     for (const Buffer::Piece& piece : buffer.pieces) {

@@ -197,6 +197,7 @@ std::set<Id128> PackScan::Resolve(const std::vector<PackReliance>& packs,
                                   bool* complete) const {
   std::set<Id128> found, seen;
   std::vector<Id128> pending;
+  pending.reserve(packs.size());
   for (const PackReliance& pack : packs) pending.push_back(pack.pack_id);
   while (!pending.empty()) {
     Id128 id = pending.back();

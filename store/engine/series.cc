@@ -290,8 +290,10 @@ Result<ResolvedCheckpoint> ResolveNewest(Store* store, const std::string& series
     for (const CheckpointRow* row : line) {
       CKPT_ASSIGN_OR_RETURN(CheckpointState state, StateOf(store, view, *row));
       bool restorable = state == CheckpointState::kCommitted || state == CheckpointState::kStaged;
-      if (restorable && damaged != nullptr) *damaged = std::move(passed_over);
-      if (restorable) return Resolved(std::move(view), *row);
+      if (restorable) {
+        if (damaged != nullptr) *damaged = std::move(passed_over);
+        return Resolved(std::move(view), *row);
+      }
       passed_over.push_back(FormatCheckpointName(series, row->attempt, row->step) + " is " +
                             std::string(StateName(state)));
     }

@@ -68,7 +68,7 @@ struct EntryTableReader::State {
 
 EntryTableReader::EntryTableReader(TreeRef tree, ChunkSource* source)
     : state_(new State{TreeCursor(TreeKind::kEntryTable, tree, source),
-                       TreeCursor(TreeKind::kEntryTable, tree, source)}) {}
+                       TreeCursor(TreeKind::kEntryTable, std::move(tree), source)}) {}
 EntryTableReader::~EntryTableReader() = default;
 
 Result<std::optional<Entry>> EntryTableReader::Next() {
