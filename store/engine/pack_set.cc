@@ -45,15 +45,6 @@ Result<std::optional<ChunkEntry>> PackView::Find(const Id128& id, bool thorough)
   return std::optional<ChunkEntry>(*it->second);
 }
 
-Result<std::optional<ChunkEntry>> PackView::FindInTail(const Id128& id) {
-  std::lock_guard lock(mutex_);
-  CKPT_RETURN_IF_ERROR(Load());
-  for (const ChunkEntry& entry : contents_->tail_chunks) {
-    if (entry.id == id) return std::optional<ChunkEntry>(entry);
-  }
-  return std::optional<ChunkEntry>();
-}
-
 Result<std::shared_ptr<const PackContents>> PackView::Contents() {
   std::lock_guard lock(mutex_);
   CKPT_RETURN_IF_ERROR(Load());

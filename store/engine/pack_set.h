@@ -27,8 +27,6 @@ class PackView {
   // when `thorough` does nullopt prove that it is not there: else a flipped bit in a table that is
   // searched on disk may hide it.
   Result<std::optional<ChunkEntry>> Find(const Id128& id, bool thorough = false);
-  // Like Find, but only in the unmarked tail.
-  Result<std::optional<ChunkEntry>> FindInTail(const Id128& id);
   // Everything the pack holds, read once.
   Result<std::shared_ptr<const PackContents>> Contents();
 

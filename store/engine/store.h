@@ -128,7 +128,6 @@ class Store {
 
  private:
   Store(Env* env, std::string path, OpenStoreOptions options);
-  Status OpenDirs();
   Status Create();
   Status SyncIfYoung();
   Status CheckAccess();
