@@ -89,6 +89,9 @@ class File {
   // Reserves blocks so that writes inside [offset, offset + length) need no new space. The file
   // grows to cover the range and reads zeros there.
   virtual Status Allocate(std::uint64_t offset, std::uint64_t length_bytes) = 0;
+  // Gives the blocks that lie wholly inside [offset, offset + length) back to the file system; the
+  // range reads zeros from now on, the size stays. Unsupported: this file system cannot.
+  virtual Status PunchHole(std::uint64_t offset, std::uint64_t length_bytes) = 0;
   virtual Status Truncate(std::uint64_t size_bytes) = 0;
   // Data and holes in order, covering [0, size); one data extent where holes cannot be told.
   virtual Result<std::vector<Extent>> Extents() = 0;

@@ -45,6 +45,7 @@ class PosixFile final : public File {
   Status Sync() override;
   Result<FileInfo> Stat() override { return StatFd(fd_.get(), path()); }
   Status Allocate(std::uint64_t offset, std::uint64_t length_bytes) override;
+  Status PunchHole(std::uint64_t offset, std::uint64_t length_bytes) override;
   Status Truncate(std::uint64_t size_bytes) override;
   Result<std::vector<Extent>> Extents() override;
   Status SetAttributes(const FileInfo& info, bool owner) override {
@@ -119,6 +120,15 @@ Status PosixFile::Allocate(std::uint64_t offset, std::uint64_t length_bytes) {
     return ::fallocate(fd_.get(), 0, static_cast<off_t>(offset), static_cast<off_t>(length_bytes));
   });
   return result == 0 ? Status() : AtOffset("allocate", offset);
+}
+
+Status PosixFile::PunchHole(std::uint64_t offset, std::uint64_t length_bytes) {
+  if (length_bytes == 0) return {};
+  int result = RetryEintr([&] {
+    return ::fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                       static_cast<off_t>(offset), static_cast<off_t>(length_bytes));
+  });
+  return result == 0 ? Status() : AtOffset("punch a hole into", offset);
 }
 
 Status PosixFile::Truncate(std::uint64_t size_bytes) {

@@ -308,6 +308,30 @@ TYPED_TEST(EnvContract, AllocateGrowsWithZerosAndKeepsData) {
   EXPECT_EQ(file->Stat()->size_bytes, 10000u) << "never shrinks";
 }
 
+TYPED_TEST(EnvContract, PunchHoleZeroesTheRangeAndFreesWholeBlocks) {
+  auto file = this->Make("a");
+  std::string bytes(64 << 10, 'x');
+  ASSERT_TRUE(file->WriteAt(0, AsBytes(bytes)).ok());
+  ASSERT_TRUE(file->Sync().ok());
+  std::uint64_t before = file->Stat()->allocated_bytes;
+  Status status = file->PunchHole(8192, 32768);
+  if (status.code() == Code::kUnsupported) GTEST_SKIP() << status.ToString();
+  ASSERT_TRUE(status.ok()) << status.ToString();
+  ASSERT_TRUE(file->PunchHole(60000, 10).ok());
+  ASSERT_TRUE(file->PunchHole(0, 0).ok());
+  std::fill_n(bytes.begin() + 8192, 32768, '\0');
+  std::fill_n(bytes.begin() + 60000, 10, '\0');
+  EXPECT_EQ(this->Read(*file), bytes);
+  ASSERT_TRUE(file->Sync().ok());
+  EXPECT_EQ(file->Stat()->size_bytes, bytes.size());
+  EXPECT_LE(file->Stat()->allocated_bytes + 32768, before);
+  ASSERT_TRUE(file->WriteAt(8192, AsBytes("back")).ok());
+  EXPECT_EQ(this->Read(*file).substr(8192, 5), std::string("back\0", 5));
+  auto reading = this->dir_->OpenFile("a", {});
+  ASSERT_TRUE(reading.ok());
+  EXPECT_FALSE((*reading)->PunchHole(0, 4096).ok()) << "open only for reading";
+}
+
 TYPED_TEST(EnvContract, ExtentsCoverTheFileInOrder) {
   auto file = this->Make("a");
   EXPECT_TRUE(file->Extents()->empty());

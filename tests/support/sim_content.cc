@@ -82,6 +82,27 @@ void SimContent::Allocate(std::uint64_t offset, std::uint64_t length_bytes) {
   }
 }
 
+void SimContent::Punch(std::uint64_t offset, std::uint64_t length_bytes) {
+  for (std::uint64_t end = std::min(offset + length_bytes, size_); offset < end;) {
+    std::uint64_t base = offset / kBlockBytes * kBlockBytes;
+    std::uint64_t next = std::min(end, base + kBlockBytes);
+    if (IsAllocated(offset)) {
+      Chunk& chunk = OwnChunks()[offset / kChunkBytes];
+      std::uint64_t within = offset % kChunkBytes;
+      if (chunk.data != nullptr && chunk.data->size() > within) {
+        Bytes& data = OwnData(&chunk, 0);
+        std::size_t length = std::min<std::uint64_t>(next - offset, data.size() - within);
+        std::fill_n(data.data() + within, length, std::byte{0});
+      }
+      if (offset == base && next == base + kBlockBytes) {
+        chunk.blocks &= static_cast<std::uint16_t>(~(1u << within / kBlockBytes));
+        --allocated_blocks_;
+      }
+    }
+    offset = next;
+  }
+}
+
 std::uint64_t SimContent::MissingBlocks(std::uint64_t offset, std::uint64_t length_bytes) const {
   if (length_bytes == 0) return 0;
   std::uint64_t missing = 0;

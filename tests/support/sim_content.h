@@ -27,6 +27,8 @@ class SimContent {
   // Stores bytes and allocates their blocks; the size stays.
   void Put(std::uint64_t offset, ByteSpan data);
   void Allocate(std::uint64_t offset, std::uint64_t length_bytes);
+  // Zeros; blocks wholly inside are free again. The size stays.
+  void Punch(std::uint64_t offset, std::uint64_t length_bytes);
   // Blocks that Put or Allocate of this range would still need.
   std::uint64_t MissingBlocks(std::uint64_t offset, std::uint64_t length_bytes) const;
   bool IsAllocated(std::uint64_t offset) const;

@@ -87,6 +87,11 @@ void FillLost(CrashChoice::Fill fill, const std::vector<const SimContent*>& file
 void Replay(const SimFileEffect& effect, CrashChoice::Tear tear, SimRng* rng, SimContent* content) {
   if (effect.data != nullptr) {
     PutTorn(effect, tear, rng, content);
+  } else if (effect.punch_bytes > 0 && tear != CrashChoice::Tear::kWhole) {
+    ForEachUnit(effect.offset, effect.punch_bytes, SimContent::kBlockBytes,
+                [&](std::uint64_t at, std::uint64_t length) {
+                  if (rng->Below(2) != 0) content->Punch(at, length);
+                });
   } else {
     ApplySimEffect(effect, content);
   }

@@ -10,6 +10,8 @@ namespace ckpt {
 void ApplySimEffect(const SimFileEffect& effect, SimContent* content) {
   if (effect.data != nullptr) {
     content->Put(effect.offset, *effect.data);
+  } else if (effect.punch_bytes > 0) {
+    content->Punch(effect.offset, effect.punch_bytes);
   } else {
     content->Allocate(effect.offset, effect.allocate_bytes);
     effect.cut ? content->Resize(effect.size_bytes) : content->SetSize(effect.size_bytes);
@@ -215,6 +217,15 @@ int SimDisk::Allocate(SimInode* file, std::uint64_t offset, std::uint64_t length
   ApplySimEffect(file->effects.back(), &file->current);
   Touch(file);
   return 0;
+}
+
+void SimDisk::Punch(SimInode* file, std::uint64_t offset, std::uint64_t length_bytes) {
+  file->effects.push_back({.sequence = next_sequence_++,
+                           .offset = offset,
+                           .data = nullptr,
+                           .punch_bytes = length_bytes});
+  ApplySimEffect(file->effects.back(), &file->current);
+  Touch(file);
 }
 
 void SimDisk::Truncate(SimInode* file, std::uint64_t size_bytes) {

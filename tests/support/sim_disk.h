@@ -91,6 +91,7 @@ struct SimFileEffect {
   std::uint64_t size_bytes = 0;       // the size from here on
   bool cut = false;                   // what was stored beyond it goes
   std::uint64_t allocate_bytes = 0;   // reserved from `offset`
+  std::uint64_t punch_bytes = 0;      // given back from `offset`; then nothing else
 };
 
 // Carries one effect out in full.
@@ -145,6 +146,7 @@ class SimDisk {
   // On ENOSPC the part that fits is written.
   int Write(SimInode* file, std::uint64_t offset, ByteSpan data);
   int Allocate(SimInode* file, std::uint64_t offset, std::uint64_t length_bytes);
+  void Punch(SimInode* file, std::uint64_t offset, std::uint64_t length_bytes);
   void Truncate(SimInode* file, std::uint64_t size_bytes);
 
   void SyncFile(SimInode* file);

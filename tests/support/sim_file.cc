@@ -54,6 +54,14 @@ class SimFile final : public File {
                      At("allocate", offset));
   }
 
+  Status PunchHole(std::uint64_t offset, std::uint64_t length_bytes) override {
+    if (length_bytes == 0) return {};
+    std::lock_guard lock(shared_->mutex);
+    CKPT_RETURN_IF_ERROR(BeginChange(SimOp::kPunch, At("punch a hole into", offset)));
+    shared_->disk->Punch(inode_.get(), offset, length_bytes);
+    return {};
+  }
+
   Status Truncate(std::uint64_t size_bytes) override {
     std::lock_guard lock(shared_->mutex);
     CKPT_RETURN_IF_ERROR(BeginChange(SimOp::kTruncate, "truncate " + path()));

@@ -40,6 +40,7 @@ enum class SimOp : std::uint8_t {
   kSync,  // of a file
   kTruncate,
   kAllocate,
+  kPunch,
   kCreate,  // a file, by OpenFile
   kMakeDir,
   kRemove,  // a file or a directory
