@@ -92,6 +92,7 @@ struct PackWriter::State {
   Status MarkDurable(bool closed, bool is_sealed);
   Status Close();
   Result<bool> SealingDirectory(Directory* directory);
+  Status ClearReserve(std::uint64_t begin, std::uint64_t end);
   Result<bool> MayContinue(const PackReader& reader, scan::FoundMark* mark);
 };
 
@@ -293,7 +294,24 @@ Result<bool> PackWriter::State::MayContinue(const PackReader& reader, scan::Foun
   if (last->end() >= options.pack_bytes_max) return false;
   if (!options.reserve && last->end() != seen.size_bytes) return false;
   *mark = *last;
-  return OnlyZeros(reader.file(), last->end(), seen.size_bytes);
+  CKPT_ASSIGN_OR_RETURN(bool zeros, OnlyZeros(reader.file(), last->end(), seen.size_bytes));
+  if (zeros || !options.reserve) return zeros;
+  CKPT_RETURN_IF_ERROR(ClearReserve(last->end(), seen.size_bytes));
+  return true;
+}
+
+// What a dead writer left behind the last mark of a reserve was never promised to anybody, and the
+// reserve is all the room there is. Written, not cut: its blocks must stay. The next mark comes
+// after a flush of these zeros, too.
+Status PackWriter::State::ClearReserve(std::uint64_t begin, std::uint64_t end) {
+  AlignedBuffer zeros(kScanPieceBytes);
+  if (zeros.size() == 0) return OutOfMemory("no memory to clear a reserve");
+  std::memset(zeros.data(), 0, zeros.size());
+  for (std::uint64_t at = begin; at < end; at += kScanPieceBytes) {
+    ByteSpan piece(zeros.data(), std::min(kScanPieceBytes, end - at));
+    CKPT_RETURN_IF_ERROR(file->WriteAt(at, piece));
+  }
+  return {};
 }
 
 Result<std::unique_ptr<PackWriter>> PackWriter::Continue(Env* env, Dir* packs_dir,

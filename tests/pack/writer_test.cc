@@ -134,6 +134,35 @@ TEST_F(PackWriterTest, ReserveIsPreallocatedAndContinuedInPlace) {
   EXPECT_TRUE(Continues(&world_, pack_id, options));
 }
 
+// What a writer that died left behind the mark was promised to nobody, and there is no other room.
+TEST_F(PackWriterTest, ReserveOfDeadWriterIsClearedBehindItsMark) {
+  PackWriterOptions options = TestWriterOptions();
+  options.reserve = true;
+  options.pack_bytes_max = 64 * kBlockBytes;
+  auto writer = Must(PackWriter::Create(&world_, dir_.get(), options));
+  Id128 pack_id = writer->pack_id();
+  ExpectOk(AppendTo(writer.get(), &chunk_));
+  ExpectOk(writer->Commit(true));
+  std::uint64_t durable = writer->durable_end();
+  Written lost = chunk_;
+  ExpectOk(AppendTo(writer.get(), &lost));
+  ExpectOk(writer->Stage());
+  writer.reset();
+  world_.set_capacity_bytes(world_.used_bytes());
+  writer = Must(PackWriter::Continue(&world_, dir_.get(), pack_id, options));
+  ASSERT_NE(writer, nullptr);
+  EXPECT_EQ(writer->end_offset(), durable);
+  PackContents contents = Must(OpenReader(dir_.get(), pack_id)->ReadFrom(0));
+  EXPECT_EQ(contents.end, durable);
+  Written next = chunk_;
+  ExpectOk(AppendTo(writer.get(), &next));
+  ExpectOk(writer->Commit(true));
+  auto reader = OpenReader(dir_.get(), pack_id);
+  contents = Must(reader->ReadFrom(0));
+  EXPECT_TRUE(ReadsBack(*reader, AllFound(contents), chunk_));
+  EXPECT_EQ(contents.file_bytes, options.pack_bytes_max);
+}
+
 // Whatever operation fails: the writer is poisoned and touches nothing any more (I6), what was
 // durable stays so, and the next process does not continue the pack behind its back.
 TEST_F(PackWriterTest, AnyFailedOperationPoisonsForGood) {
