@@ -5,6 +5,7 @@
 #include <new>
 
 #include "store/codec/hash.h"
+#include "store/engine/hollow.h"
 #include "store/io/quiet_thread.h"
 
 namespace ckpt {
@@ -159,6 +160,7 @@ Result<std::uint64_t> PackChecker::Window(Pack* pack, std::uint64_t at, std::uin
   batch.pack_id = pack->id;
   batch.durable = durable;
   batch.watch_barred = store_->HasDamage(pack->id);
+  batch.hollow = store_->IsHollow(pack->id);
   batch.begin = at;
   batch.bytes.resize(std::min(kWindowBytes, stop - at));
   if (!pack->reader->ReadRaw(at, batch.bytes).ok()) return at;
@@ -193,6 +195,7 @@ Result<std::uint64_t> PackChecker::Single(Pack* pack, std::uint64_t at, std::uin
     Batch batch;
     batch.pack_id = pack->id;
     batch.durable = durable;
+    batch.hollow = store_->IsHollow(pack->id);
     batch.begin = at;
     batch.bytes.resize(PayloadEnd(record.header));
     Status payload = pack->reader->ReadRaw(at, batch.bytes);
@@ -329,6 +332,7 @@ Status PackChecker::VerifyRun(const Pack& pack, const ChunkEntry* begin, const C
   Batch batch;
   batch.pack_id = pack.id;
   batch.watch_barred = store_->HasDamage(pack.id);
+  batch.hollow = store_->IsHollow(pack.id);
   batch.begin = begin->offset;
   const ChunkEntry& last = end[-1];
   batch.bytes.resize(last.offset + kRecordHeaderBytes + last.stored_bytes - begin->offset);
@@ -385,9 +389,9 @@ void PackChecker::Work() {
     lock.unlock();
     Status s;
     try {
-      std::vector<std::string> answers;
+      std::vector<Answer> answers;
       for (const Record& record : batch.records) {
-        answers.push_back(Verify(batch, record, &decoder, &raw));
+        answers.push_back(Check(batch, record, &decoder, &raw));
       }
       std::lock_guard taking(mutex_);
       Take(batch, answers);
@@ -399,6 +403,18 @@ void PackChecker::Work() {
     if (!s.ok() && error_.ok()) error_ = s;
     room_.notify_all();
   }
+}
+
+PackChecker::Answer PackChecker::Check(const Batch& batch, const Record& record, Decoder* decoder,
+                                       Bytes* raw) {
+  Answer answer{Verify(batch, record, decoder, raw)};
+  if (answer.what.empty() || !batch.hollow || record.header.type != RecordType::kChunk) {
+    return answer;
+  }
+  std::uint64_t payload = record.offset - batch.begin + kRecordHeaderBytes;
+  answer.given_back = LooksGivenBack(
+      record.offset, ByteSpan(batch.bytes).subspan(payload, record.header.stored_bytes));
+  return answer;
 }
 
 std::string PackChecker::Verify(const Batch& batch, const Record& record, Decoder* decoder,
@@ -419,18 +435,18 @@ std::string PackChecker::Verify(const Batch& batch, const Record& record, Decode
 }
 
 // REQUIRES: mutex_ held.
-void PackChecker::Take(const Batch& batch, const std::vector<std::string>& answers) {
+void PackChecker::Take(const Batch& batch, const std::vector<Answer>& answers) {
   for (std::size_t i = 0; i < answers.size(); ++i) {
     const Record& record = batch.records[i];
     const RecordHeader& header = record.header;
     bool chunk = header.type == RecordType::kChunk;
     ChunkAt at{header.id, record.offset};
     if (header.type != RecordType::kPadding) findings_->verified_bytes += header.stored_bytes;
-    if (!answers[i].empty()) {
-      if (!batch.durable) continue;
+    if (!answers[i].what.empty()) {
+      if (!batch.durable || answers[i].given_back) continue;
       std::vector<ChunkAt> chunks;
       if (chunk) chunks.push_back(at);
-      findings_->Add({batch.pack_id, false, record.offset, answers[i], std::move(chunks), {}});
+      findings_->Add({batch.pack_id, false, record.offset, answers[i].what, std::move(chunks), {}});
       continue;
     }
     if (!chunk) continue;

@@ -40,6 +40,7 @@ class PackChecker {
     Id128 pack_id;
     bool durable = true;
     bool watch_barred = false;  // the pack has barred places
+    bool hollow = false;        // chunks nobody needed were given back
     std::uint64_t begin = 0;    // of bytes in the pack
     Bytes bytes;
     std::vector<Record> records;
@@ -72,9 +73,13 @@ class PackChecker {
   Status Push(Batch batch);
   Status WaitIdle();
   void Work();
-  // An empty text: the record is what it says.
+  struct Answer {
+    std::string what;         // empty: the record is what it says
+    bool given_back = false;  // a hole where nobody needed the chunk; who does finds it missing
+  };
+  static Answer Check(const Batch& batch, const Record& record, Decoder* decoder, Bytes* raw);
   static std::string Verify(const Batch& batch, const Record& record, Decoder* decoder, Bytes* raw);
-  void Take(const Batch& batch, const std::vector<std::string>& answers);
+  void Take(const Batch& batch, const std::vector<Answer>& answers);
   void AddDamage(const Id128& pack_id, std::uint64_t offset, std::string what,
                  std::vector<ChunkAt> chunks);
 

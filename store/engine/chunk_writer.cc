@@ -67,6 +67,7 @@ Result<std::unique_ptr<PackWriter>> ChunkWriter::TakePack(const std::set<Id128>&
   for (const auto& [id, state] : store_->PackStates()) {
     if (state.reserve || state.broken || state.file_bytes >= options.pack_bytes_max) continue;
     if (refused.contains(id) || seen_.Condemns(id)) continue;
+    if (store_->IsHollow(id)) continue;  // it is to be rewritten
     auto pack = PackWriter::Continue(store_->env(), store_->packs_dir(), id, options);
     if (!pack.ok() && pack.status().code() == Code::kNoSpace) return pack.status();
     if (pack.ok() && *pack != nullptr) return pack;
@@ -100,6 +101,9 @@ Status ChunkWriter::PutCounted(ByteSpan raw, const Id128& id, std::size_t elemen
     if (own_.contains(id)) return Status();
   }
   CKPT_ASSIGN_OR_RETURN(auto place, store_->FindDurable(id));
+  if (!place.has_value()) {
+    CKPT_ASSIGN_OR_RETURN(place, store_->FindInHollow(id));
+  }
   {
     std::lock_guard lock(mutex_);
     CKPT_RETURN_IF_ERROR(Advance(raw.size()));

@@ -3,6 +3,7 @@
 #include "store/engine/collect.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "store/engine/reserve.h"
 
@@ -64,16 +65,24 @@ Status Collector::RunEpochs() {
   if (dead) CKPT_RETURN_IF_ERROR(RunEpoch());
   for (int i = 0; i < kSparseEpochsMax && collected_.packs_waiting == 0; ++i) {
     CKPT_ASSIGN_OR_RETURN(bool sparse, Choose(Kind::kSparse));
-    if (!sparse) break;
-    Status epoch = RunEpoch();
-    if (epoch.code() == Code::kNoSpace) {
-      own_->Abandon();
-      own_.reset();
-      store_->Notice("there is no room to rewrite packs that are mostly garbage: " +
-                     epoch.message());
-      return GiveUpList();
+    Status epoch = sparse ? RunEpoch() : Status();
+    if (sparse && epoch.ok()) continue;
+    bool no_room = sparse ? epoch.code() == Code::kNoSpace : no_room_;
+    if (!no_room) {
+      CKPT_RETURN_IF_ERROR(std::move(epoch));
+      break;
     }
-    CKPT_RETURN_IF_ERROR(std::move(epoch));
+    CKPT_RETURN_IF_ERROR(GiveUpCopy());
+    if (!std::exchange(made_room_, true)) {
+      CKPT_RETURN_IF_ERROR(MakeRoom());
+      continue;
+    }
+    if (sparse || sparse_left_) {
+      store_->Notice(
+          "there is no room to rewrite packs that are mostly garbage: remove more"
+          " checkpoints, or free some space by other means");
+    }
+    break;
   }
   // What a collector before this one condemned and nobody chose again.
   if (collected_.packs_waiting == 0 && state_.phase == CollectPhase::kCondemned) {
@@ -92,10 +101,24 @@ Status Collector::RunEpoch() {
     return Status();
   }
   CKPT_RETURN_IF_ERROR(SecondLook());
+  if (kind_ == Kind::kHollow) {
+    CKPT_RETURN_IF_ERROR(MarkHollow());
+    return Punch();
+  }
   CKPT_RETURN_IF_ERROR(Copy());
   CKPT_RETURN_IF_ERROR(Decide());
   CKPT_RETURN_IF_ERROR(Unlink());
   return Finish();
+}
+
+// The disk filled up under the copies, or there was no room to begin with: the packs stay, and may
+// be chosen again.
+Status Collector::GiveUpCopy() {
+  for (const Id128& id : list_) usage_[id].candidate = true;
+  if (own_ != nullptr) own_->Abandon();
+  own_.reset();
+  list_.clear();
+  return state_.phase == CollectPhase::kCondemned ? GiveUpList() : Status();
 }
 
 // MOVED: the decision stands, nothing is computed again. CONDEMNED: a new epoch follows; only what
@@ -156,7 +179,8 @@ Status Collector::FindCandidates() {
     if (alive) alive_.insert(id);
     if (!alive) dead.insert(id);
     Usage& usage = usage_[id];
-    usage.file_bytes = pack.file_bytes;
+    usage.file_bytes = usage.stored_bytes = pack.file_bytes;
+    if (store_->IsHollow(id)) usage.stored_bytes = std::min(pack.file_bytes, pack.allocated_bytes);
     usage.candidate = !alive && pack.began && !pack.unusable && id != reserve;
   }
   CKPT_RETURN_IF_ERROR(marker_->MarkRoots(*scan_, dead));
@@ -180,7 +204,8 @@ Result<std::vector<ChunkEntry>> Collector::EntriesOf(const Id128& id, bool tail)
 }
 
 // Each chunk in use has one home; its other copies are garbage. Packs that stay anyway come first,
-// then those that hold most of use, and unmarked tails last.
+// then those that hold most of use, then unmarked tails, and hollow packs last: what one of those
+// alone has is surely there, what others have too may have been given back in it.
 Status Collector::MeasureUse() {
   std::vector<std::pair<double, Id128>> order;
   for (const auto& [id, usage] : usage_) {
@@ -198,9 +223,13 @@ Status Collector::MeasureUse() {
     new_bases = false;
     for (bool tail : {false, true}) {
       for (const auto& [share, id] : order) {
-        if (tail && !IsDead(id)) continue;
+        if (tail ? !IsDead(id) : store_->IsHollow(id)) continue;
         CKPT_RETURN_IF_ERROR(AssignHomes(id, 1, tail, &new_bases));
       }
+    }
+    for (const auto& [share, id] : order) {
+      if (!store_->IsHollow(id)) continue;
+      CKPT_RETURN_IF_ERROR(AssignHomes(id, 1, false, &new_bases));
     }
   }
   for (const auto& [id, pack] : scan_->packs()) {
@@ -274,11 +303,8 @@ Status Collector::ChooseSparse() {
     gone += usage.file_bytes;
     list_.insert(id);
   }
-  if (!order.empty() && list_.empty()) {
-    store_->Notice(
-        "there is no room to rewrite packs that are mostly garbage: remove more"
-        " checkpoints, or free some space by other means");
-  }
+  sparse_left_ = !order.empty() && list_.empty();
+  no_room_ = list_.empty() && (sparse_left_ || free == 0);
   if (gone <= CopyBytes(list_)) list_.clear();
   return Status();
 }
@@ -289,6 +315,9 @@ Result<bool> Collector::Choose(Kind kind) {
   std::erase_if(usage_, [&](const auto& usage) { return scan_->Find(usage.first) == nullptr; });
   if (kind == Kind::kDead) ChooseDead();
   if (kind == Kind::kSparse) CKPT_RETURN_IF_ERROR(ChooseSparse());
+  if (kind == Kind::kHollow) CKPT_RETURN_IF_ERROR(ChooseHollow());
+  kind_ = kind;
+  if (kind == Kind::kHollow) return !list_.empty();
   for (const Id128& id : list_) usage_[id].candidate = false;  // once a run
   return !list_.empty();
 }
@@ -300,13 +329,16 @@ void Collector::Predict() {
     if (!chosen.ok() || !*chosen) continue;
     std::uint64_t copy = CopyBytes(list_), bytes = 0, live = 0;
     for (const Id128& id : list_) {
-      bytes += usage_[id].file_bytes;
+      bytes += usage_[id].stored_bytes;
       live += usage_[id].live_bytes;
     }
     collected_.freed_bytes += bytes - std::min(bytes, copy);
     collected_.rewritten_bytes += live;
     collected_.packs_removed += list_.size();
   }
+  if (!no_room_) return;
+  auto hollow = Choose(Kind::kHollow);
+  if (hollow.ok() && *hollow) collected_.freed_bytes += punchable_;
 }
 
 // Files of packs that nobody began: a writer died between making the file and its first write. Held

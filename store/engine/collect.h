@@ -6,8 +6,9 @@
 //
 //   Survey --(T0, roots, what each pack holds of use)--> Choose --(list)--> Condemn --> AwaitAcks
 //     --> SecondLook --> Copy --> Decide --> Unlink --> Finish --> Choose ...
+//                    --> MarkHollow --> Punch --> Choose ...      where there is no room to copy
 //
-// Keeps I1 and I2 (nothing a root needs is unlinked before its copy is durable), I5 (doubt means
+// MarkHollow and Punch are in collect_punch.cc. Keeps I1 and I2 (nothing a root needs is unlinked before its copy is durable), I5 (doubt means
 // alive), I7 and I12. Memory: 27 to 54 bytes for each distinct chunk in use (a table of ids), a few
 // hundred bytes for each checkpoint, the table of one pack at a time, and 16 bytes for each chunk
 // of the packs that are removed. Thread rule: one thread; writers and readers of any process go on
@@ -59,7 +60,8 @@ class Collector {
   Status Run(const std::vector<Removal>& planned, Collected* result);
 
   // ---- the steps of Run, for tests that interleave them with writers ---------------------------
-  enum class Kind { kDead, kSparse };
+  // kHollow: nothing is copied nor unlinked; the blocks of dead chunks are given back.
+  enum class Kind { kDead, kSparse, kHollow };
   Status Resume();
   Status Survey(const std::vector<Removal>& planned);
   Result<bool> Choose(Kind kind);  // false: nothing worth an epoch
@@ -70,6 +72,9 @@ class Collector {
   Status Decide();
   Status Unlink();
   Status Finish();
+  // After SecondLook, instead of Copy ... Finish, when Kind::kHollow was chosen.
+  Status MarkHollow();
+  Status Punch();
   const std::set<Id128>& list() const { return list_; }
   const Collected& collected() const { return collected_; }
 
@@ -78,7 +83,8 @@ class Collector {
   struct Usage {
     bool candidate = false;
     std::uint64_t file_bytes = 0;
-    std::uint64_t live_bytes = 0;  // as a copy of it would take
+    std::uint64_t stored_bytes = 0;  // less in a hollow pack
+    std::uint64_t live_bytes = 0;    // as a copy of it would take
     std::uint64_t roots = 0;
   };
 
@@ -89,13 +95,18 @@ class Collector {
   Status FindCandidates();
   Status MeasureUse();
   Status AssignHomes(const Id128& pack_id, std::uint32_t number, bool tail, bool* new_bases);
-  void CountUse(const Id128& pack_id, std::uint32_t number);
   std::uint64_t CopyBytes(const std::set<Id128>& list) const;
   void ChooseDead();
   Status ChooseSparse();
+  Status ChooseHollow();
+  Status GiveUpCopy();
+  Status MakeRoom();
+  Result<std::uint64_t> PunchableBytes(const Id128& pack_id, const Usage& usage);
+  Status PunchPack(const Id128& pack_id);
   Status CheckOurs() const;
   Status GiveUpList();
   Status FindHomesOffList();
+  bool IsGivenBack(const PackReader& reader, const ChunkEntry& entry) const;
   Status CopyChunksOf(const Id128& pack_id);
   Result<std::vector<OwnPacks::Record>> BuildRecords();
   Status RemoveListed(bool broken);
@@ -115,6 +126,7 @@ class Collector {
 
   // Of the epoch under way.
   CollectState state_;  // as we wrote it
+  Kind kind_ = Kind::kDead;
   std::set<Id128> list_;
   std::set<Id128> broken_;
   std::unique_ptr<OwnPacks> own_;
@@ -123,6 +135,10 @@ class Collector {
   std::vector<DamageRecord> found_damage_;
   std::vector<Id128> dropped_chunks_;
 
+  bool no_room_ = false;         // nothing could be chosen, for lack of room
+  bool sparse_left_ = false;     // and there are packs that are mostly garbage
+  bool made_room_ = false;       // MakeRoom did what it can
+  std::uint64_t punchable_ = 0;  // what ChooseHollow expects
   Collected collected_;
 };
 

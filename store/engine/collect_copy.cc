@@ -32,6 +32,8 @@ class Carrier {
       return wanted && kept_attempts_.insert(name).second;
     }
     if (auto* d = record.As<DamageRecord>()) {
+      // Until the file is gone, nothing may be relied upon in a hollow pack.
+      if (d->kind == DamageRecord::kHollow) return scan_.Find(d->pack_id) != nullptr;
       return scan_.Find(d->pack_id) != nullptr && !list_.contains(d->pack_id);
     }
     if (auto* v = record.As<MovedRecord>()) {
@@ -165,6 +167,12 @@ Result<std::unique_ptr<OwnPacks>> OwnPacks::Open(Store* store, std::uint64_t nee
   if (s.ok()) return own;
   own->Abandon();
   if (s.code() != Code::kNoSpace) return s;
+  // A reserve that fills up half way through can never be continued.
+  if (need_bytes > ReserveRoom(store)) {
+    return NoSpace("neither the disk nor the reserve of " + store->path() + " has room for " +
+                   std::to_string(need_bytes) + " bytes that must go on living: free some space" +
+                   " by other means, then try again");
+  }
   CKPT_ASSIGN_OR_RETURN(auto reserve, ContinueReserve(store));
   own->packs_.push_back(std::move(reserve));
   own->reserve_ = true;

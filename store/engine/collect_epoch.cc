@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "store/engine/collect.h"
+#include "store/engine/hollow.h"
 
 namespace ckpt {
 namespace {
@@ -10,6 +11,7 @@ namespace {
 constexpr std::int64_t kPollMs = 20;
 constexpr std::uint32_t kCopied = UINT32_MAX;  // as a home: in our own packs
 constexpr std::uint64_t kReportBytes = 16u << 20;
+constexpr std::uint64_t kHollowRecordBytes = 160;
 
 std::vector<Id128> Sorted(const std::set<Id128>& ids) { return {ids.begin(), ids.end()}; }
 
@@ -23,7 +25,9 @@ OwnPacks::Record MakeRecord(RecordType type, Bytes payload) {
 }  // namespace
 
 Status Collector::Condemn() {
-  CKPT_ASSIGN_OR_RETURN(own_, OwnPacks::Open(store_, CopyBytes(list_)));
+  std::set<Id128> copied = kind_ == Kind::kHollow ? std::set<Id128>() : list_;
+  std::uint64_t need = CopyBytes(copied) + list_.size() * kHollowRecordBytes;
+  CKPT_ASSIGN_OR_RETURN(own_, OwnPacks::Open(store_, need));
   CollectState next;
   next.known = true;
   next.phase = CollectPhase::kCondemned;
@@ -90,6 +94,7 @@ Status Collector::FindHomesOffList() {
   homes_.clear();
   for (const auto& [id, pack] : scan_->packs()) {
     if (list_.contains(id) || own_->Contains(id) || to_break_.contains(id)) continue;
+    if (store_->IsHollow(id)) continue;  // it may have been given back there
     homes_.push_back(id);
     CKPT_ASSIGN_OR_RETURN(auto entries, EntriesOf(id, false));
     for (const ChunkEntry& entry : entries) {
@@ -99,6 +104,13 @@ Status Collector::FindHomesOffList() {
     }
   }
   return Status();
+}
+
+bool Collector::IsGivenBack(const PackReader& reader, const ChunkEntry& entry) const {
+  if (!store_->IsHollow(reader.pack_id())) return false;
+  Bytes payload(entry.stored_bytes);
+  return reader.ReadRaw(entry.offset + kRecordHeaderBytes, payload).ok() &&
+         LooksGivenBack(entry.offset, payload);
 }
 
 // A survivor that does not verify takes its pack off the list.
@@ -125,6 +137,8 @@ Status Collector::CopyChunksOf(const Id128& id) {
     }
     if (*home == 0) {
       Status copied = own_->CopyChunk(*reader, entry);
+      // Saved anew since by somebody who does not rely on this pack.
+      if (copied.code() == Code::kCorruption && IsGivenBack(*reader, entry)) continue;
       if (copied.code() == Code::kCorruption) {
         found_damage_.push_back({0, id, entry.offset, entry.id, store_->env()->RealtimeNs()});
         store_->Notice("packs/" + PackFileName(id) + " is damaged at " +
@@ -225,6 +239,9 @@ Status Collector::RemoveListed(bool broken) {
     Status removed = store_->packs_dir()->RemoveFile(name);
     if (removed.code() == Code::kNotFound) continue;
     CKPT_RETURN_IF_ERROR(std::move(removed));
+    if (info.ok() && store_->IsHollow(id)) {
+      info->size_bytes = std::min(info->size_bytes, info->allocated_bytes);
+    }
     if (info.ok()) collected_.freed_bytes += info->size_bytes;
     ++collected_.packs_removed;
     any = true;

@@ -79,6 +79,7 @@ Status PackScan::Look(const Id128& id) {
   CKPT_ASSIGN_OR_RETURN(auto file, store_->packs_dir()->OpenFile(PackFileName(id), OpenOptions{}));
   CKPT_ASSIGN_OR_RETURN(FileInfo info, file->Stat());
   ScannedPack& pack = packs_[id];
+  pack.allocated_bytes = info.allocated_bytes;
   bool known = pack.id == id && pack.began;
   if (known && pack.file_bytes == info.size_bytes && !pack.reserve) return Status();
   pack.id = id;

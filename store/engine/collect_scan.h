@@ -39,6 +39,7 @@ struct ScannedRecord {
 struct ScannedPack {
   Id128 id;
   std::uint64_t file_bytes = 0;
+  std::uint64_t allocated_bytes = 0;  // less where holes are
   std::uint64_t durable_end = 0;
   std::uint64_t device = 0;
   std::uint64_t inode = 0;

@@ -1,5 +1,6 @@
 #include "store/engine/fetcher.h"
 
+#include <algorithm>
 #include <unordered_set>
 
 #include "store/codec/hash.h"
@@ -21,6 +22,9 @@ Result<std::unique_ptr<Fetcher>> Fetcher::Open(Store* store,
     CKPT_ASSIGN_OR_RETURN(auto view, store->packs()->Get(pack.pack_id));
     fetcher->packs_.emplace_back(pack.pack_id, std::move(view));
   }
+  // Where another pack has the chunk too, that copy is the one that is surely there.
+  std::stable_partition(fetcher->packs_.begin(), fetcher->packs_.end(),
+                        [&](const auto& pack) { return !store->IsHollow(pack.first); });
   return fetcher;
 }
 

@@ -1,6 +1,9 @@
 #include "store/engine/stats.h"
 
+#include <algorithm>
+
 #include "store/engine/fetcher.h"
+#include "store/engine/hollow.h"
 #include "store/engine/id_table.h"
 #include "store/engine/series.h"
 
@@ -67,12 +70,18 @@ class Counter {
     auto info = store_->packs_dir()->StatEntry(PackFileName(id));
     if (!info.ok()) return info.status().code() == Code::kNotFound ? Status() : info.status();
     ++stats_.packs;
-    stats_.stored_bytes += info->size_bytes;
+    bool hollow = store_->IsHollow(id);
+    stats_.stored_bytes +=
+        hollow ? std::min(info->size_bytes, info->allocated_bytes) : info->size_bytes;
     auto reader = PackReader::Open(store_->packs_dir(), id, store_->format().uuid);
     if (!reader.ok()) return Status();  // never began, collected, or damaged
     CKPT_ASSIGN_OR_RETURN(PackContents contents, (*reader)->ReadFrom(0));
     for (const ChunkEntry& entry : contents.chunks) {
-      if (!CountLive(entry)) stats_.garbage_bytes += Extent(entry);
+      if (CountLive(entry)) continue;
+      stats_.garbage_bytes += Extent(entry);
+      if (hollow) {
+        stats_.garbage_bytes -= PayloadBlocks(entry.offset, entry.stored_bytes).bytes();
+      }
     }
     for (const ChunkEntry& entry : contents.tail_chunks) CountLive(entry);
     return Status();

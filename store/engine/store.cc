@@ -62,18 +62,22 @@ Status Store::Refresh() {
   std::lock_guard refresh(refresh_mutex_);
   CKPT_RETURN_IF_ERROR(RefreshPacks());
   std::set<std::pair<Id128, std::uint64_t>> barred;
+  std::set<Id128> hollow;
   CKPT_RETURN_IF_ERROR(ScanRecords(AsBytes("D"), false,
                                    [&](ByteSpan /*key*/, ByteSpan value, const Id128& /*pack*/) {
                                      auto damage = DecodeDamage(PayloadOfValue(value));
                                      if (!damage.ok()) return true;
                                      std::pair place(damage->pack_id, damage->offset);
-                                     if (damage->kind == 0) barred.insert(place);
-                                     if (damage->kind == 1)
+                                     if (damage->kind == DamageRecord::kFound) barred.insert(place);
+                                     if (damage->kind == DamageRecord::kHealed)
                                        barred.erase(place);  // in order of time
+                                     if (damage->kind == DamageRecord::kHollow)
+                                       hollow.insert(damage->pack_id);
                                      return true;
                                    }));
   std::unique_lock lock(mutex_);
   barred_ = std::move(barred);
+  hollow_ = std::move(hollow);
   return Status();
 }
 
@@ -313,9 +317,28 @@ bool Store::PackMatchesIndex(const Id128& id) {
 }
 
 Result<std::optional<ChunkPlace>> Store::FindDurable(const Id128& id) {
+  return FindPlace(id, false);
+}
+
+// What was given back reads zeros, and zeros do not have the payload's checksum.
+Result<std::optional<ChunkPlace>> Store::FindInHollow(const Id128& id) {
+  {
+    std::shared_lock lock(mutex_);
+    if (hollow_.empty()) return std::optional<ChunkPlace>();
+  }
+  CKPT_ASSIGN_OR_RETURN(auto place, FindPlace(id, true));
+  if (!place.has_value()) return place;
+  auto view = pack_set_.Get(place->pack_id);
+  if (!view.ok()) return std::optional<ChunkPlace>();
+  Bytes payload(place->entry.stored_bytes);
+  Status read = (*view)->reader().ReadChunkPayload(place->entry, true, payload);
+  return read.ok() ? place : std::optional<ChunkPlace>();
+}
+
+Result<std::optional<ChunkPlace>> Store::FindPlace(const Id128& id, bool hollow) {
   auto usable = [&](const ChunkPlace& place) {
     std::shared_lock lock(mutex_);
-    return states_.contains(place.pack_id) &&
+    return states_.contains(place.pack_id) && hollow_.contains(place.pack_id) == hollow &&
            (barred_.empty() || !barred_.contains({place.pack_id, place.entry.offset}));
   };
   CKPT_ASSIGN_OR_RETURN(auto place, overlay_->FindChunk(id));
@@ -426,6 +449,11 @@ bool Store::HasDamage(const Id128& pack_id) const {
 bool Store::IsBarred(const ChunkPlace& place) const {
   std::shared_lock lock(mutex_);
   return barred_.contains({place.pack_id, place.entry.offset});
+}
+
+bool Store::IsHollow(const Id128& pack_id) const {
+  std::shared_lock lock(mutex_);
+  return hollow_.contains(pack_id);
 }
 
 Result<Manifest> Store::ReadManifest(const CheckpointRow& row) {

@@ -79,8 +79,11 @@ class Store {
 
   // ---- what is known -------------------------------------------------------------------------
   // Where a durable chunk is that may be relied upon: its pack is present, still the one the index
-  // read, and the place is not barred by a damage record. Nullopt: store it anew.
+  // read, the place is not barred by a damage record and the pack is not hollow. Nullopt: store it
+  // anew.
   Result<std::optional<ChunkPlace>> FindDurable(const Id128& id);
+  // The same in hollow packs only: the chunk was read just now and is there.
+  Result<std::optional<ChunkPlace>> FindInHollow(const Id128& id);
   // Records by key prefix, index and overlay merged, in byte order of the keys. When the index
   // turns out to be damaged it is dropped and the scan begins again: fn may see rows a second time,
   // and index_losses() has grown.
@@ -91,6 +94,8 @@ class Store {
   std::map<Id128, PackState> PackStates() const;
   bool HasDamage(const Id128& pack_id) const;  // a damage record names a place in it
   bool IsBarred(const ChunkPlace& place) const;
+  // Chunks of this pack that nobody needed were given back (docs/collection.md, "Hollow packs").
+  bool IsHollow(const Id128& pack_id) const;
   // The full manifest of a checkpoint.
   Result<Manifest> ReadManifest(const CheckpointRow& row);
 
@@ -150,6 +155,7 @@ class Store {
   Result<std::unique_ptr<File>> LockFile(const std::string& name, std::int64_t wait_ms,
                                          const std::string& what);
   bool PackMatchesIndex(const Id128& pack_id);
+  Result<std::optional<ChunkPlace>> FindPlace(const Id128& id, bool hollow);
 
   Env* env_;
   std::string path_;
@@ -170,6 +176,7 @@ class Store {
   std::map<Id128, PackCoverage> coverage_;            // the index's, as last read
   std::map<Id128, bool> matches_;                     // packs compared with the index's memory (I4)
   std::set<std::pair<Id128, std::uint64_t>> barred_;  // places with damage records
+  std::set<Id128> hollow_;
 };
 
 }  // namespace ckpt

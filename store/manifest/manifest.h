@@ -93,7 +93,12 @@ Result<Bytes> EncodeAttempt(const AttemptRecord& attempt);
 Result<AttemptRecord> DecodeAttempt(ByteSpan payload);
 
 struct DamageRecord {
-  std::uint8_t kind = 0;  // 0 found damaged, 1 found sound again
+  static constexpr std::uint8_t kFound = 0;
+  static constexpr std::uint8_t kHealed = 1;
+  // A whole pack (offset 0, no chunk): the space of chunks nobody needed was given back where they
+  // lay. What is needed in it is as good as ever; nobody may begin to rely on the rest.
+  static constexpr std::uint8_t kHollow = 2;
+  std::uint8_t kind = kFound;
   Id128 pack_id;
   std::uint64_t offset = 0;
   Id128 chunk;

@@ -113,7 +113,7 @@ Result<AttemptRecord> DecodeAttempt(ByteSpan payload) {
 }
 
 Bytes EncodeDamage(const DamageRecord& damage) {
-  CKPT_CHECK(damage.kind <= 1, "damage was found, or found sound again");
+  CKPT_CHECK(damage.kind <= DamageRecord::kHollow, "a kind that readers know");
   Bytes payload;
   ByteWriter out(&payload);
   out.U16(kRecordVersion);
@@ -130,7 +130,7 @@ Result<DamageRecord> DecodeDamage(ByteSpan payload) {
   CKPT_RETURN_IF_ERROR(ReadRecordVersion(&in, "damage record"));
   DamageRecord d;
   d.kind = in.U8();
-  if (d.kind > 1) in.Fail();
+  if (d.kind > DamageRecord::kHollow) in.Fail();
   d.pack_id = in.Id();
   d.offset = in.U64();
   d.chunk = in.Id();

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # A file system that fills up at every possible point: a clear error, everything saved before is still
-# there, rm and gc return space at zero bytes free, and saving goes on. Needs root, for a small tmpfs.
+# there, rm and gc return space at zero bytes free, and saving goes on; also when the only pack holds
+# more of use than the reserve has room for. Needs root, for small file systems: a tmpfs, and ext4 in a
+# file where loop devices are to be had.
 set -euo pipefail
 bin=${CKPT_STORE_BIN:?}
 ((EUID == 0)) || { echo "needs root, to mount a small file system"; exit 77; }
@@ -43,4 +45,52 @@ rm -rf out
 cmp out/d/f "f.$saved" || fail "the newest has other bytes after gc"
 "$bin" save melt d --quiet || fail "saving does not go on after gc: $(df fs)"
 "$bin" check --quiet || fail "check at the end"
-echo "passed: $saved checkpoints in 12 MiB, gc at zero bytes free"
+echo "tmpfs: $saved checkpoints in 12 MiB, gc at zero bytes free"
+umount "$work/fs"
+
+# One pack of 30 MB, of which three files in five are garbage, file by file; then not a byte is free.
+full_of_garbage() {
+  local where=$1
+  export CKPT_STORE=$work/fs/garbage.ckpt
+  rm -rf d kept out
+  mkdir d kept
+  for i in $(seq -w 0 299); do head -c 100000 /dev/urandom >"d/$i"; done
+  "$bin" save run d --quiet || fail "$where: the first save"
+  for i in $(seq -w 0 299); do
+    if ((10#$i % 5 < 2)); then cp -p "d/$i" kept/; else rm "d/$i"; fi
+  done
+  "$bin" save run d --quiet || fail "$where: the second save"
+  (($(ls "$CKPT_STORE/packs" | wc -l) == 2)) || fail "$where: not one pack and the reserve"
+  cat /dev/zero >fs/filler 2>/dev/null || true
+  sync -f fs/filler
+  cat /dev/zero >>fs/filler 2>/dev/null || true
+  local before after
+  before=$(df --output=used -k fs | tail -1)
+  "$bin" gc --keep-last 1 >gc.out 2>gc.err || fail "$where: gc: $(cat gc.err)"
+  sync -f fs/filler
+  after=$(df --output=used -k fs | tail -1)
+  ((before - after >= 15000)) || fail "$where: of 18 MB of garbage gc freed $((before - after)) KiB: $(cat gc.out gc.err)"
+  "$bin" restore run --to out --quiet || fail "$where: restore after gc"
+  diff -r out/d kept || fail "$where: other bytes after gc"
+  "$bin" check --quiet || fail "$where: check after gc"
+  head -c 3000000 /dev/urandom >d/new
+  cp -p d/new kept/new
+  "$bin" save run d --quiet || fail "$where: saving does not go on after gc"
+  rm -rf out
+  "$bin" restore run --to out --quiet || fail "$where: restore at the end"
+  diff -r out/d kept || fail "$where: other bytes at the end"
+  "$bin" check --quiet || fail "$where: check at the end"
+  echo "$where: gc freed $((before - after)) KiB of a full disk whose only pack has 12 MB of survivors"
+}
+
+mount -t tmpfs -o size=34m tmpfs "$work/fs"
+full_of_garbage tmpfs
+umount "$work/fs"
+
+truncate -s 48M image
+if mkfs.ext4 -q -m 0 image 2>/dev/null && mount -o loop image "$work/fs" 2>/dev/null; then
+  full_of_garbage ext4
+else
+  echo "ext4: skipped, no loop device or mkfs.ext4 here"
+fi
+echo passed

@@ -302,6 +302,11 @@ auto AsResult(Bytes (*encode)(const Record&)) {
 TEST(DamageRecord, RoundTripsAndHostileBytesAreBounded) {
   ExpectHostileBytesAreBounded(DamageRecord{1, Id128{{1}}, 4096, Id128{{2}}, -5},
                                AsResult(EncodeDamage), DecodeDamage);
+  ExpectHostileBytesAreBounded(DamageRecord{DamageRecord::kHollow, Id128{{1}}, 0, Id128(), -5},
+                               AsResult(EncodeDamage), DecodeDamage);
+  Bytes unknown = EncodeDamage(DamageRecord{});
+  unknown[2] = std::byte{DamageRecord::kHollow + 1};
+  EXPECT_EQ(DecodeDamage(unknown).status().code(), Code::kCorruption);
 }
 
 TEST(AckRecord, RoundTripsAndHostileBytesAreBounded) {
