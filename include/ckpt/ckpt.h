@@ -17,14 +17,16 @@
  * Rules for everything here:
  * - Functions that can fail return a ckpt_code; ckpt_error_message() then says what was tried, on
  *   which file, why it failed and what to do. On failure output parameters are untouched unless
- * said otherwise. Nothing exits, prints, throws or changes signal dispositions.
+ *   said otherwise. Nothing throws; nothing exits, prints or changes signal dispositions but a
+ *   session, which says when.
  * - Structs that begin with struct_size are initialised with their ..._INIT macro and may grow: the
  *   library never reads or writes beyond struct_size.
  * - Strings are NUL-terminated bytes in any encoding. Strings and arrays handed to a callback live
  *   until it returns; those in result structs until the store is closed, unless said otherwise.
- * - A ckpt_store may be used by several threads, a ckpt_writer or ckpt_reader by one at a time.
- *   A forked child must not use the parent's handles.
+ * - A ckpt_store may be used by several threads, a ckpt_writer or ckpt_reader by one at a time, a
+ *   ckpt_session by one thread for good. A forked child must not use the parent's handles.
  * - Callbacks are called on the calling thread; a nonzero answer ends the call with CKPT_CANCELLED.
+ *   Notices of a session come from its helper thread as well.
  *
  * All integers are exact-width; sizes are in bytes, times in nanoseconds since 1970 (UTC).
  */
@@ -399,6 +401,249 @@ CKPT_API ckpt_code ckpt_query(ckpt_reader* reader, const char* name, ckpt_entry*
 /* All of an entry's bytes into `data`, which must have exactly its logical bytes
  * (CKPT_INVALID_ARGUMENT otherwise). On CKPT_CORRUPTION the contents of `data` are undefined. */
 CKPT_API ckpt_code ckpt_get(ckpt_reader* reader, const char* name, void* data, uint64_t data_bytes);
+
+/* ---- a session: a computation that saves itself and continues ------------------------------- */
+
+/* The recipe (docs/sessions.md has all of it; examples/heat3d a whole program):
+ *
+ *   ckpt_session_options options = CKPT_SESSION_OPTIONS_INIT;
+ *   ckpt_session *session;
+ *   if (ckpt_session_open("run.ckpt", "heat3d", &options, &session) != CKPT_OK) ...
+ *   int64_t done = 0;                                      steps completed
+ *   uint64_t shape[1] = {n};
+ *   ckpt_session_protect_pointer(session, "T", (void **)&T, CKPT_FLOAT64, 8, 1, shape);
+ *   ckpt_session_restored restored = CKPT_SESSION_RESTORED_INIT;
+ *   if (ckpt_session_restore(session, &restored) != CKPT_OK) ...
+ *   if (restored.restored) done = restored.step; else initialise(T);
+ *   while (done < last) {
+ *     advance(&T, &Tnew);                                  may swap them
+ *     ++done;
+ *     int32_t outcome;
+ *     ckpt_session_step(session, done, &outcome);          a consistent point
+ *     if (outcome == CKPT_STEP_STOP) break;
+ *   }
+ *   return ckpt_session_finish(session, done == last);
+ *
+ * One thread makes all calls, outside parallel regions (CKPT_INVALID_ARGUMENT from another one, and
+ * in a forked child); ckpt_session_get_report may be called by any. Open it after MPI_Init and
+ * whatever else installs signal handlers. Memory that is protected stays the caller's, must not
+ * move while a call of this section runs, and is read only inside them. */
+typedef struct ckpt_session ckpt_session;
+
+typedef enum ckpt_durability {
+  CKPT_DURABLE_EACH_SAVE = 0,
+  CKPT_DURABLE_INTERVAL = 1,  /* at most durable_seconds after it was staged */
+  CKPT_DURABLE_ON_REQUEST = 2 /* on a signal, by ckpt_session_commit and ckpt_session_finish */
+} ckpt_durability;
+
+/* When storage fails. What was saved before stays in any case, and old checkpoints that retention
+ * lets go are collected when the disk is full. */
+typedef enum ckpt_on_error {
+  CKPT_ON_ERROR_GO_ON = 0, /* the next call answers the error; a later Step tries again */
+  CKPT_ON_ERROR_RETRY = 1, /* Step waits and tries until it works or a stop signal comes */
+  CKPT_ON_ERROR_STOP = 2   /* Step answers CKPT_STEP_STOP */
+} ckpt_on_error;
+
+typedef enum ckpt_on_stop {
+  CKPT_ON_STOP_SIGNAL = 0, /* the process ends by the signal that stopped it */
+  CKPT_ON_STOP_LEAVE = 1   /* the exit is left to the code */
+} ckpt_on_stop;
+
+typedef struct ckpt_session_options {
+  size_t struct_size;
+  const ckpt_open_options* store; /* NULL: created when missing */
+  const char* compatibility; /* whose state this is: a checkpoint with another key is refused */
+  int32_t warn_only;         /* ... or only noticed */
+  int32_t lenient;           /* restore: what is protected may be missing */
+  int64_t every_steps;       /* save every so many steps ... */
+  double every_seconds;      /* ... or seconds, whichever comes first; both 0: as often as */
+  double mean_time_between_failures_s; /* Young and Daly's formula says for this; 0: a day */
+  int64_t end_time_ns;                 /* of the allocation; 0: $SLURM_JOB_END_TIME, if it is set */
+  int32_t durability;                  /* ckpt_durability */
+  double durable_seconds;
+  uint64_t buffer_bytes;       /* changed bytes that wait to be written; 0: 64 MiB */
+  const int32_t* stop_signals; /* NULL: SIGTERM. With a count of 0 and not NULL: none */
+  size_t stop_signal_count;
+  const int32_t* save_signals; /* "checkpoint now"; NULL: SIGUSR1 */
+  size_t save_signal_count;
+  double grace_seconds;      /* from a stop signal to SIGKILL; 0: 25 */
+  int32_t on_stop;           /* ckpt_on_stop */
+  int32_t on_error;          /* ckpt_on_error */
+  uint64_t keep_last;        /* retention: checkpoints of the series to keep */
+  int64_t keep_every;        /* ... and steps that are multiples */
+  int64_t keep_within_ns;    /* ... and those made within so long before the newest */
+  int32_t keep_all;          /* no retention */
+  double housekeeping_share; /* of the time, at most, for retention; 0: 0.05 */
+  uint32_t rank;
+  uint32_t ranks;     /* 0 means 1 */
+  const char* run_id; /* for ranks > 1: the same string in all ranks of one run */
+  const char* job_id; /* NULL: $SLURM_JOB_ID */
+  int64_t wait_ms;    /* for another session of the series to end; -1: for ever */
+  int32_t log;        /* a line for each save to standard error */
+} ckpt_session_options;
+#define CKPT_SESSION_OPTIONS_INIT                                                                  \
+  {                                                                                                \
+    sizeof(ckpt_session_options), NULL, NULL, 0, 0, 0, 0.0, 0.0, 0, CKPT_DURABLE_EACH_SAVE, 60.0,  \
+        0, NULL, 0, NULL, 0, 0.0, CKPT_ON_STOP_SIGNAL, CKPT_ON_ERROR_GO_ON, 2, 0, 0, 0, 0.0, 0, 1, \
+        NULL, NULL, 10000, 0                                                                       \
+  }
+
+/* Opens the store, takes the series for this process and the signals for the session, and starts
+ * one helper thread. CKPT_BUSY: another session or save of the series is running. */
+CKPT_API ckpt_code ckpt_session_open(const char* path, const char* series,
+                                     const ckpt_session_options* options, ckpt_session** session);
+
+/* ---- what is protected */
+
+typedef struct ckpt_array {
+  void* data;
+  int32_t dtype;
+  uint32_t element_bytes; /* used for CKPT_STRING and CKPT_RECORD only */
+  int32_t column_major;
+  uint32_t dimensions; /* at most 32 */
+  uint64_t shape[32];
+} ckpt_array;
+
+/* Memory that stays where it is. */
+CKPT_API ckpt_code ckpt_session_protect(ckpt_session* session, const char* name, void* data,
+                                        int32_t dtype, uint32_t element_bytes, uint32_t dimensions,
+                                        const uint64_t* shape);
+/* Memory a pointer of the caller's points to; *pointer is read anew at each save, so arrays may be
+ * swapped. At restore it must point to memory of this shape. */
+CKPT_API ckpt_code ckpt_session_protect_pointer(ckpt_session* session, const char* name,
+                                                void** pointer, int32_t dtype,
+                                                uint32_t element_bytes, uint32_t dimensions,
+                                                const uint64_t* shape);
+/* Memory that functions tell of. They answer nonzero to fail; `user` is theirs. */
+typedef struct ckpt_protected {
+  size_t struct_size;
+  int32_t dtype;          /* a checkpoint with another type, or size of elements, is refused */
+  uint32_t element_bytes; /* as in ckpt_array */
+  const char* layout;     /* of records: one saved with another tag is refused; NULL: any */
+  int (*locate)(ckpt_array* array, void* user); /* where and what it is now */
+  /* Whether what was saved can be restored; must touch nothing. NULL: any shape. */
+  int (*accepts)(const ckpt_array* saved, void* user);
+  /* Makes room for what was saved and fills in *data. */
+  int (*prepare)(const ckpt_array* saved, void** data, void* user);
+  void* user;
+} ckpt_protected;
+#define CKPT_PROTECTED_INIT \
+  { sizeof(ckpt_protected), 0, 0, NULL, NULL, NULL, NULL, NULL }
+CKPT_API ckpt_code ckpt_session_protect_with(ckpt_session* session, const char* name,
+                                             const ckpt_protected* how);
+/* State that functions turn into bytes and back. `save` calls ckpt_sink_write as often as it likes;
+ * `load` is called at restore after all arrays were filled. */
+typedef struct ckpt_sink ckpt_sink;
+CKPT_API ckpt_code ckpt_sink_write(ckpt_sink* sink, const void* data, uint64_t bytes);
+CKPT_API ckpt_code ckpt_session_protect_stream(
+    ckpt_session* session, const char* name, int (*save)(ckpt_sink* sink, void* user),
+    int (*load)(const void* data, uint64_t bytes, void* user), void* user);
+/* No longer saved. CKPT_NOT_FOUND: it was not. */
+CKPT_API ckpt_code ckpt_session_unprotect(ckpt_session* session, const char* name);
+/* A file the code appends to (its log): its length is recorded with each save and cut back to that
+ * at restore, so that lines are not written twice. Flush streams before a Step; open the file after
+ * the restore, or for appending. */
+CKPT_API ckpt_code ckpt_session_attach_file(ckpt_session* session, const char* path);
+
+/* ---- restoring */
+
+typedef struct ckpt_session_restored {
+  size_t struct_size;
+  int32_t restored; /* 0: the series has no checkpoint; begin from scratch */
+  int64_t step;
+  uint64_t attempt;
+  /* Strings live until the session is closed. */
+  const char* const* passed_over; /* newer checkpoints that are damaged, each with why */
+  size_t passed_over_count;
+  const char* const* missing; /* protected, and not in the checkpoint (lenient) */
+  size_t missing_count;
+  const char* const* left_over; /* in the checkpoint, and not protected */
+  size_t left_over_count;
+} ckpt_session_restored;
+#define CKPT_SESSION_RESTORED_INIT \
+  { sizeof(ckpt_session_restored), 0, 0, 0, NULL, 0, NULL, 0, NULL, 0 }
+/* The newest checkpoint that verifies goes into what is protected. CKPT_INVALID_ARGUMENT: it does
+ * not fit (shape, type, layout, compatibility key, something missing); nothing was touched.
+ * CKPT_CORRUPTION: there are checkpoints and none is sound; the message says whether the contents
+ * of what is protected are undefined. */
+CKPT_API ckpt_code ckpt_session_restore(ckpt_session* session, ckpt_session_restored* restored);
+/* The same from one step, and no other. */
+CKPT_API ckpt_code ckpt_session_restore_step(ckpt_session* session, int64_t step,
+                                             ckpt_session_restored* restored);
+/* Entries of the restored checkpoint, until the first save: for state that is not protected but
+ * put. Pointers in *entry live until the next call. */
+CKPT_API ckpt_code ckpt_session_query(ckpt_session* session, const char* name, ckpt_entry* entry);
+CKPT_API ckpt_code ckpt_session_get(ckpt_session* session, const char* name, void* data,
+                                    uint64_t data_bytes);
+
+/* ---- saving */
+
+typedef enum ckpt_step_outcome {
+  CKPT_STEP_CONTINUE = 0,
+  CKPT_STEP_SAVED = 1, /* and continue */
+  CKPT_STEP_STOP = 2   /* a stop signal came: leave the loop and finish */
+} ckpt_step_outcome;
+
+/* `step` steps are complete and what is protected is consistent: saves when that is due or asked
+ * for. Returns when what changed is captured (copied aside). *outcome is set whatever is returned;
+ * an error may be one of an earlier save, from behind. The same step twice does nothing. */
+CKPT_API ckpt_code ckpt_session_step(ckpt_session* session, int64_t step, int32_t* outcome);
+
+/* The primitive beneath: a save, at once, of exactly what is put. Memory may be reused when
+ * ckpt_session_put returns. */
+CKPT_API ckpt_code ckpt_session_begin(ckpt_session* session, int64_t step);
+CKPT_API ckpt_code ckpt_session_put(ckpt_session* session, const char* name, const void* data,
+                                    int32_t dtype, uint32_t element_bytes, uint32_t dimensions,
+                                    const uint64_t* shape);
+CKPT_API ckpt_code ckpt_session_end(ckpt_session* session, int32_t* outcome);
+CKPT_API ckpt_code ckpt_session_abort(ckpt_session* session);
+
+/* Waits until everything captured is staged (survives the process); durable (survives the node). */
+CKPT_API ckpt_code ckpt_session_wait_staged(ckpt_session* session);
+CKPT_API ckpt_code ckpt_session_commit(ckpt_session* session);
+
+typedef struct ckpt_session_report {
+  size_t struct_size;
+  int64_t step;     /* of the newest save; -1: none. The seven that follow are its */
+  double blocked_s; /* the application waited */
+  double waited_s;  /* ... of it for room in the buffer */
+  double staged_s;  /* from the call until staged; -1: not yet */
+  double durable_s; /* from the call until durable; -1: not yet */
+  uint64_t logical_bytes;
+  uint64_t changed_bytes;
+  uint64_t stored_bytes;
+  uint64_t saves; /* of the session, from here on */
+  uint64_t failed_saves;
+  double blocked_total_s;
+  double waited_total_s;
+  uint64_t changed_total_bytes;
+  uint64_t stored_total_bytes;
+  int64_t staged_step;      /* the newest; -1: none */
+  int64_t durable_step;     /* the newest; -1: none */
+  uint64_t undurable_bytes; /* captured, and not durable yet */
+  uint64_t buffer_bytes;
+  int32_t stop_signal;       /* that came; 0: none */
+  double stop_to_durable_s;  /* until all that was captured was durable; -1: not yet */
+  int32_t handlers_replaced; /* somebody installed other signal handlers */
+  uint64_t removed;          /* checkpoints, by retention */
+  uint64_t freed_bytes;
+  double interval_s; /* between saves, as chosen now; 0: by steps alone */
+} ckpt_session_report;
+#define CKPT_SESSION_REPORT_INIT                                                                   \
+  {                                                                                                \
+    sizeof(ckpt_session_report), -1, 0, 0, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1, 0, 0, 0, -1, \
+        0, 0, 0, 0                                                                                 \
+  }
+CKPT_API ckpt_code ckpt_session_get_report(ckpt_session* session, ckpt_session_report* report);
+
+/* Commits what was captured, gives the series and the signals back, and frees the session. Answers
+ * the exit status for main: 0 when `complete`; else 128 + the signal that stopped it, or 75. By
+ * CKPT_ON_STOP_SIGNAL, not complete and stopped by a signal, it does not return: the process ends
+ * by that signal, as it would have without the session, unless there are several ranks or a handler
+ * was installed before (which was called by then). */
+CKPT_API int32_t ckpt_session_finish(ckpt_session* session, int32_t complete);
+/* The same without ending the process or an answer, for error paths. NULL is allowed. */
+CKPT_API void ckpt_session_close(ckpt_session* session);
 
 /* ---- keeping house ------------------------------------------------------------------------- */
 

@@ -18,9 +18,24 @@
 //     save.End().value();                                   // durable
 //   }
 //
+// A computation that saves itself, stops when it is told to, and continues (docs/sessions.md):
+//
+//   auto session = ckpt::Session::Open("run.ckpt", "heat3d").value();
+//   std::int64_t done = 0;                                  // steps completed
+//   session.Protect("T", &T).value();                       // by its address: read anew at each
+//   save session.Protect("rng", SaveRng, LoadRng).value();       // functions for anything with
+//   pointers if (session.Restore(&done).value() == ckpt::kFresh) Initialise(&T); while (done <
+//   last) {
+//     Advance(T, &Tnew);
+//     std::swap(T, Tnew);
+//     ++done;
+//     if (session.Step(done) == ckpt::kStop) break;         // a consistent point: saves when due
+//   }
+//   return session.Finish(done == last);                    // complete, or ends by the stop policy
+//
 // Nothing here throws but Result::value() of an error (ckpt::Exception) and the allocations of the
-// standard library. Objects own their handles and are move-only; a Writer that goes away without
-// End() leaves no checkpoint. Threads: as ckpt.h says.
+// standard library. Objects own their handles and are move-only (a Session is shared with
+// its scopes); a Writer that goes away without End() leaves no checkpoint. Threads: as ckpt.h says.
 
 #ifndef CKPT_CKPT_HPP_
 #define CKPT_CKPT_HPP_
@@ -31,6 +46,7 @@
 #include <complex>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -359,6 +375,294 @@ class Store {
   }
 
   std::unique_ptr<ckpt_store, Close> handle_;
+};
+
+// ---- sessions ----------------------------------------------------------------------------------
+
+enum Restored { kFresh, kRestored };
+enum Outcome {
+  kContinue = CKPT_STEP_CONTINUE,
+  kSaved = CKPT_STEP_SAVED,
+  kStop = CKPT_STEP_STOP,
+};
+
+// What a step came to; an error does not stop a computation, so it may be ignored.
+class Stepped {
+ public:
+  Stepped(Outcome outcome, std::optional<Error> error)
+      : outcome_(outcome), error_(std::move(error)) {}
+  Outcome outcome() const { return outcome_; }
+  operator Outcome() const { return outcome_; }  // NOLINT: meant to convert
+  bool ok() const { return !error_.has_value(); }
+  // REQUIRES: !ok().
+  const Error& error() const { return *error_; }
+
+ private:
+  Outcome outcome_;
+  std::optional<Error> error_;
+};
+
+using SessionOptions = ckpt_session_options;
+inline SessionOptions DefaultSessionOptions() {
+  SessionOptions options = CKPT_SESSION_OPTIONS_INIT;
+  return options;
+}
+
+// Saves what is protected, at steps. Thread rule: one thread, outside parallel regions (ckpt.h).
+class Session {
+ public:
+  static Result<Session> Open(const std::string& path, const std::string& series,
+                              const SessionOptions& options = DefaultSessionOptions()) {
+    ckpt_session* handle = nullptr;
+    ckpt_code code = ckpt_session_open(path.c_str(), series.c_str(), &options, &handle);
+    if (code != CKPT_OK) return internal::LastError(code);
+    return Session(handle);
+  }
+
+  // The vector's elements, wherever it has them at a save; resized at restore. `layout`: for
+  // elements that are structs, a tag to change with their members.
+  template <typename T, typename A>
+  Result<void> Protect(const std::string& name, std::vector<T, A>* data,
+                       const std::string& layout = "") {
+    static_assert(!std::is_same_v<T, bool>, "std::vector<bool> has no elements in memory");
+    return ProtectWith<T>(Full(name), data, &LocateVector<T, A>, &AcceptsVector,
+                          &PrepareVector<T, A>, layout);
+  }
+  // One trivially copyable value.
+  template <typename T, typename = std::enable_if_t<std::is_trivially_copyable_v<T>>>
+  Result<void> Protect(const std::string& name, T* value, const std::string& layout = "") {
+    static_assert(!std::is_pointer_v<T>,
+                  "a pointer to elements is protected with its shape: Protect(name, &p, {n})");
+    return ProtectWith<T>(Full(name), value, &LocateValue<T>, &AcceptsValue, &PrepareValue, layout);
+  }
+  // The elements a pointer points to, read anew at each save; extents slowest first. At restore it
+  // must point to memory of this shape.
+  template <typename T>
+  Result<void> Protect(const std::string& name, T** data, const std::vector<std::uint64_t>& shape) {
+    return internal::Check(
+        ckpt_session_protect_pointer(handle(), Full(name).c_str(), reinterpret_cast<void**>(data),
+                                     internal::DtypeOf<T>(), static_cast<std::uint32_t>(sizeof(T)),
+                                     static_cast<std::uint32_t>(shape.size()), shape.data()));
+  }
+  // Memory that stays where it is.
+  template <typename T>
+  Result<void> Protect(const std::string& name, T* data, const std::vector<std::uint64_t>& shape) {
+    return internal::Check(
+        ckpt_session_protect(handle(), Full(name).c_str(), data, internal::DtypeOf<T>(),
+                             static_cast<std::uint32_t>(sizeof(T)),
+                             static_cast<std::uint32_t>(shape.size()), shape.data()));
+  }
+  // save() answers a std::string of any bytes, load(const std::string&) takes it back. What they
+  // throw is an error of the save or restore.
+  template <typename Save, typename Load, typename = decltype(std::string(std::declval<Save&>()())),
+            typename = decltype(std::declval<Load&>()(std::declval<const std::string&>()))>
+  Result<void> Protect(const std::string& name, Save save, Load load) {
+    auto stream = std::make_unique<Stream>();
+    stream->save = std::move(save);
+    stream->load = std::move(load);
+    Stream* user = stream.get();
+    state_->streams.push_back(std::move(stream));
+    return internal::Check(
+        ckpt_session_protect_stream(handle(), Full(name).c_str(), &SaveStream, &LoadStream, user));
+  }
+  Result<void> Unprotect(const std::string& name) {
+    return internal::Check(ckpt_session_unprotect(handle(), Full(name).c_str()));
+  }
+  Result<void> AttachFile(const std::string& path) {
+    return internal::Check(ckpt_session_attach_file(handle(), path.c_str()));
+  }
+
+  // A session's names under a prefix ("fluid/"), for a part of a code. Shares the session and must
+  // not outlive its Finish.
+  Session Scope(const std::string& prefix) const {
+    Session part(*this);
+    part.prefix_ = prefix_ + prefix;
+    return part;
+  }
+
+  // The newest sound checkpoint goes into what is protected; its step into *done, which is
+  // untouched when there is none (kFresh).
+  Result<Restored> Restore(std::int64_t* done) {
+    ckpt_session_restored restored = CKPT_SESSION_RESTORED_INIT;
+    return RestoreInto(done, ckpt_session_restore(handle(), &restored), restored);
+  }
+  Result<Restored> RestoreStep(std::int64_t step, std::int64_t* done) {
+    ckpt_session_restored restored = CKPT_SESSION_RESTORED_INIT;
+    return RestoreInto(done, ckpt_session_restore_step(handle(), step, &restored), restored);
+  }
+  // Of the last Restore.
+  const std::vector<std::string>& missing() const { return state_->missing; }
+  const std::vector<std::string>& left_over() const { return state_->left_over; }
+  const std::vector<std::string>& passed_over() const { return state_->passed_over; }
+
+  Stepped Step(std::int64_t done) {
+    std::int32_t outcome = CKPT_STEP_CONTINUE;
+    ckpt_code code = ckpt_session_step(handle(), done, &outcome);
+    return ToStepped(code, outcome);
+  }
+
+  // The primitive beneath Step: a save of exactly what is put.
+  Result<void> Begin(std::int64_t step) {
+    return internal::Check(ckpt_session_begin(handle(), step));
+  }
+  template <typename T>
+  Result<void> Put(const std::string& name, const T* data,
+                   const std::vector<std::uint64_t>& shape) {
+    return internal::Check(
+        ckpt_session_put(handle(), Full(name).c_str(), data, internal::DtypeOf<T>(),
+                         static_cast<std::uint32_t>(sizeof(T)),
+                         static_cast<std::uint32_t>(shape.size()), shape.data()));
+  }
+  template <typename T, typename A>
+  Result<void> Put(const std::string& name, const std::vector<T, A>& data) {
+    static_assert(!std::is_same_v<T, bool>, "std::vector<bool> has no elements in memory");
+    return Put(name, data.data(), {data.size()});
+  }
+  template <typename T, typename = std::enable_if_t<std::is_trivially_copyable_v<T>>>
+  Result<void> Put(const std::string& name, const T& value) {
+    return Put(name, &value, {});
+  }
+  Stepped End() {
+    std::int32_t outcome = CKPT_STEP_CONTINUE;
+    ckpt_code code = ckpt_session_end(handle(), &outcome);
+    return ToStepped(code, outcome);
+  }
+  Result<void> Abort() { return internal::Check(ckpt_session_abort(handle())); }
+  // Of the restored checkpoint, until the first save.
+  Result<ckpt_entry> Query(const std::string& name) {
+    ckpt_entry entry{};
+    ckpt_code code = ckpt_session_query(handle(), Full(name).c_str(), &entry);
+    if (code != CKPT_OK) return internal::LastError(code);
+    return entry;
+  }
+  template <typename T>
+  Result<void> Get(const std::string& name, T* data, std::size_t count) {
+    return internal::Check(ckpt_session_get(handle(), Full(name).c_str(), data, count * sizeof(T)));
+  }
+
+  Result<void> WaitStaged() { return internal::Check(ckpt_session_wait_staged(handle())); }
+  Result<void> Commit() { return internal::Check(ckpt_session_commit(handle())); }
+  ckpt_session_report Report() const {
+    ckpt_session_report report = CKPT_SESSION_REPORT_INIT;
+    (void)ckpt_session_get_report(handle(), &report);
+    return report;
+  }
+  // Commits, gives the signals back, and answers the exit status for main. By the default policy a
+  // session that is not complete and was stopped by a signal ends the process by that signal.
+  int Finish(bool complete) {
+    return ckpt_session_finish(state_->handle.release(), complete ? 1 : 0);
+  }
+
+  // For what this header does not wrap.
+  ckpt_session* handle() const { return state_->handle.get(); }
+
+ private:
+  struct Close {
+    void operator()(ckpt_session* session) const { ckpt_session_close(session); }
+  };
+  struct Stream {
+    std::function<std::string()> save;
+    std::function<void(const std::string&)> load;
+  };
+  struct State {
+    std::vector<std::unique_ptr<Stream>> streams;
+    std::vector<std::string> missing, left_over, passed_over;
+    std::unique_ptr<ckpt_session, Close> handle;  // closed first
+  };
+
+  explicit Session(ckpt_session* handle) : state_(std::make_shared<State>()) {
+    state_->handle.reset(handle);
+  }
+  std::string Full(const std::string& name) const { return prefix_ + name; }
+
+  template <typename T>
+  Result<void> ProtectWith(const std::string& name, void* user, int (*locate)(ckpt_array*, void*),
+                           int (*accepts)(const ckpt_array*, void*),
+                           int (*prepare)(const ckpt_array*, void**, void*),
+                           const std::string& layout) {
+    ckpt_protected how = CKPT_PROTECTED_INIT;
+    how.dtype = internal::DtypeOf<T>();
+    how.element_bytes = static_cast<std::uint32_t>(sizeof(T));
+    how.layout = layout.c_str();
+    how.locate = locate;
+    how.accepts = accepts;
+    how.prepare = prepare;
+    how.user = user;
+    return internal::Check(ckpt_session_protect_with(handle(), name.c_str(), &how));
+  }
+
+  template <typename T, typename A>
+  static int LocateVector(ckpt_array* array, void* user) {
+    auto* data = static_cast<std::vector<T, A>*>(user);
+    array->data = data->data();
+    array->dimensions = 1;
+    array->shape[0] = data->size();
+    return 0;
+  }
+  static int AcceptsVector(const ckpt_array* saved, void*) {
+    return saved->dimensions == 1 ? 0 : 1;
+  }
+  template <typename T, typename A>
+  static int PrepareVector(const ckpt_array* saved, void** data, void* user) {
+    auto* vector = static_cast<std::vector<T, A>*>(user);
+    try {
+      vector->resize(static_cast<std::size_t>(saved->shape[0]));
+    } catch (const std::exception&) {
+      return 1;
+    }
+    *data = vector->data();
+    return 0;
+  }
+  template <typename T>
+  static int LocateValue(ckpt_array* array, void* user) {
+    array->data = user;
+    array->dimensions = 0;
+    return 0;
+  }
+  static int AcceptsValue(const ckpt_array* saved, void*) { return saved->dimensions == 0 ? 0 : 1; }
+  static int PrepareValue(const ckpt_array*, void** data, void* user) {
+    *data = user;
+    return 0;
+  }
+  static int SaveStream(ckpt_sink* sink, void* user) {
+    try {
+      const std::string bytes = static_cast<Stream*>(user)->save();
+      return ckpt_sink_write(sink, bytes.data(), bytes.size()) == CKPT_OK ? 0 : 1;
+    } catch (...) {
+      return 1;
+    }
+  }
+  static int LoadStream(const void* data, std::uint64_t bytes, void* user) {
+    try {
+      static_cast<Stream*>(user)->load(
+          std::string(static_cast<const char*>(data), static_cast<std::size_t>(bytes)));
+      return 0;
+    } catch (...) {
+      return 1;
+    }
+  }
+
+  Result<Restored> RestoreInto(std::int64_t* done, ckpt_code code,
+                               const ckpt_session_restored& restored) {
+    if (code != CKPT_OK) return internal::LastError(code);
+    auto take = [](const char* const* texts, std::size_t count) {
+      return std::vector<std::string>(texts, texts + count);
+    };
+    state_->missing = take(restored.missing, restored.missing_count);
+    state_->left_over = take(restored.left_over, restored.left_over_count);
+    state_->passed_over = take(restored.passed_over, restored.passed_over_count);
+    if (restored.restored == 0) return kFresh;
+    *done = restored.step;
+    return kRestored;
+  }
+  static Stepped ToStepped(ckpt_code code, std::int32_t outcome) {
+    std::optional<Error> error;
+    if (code != CKPT_OK) error = internal::LastError(code);
+    return Stepped(static_cast<Outcome>(outcome), std::move(error));
+  }
+
+  std::shared_ptr<State> state_;  // shared with the scopes
+  std::string prefix_;
 };
 
 }  // namespace v1

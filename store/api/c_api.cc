@@ -24,6 +24,8 @@ struct Message {
 };
 thread_local Message last_message;
 
+}  // namespace
+
 OpenStoreOptions ToOpenOptions(const ckpt_open_options& in) {
   OpenStoreOptions out;
   out.mode = static_cast<OpenStoreOptions::Mode>(in.mode);
@@ -47,8 +49,6 @@ OpenStoreOptions ToOpenOptions(const ckpt_open_options& in) {
   }
   return out;
 }
-
-}  // namespace
 
 ckpt_code Fail(const Status& status) noexcept {
   std::size_t length = std::min(status.message().size(), sizeof(last_message.text) - 1);

@@ -85,6 +85,7 @@ inline Status Need(const void* pointer, const char* what) {
 inline std::string Text(const char* text) { return text == nullptr ? "" : text; }
 std::vector<std::string> Texts(const char* const* texts, std::size_t count);
 
+OpenStoreOptions ToOpenOptions(const ckpt_open_options& options);
 // ckpt_save_options -> SaveOptions (what concerns the checkpoint, not the paths).
 Result<SaveOptions> ToSaveOptions(const ckpt_save_options& options);
 ckpt_save_result ToResult(const Saved& saved, double seconds);

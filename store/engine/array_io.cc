@@ -27,17 +27,6 @@ const DtypeInfo* InfoOf(int dtype) {
   return &kDtypes[static_cast<std::size_t>(dtype) - 1];
 }
 
-// The width worth a trial: of plain bytes nobody knows, and beyond 256 there is no shuffle.
-std::size_t WidthOf(const ArrayShape& shape) {
-  if (shape.dtype == Dtype::kBytes || shape.element_bytes > 256) return kUnknownWidth;
-  return shape.element_bytes;
-}
-
-// Whole elements, unless one alone is larger.
-std::size_t ChunkBytes(std::uint32_t format_bytes, std::uint32_t element_bytes) {
-  return element_bytes > format_bytes ? format_bytes : format_bytes - format_bytes % element_bytes;
-}
-
 // The caller's memory. Counts what was put there: what is not is a hole.
 class MemoryTarget : public ReadTarget {
  public:
@@ -64,6 +53,16 @@ class MemoryTarget : public ReadTarget {
 };
 
 }  // namespace
+
+std::size_t ArrayChunkBytes(std::uint32_t format_bytes, std::uint32_t element_bytes) {
+  return element_bytes > format_bytes ? format_bytes : format_bytes - format_bytes % element_bytes;
+}
+
+// The width worth a trial: of plain bytes nobody knows, and beyond 256 there is no shuffle.
+std::size_t ElementWidthOf(const ArrayShape& shape) {
+  if (shape.dtype == Dtype::kBytes || shape.element_bytes > 256) return kUnknownWidth;
+  return shape.element_bytes;
+}
 
 std::optional<std::uint32_t> ElementBytesOf(Dtype dtype) {
   const DtypeInfo* info = InfoOf(static_cast<int>(dtype));
@@ -128,7 +127,8 @@ std::unique_ptr<ChunkListReader> ArrayWriter::Before(const std::string& name) {
 Status ArrayWriter::AddChunks(const std::string& name, ByteSpan data, const ArrayShape& shape,
                               ChunkListBuilder* list) {
   std::unique_ptr<ChunkListReader> before = Before(name);
-  std::size_t chunk_bytes = ChunkBytes(store_->format().array_chunk_bytes, shape.element_bytes);
+  std::size_t chunk_bytes =
+      ArrayChunkBytes(store_->format().array_chunk_bytes, shape.element_bytes);
   for (std::size_t at = 0; at < data.size(); at += chunk_bytes) {
     ByteSpan raw = data.subspan(at, std::min(chunk_bytes, data.size() - at));
     std::optional<ChunkItem> item;
@@ -140,7 +140,7 @@ Status ArrayWriter::AddChunks(const std::string& name, ByteSpan data, const Arra
     bool known =
         item.has_value() && item->kind == ChunkItem::Kind::kChunk && item->raw_bytes == raw.size();
     CKPT_RETURN_IF_ERROR(
-        pipeline_.AddBytes(list, raw, WidthOf(shape), known ? &item->id : nullptr));
+        pipeline_.AddBytes(list, raw, ElementWidthOf(shape), known ? &item->id : nullptr));
   }
   return pipeline_.Drain();  // the memory is the caller's again
 }
@@ -197,6 +197,24 @@ Status CheckpointReader::OpenRanks() {
     ranks_.push_back(std::move(rank));
   }
   return Status();
+}
+
+Status CheckpointReader::UseRank(std::uint32_t rank) {
+  std::erase_if(ranks_, [&](const Rank& r) { return r.manifest.rank != rank; });
+  if (!ranks_.empty()) return Status();
+  return NotFound("the checkpoint has no rank " + std::to_string(rank));
+}
+
+Result<std::vector<std::string>> CheckpointReader::Names() {
+  Rank& rank = ranks_.front();
+  EntryTableReader table(rank.manifest.entry_table, rank.fetcher.get());
+  std::vector<std::string> names;
+  for (;;) {
+    auto entry = table.Next();
+    if (!entry.ok()) return Explain(entry.status());
+    if (!entry->has_value()) return names;
+    names.push_back((*entry)->name);
+  }
 }
 
 Status CheckpointReader::FindIn(Rank* rank, const std::string& name) {

@@ -35,6 +35,11 @@ const char* DtypeName(int dtype);
 // Element bytes are filled in unless the caller says them; the array's bytes into *bytes.
 Status CompleteShape(ArrayShape* shape, std::uint64_t* bytes);
 
+// How arrays are cut: whole elements, unless one alone is larger than the format's chunks.
+std::size_t ArrayChunkBytes(std::uint32_t format_bytes, std::uint32_t element_bytes);
+// EncodeOptions::element_width for an array's chunks.
+std::size_t ElementWidthOf(const ArrayShape& shape);
+
 class ArrayWriter {
  public:
   static Result<std::unique_ptr<ArrayWriter>> Begin(Store* store, SaveOptions options);
@@ -68,9 +73,14 @@ class CheckpointReader {
     Fetcher* fetcher = nullptr;
   };
   Result<Found> Find(const std::string& name);
+  // Of the lowest rank, ascending.
+  Result<std::vector<std::string>> Names();
   // All bytes of the entry. InvalidArgument unless `out` has exactly its logical bytes; NotFound
   // also when the checkpoint was removed meanwhile.
   Status Get(const std::string& name, MutableByteSpan out);
+  // Find and Get look at this rank's entries only. NotFound: the checkpoint has no such rank.
+  Status UseRank(std::uint32_t rank);
+  const Manifest& manifest() const { return ranks_.front().manifest; }
   // NotFound instead of `status` when it is Corruption because the checkpoint was removed.
   Status Explain(Status status);
 

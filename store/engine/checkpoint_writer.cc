@@ -31,7 +31,9 @@ Result<std::unique_ptr<CheckpointWriter>> CheckpointWriter::Begin(Store* store,
   }
   std::unique_ptr<CheckpointWriter> w(new CheckpointWriter(store, std::move(options)));
   const SaveOptions& save = w->options_;
-  CKPT_ASSIGN_OR_RETURN(w->lock_, store->LockSeries(save.series, save.rank, save.wait_ms));
+  if (!save.series_locked) {
+    CKPT_ASSIGN_OR_RETURN(w->lock_, store->LockSeries(save.series, save.rank, save.wait_ms));
+  }
   w->start_ns_ = store->env()->RealtimeNs();
   // In this order: tombstones count only when they were read after `collect` (docs/collection.md,
   // InheritReliance), and what is still there is looked at after the lock was taken.
@@ -45,6 +47,7 @@ Result<std::unique_ptr<CheckpointWriter>> CheckpointWriter::Begin(Store* store,
 // What a save needs of its series: the newest few, unless it goes back or looks at a rank's own
 // steps.
 Result<SeriesView> CheckpointWriter::LoadView() {
+  if (options_.run.has_value()) return SeriesView::Load(store_, options_.series);
   bool newest =
       options_.ranks == 1 && !options_.step.has_value() && !options_.from_step.has_value();
   if (newest) return SeriesView::LoadNewest(store_, options_.series, kRecent);
@@ -61,7 +64,7 @@ Status CheckpointWriter::Decide() {
   if (!loaded.ok() && loaded.status().code() != Code::kNotFound) return loaded.status();
   if (!loaded.ok()) {
     if (options_.from_step.has_value()) return loaded.status();
-    attempt_ = {store_->env()->RandomId(), 1};
+    attempt_ = {options_.run.has_value() ? options_.run->id : store_->env()->RandomId(), 1};
     new_attempt_ = true;
     step_ = options_.step.value_or(1);
     return Status();
@@ -70,6 +73,7 @@ Status CheckpointWriter::Decide() {
   if (adopted) loaded = LoadView();
   if (!loaded.ok()) return loaded.status();
   const SeriesView& view = *loaded;
+  if (options_.run.has_value()) return DecideRun(view);
   if (options_.from_step.has_value()) return ReturnTo(view);
 
   const AttemptInfo& newest = *view.newest_attempt();
@@ -94,6 +98,35 @@ Status CheckpointWriter::Decide() {
                    (parent ? ", continuing from step " + std::to_string(parent->step) : ""));
   }
   return parent != nullptr ? OpenPrevious(*parent) : Status();
+}
+
+// A run goes on with its own attempt as long as nobody began a later one; what it continues is then
+// what it saved last, else what it was restored from.
+Status CheckpointWriter::DecideRun(const SeriesView& view) {
+  const RunAttempt& run = *options_.run;
+  step_ = options_.step.value_or(0);
+  if (step_ < 0 || step_ > kStepMax) return InvalidArgument("the step must be from 0 to 2^62");
+  const AttemptInfo* own = view.FindAttempt(run.id);
+  if (own != nullptr && (own != view.newest_attempt() || LastStep(view, *own, options_) >= step_)) {
+    return InvalidArgument("step " + std::to_string(step_) + " cannot continue attempt " +
+                           std::to_string(own->ref.ordinal) + " of '" + options_.series +
+                           "': a later one began, or it has that step");
+  }
+  has_parent_ = run.has_parent;
+  parent_attempt_ = run.parent_attempt;
+  parent_step_ = run.parent_step;
+  new_attempt_ = own == nullptr;
+  attempt_ = new_attempt_ ? AttemptRef{run.id, view.newest_attempt()->ref.ordinal + 1} : own->ref;
+  const CheckpointRow* before = nullptr;
+  if (own != nullptr && !own->steps.empty()) {
+    before = &view.rows()[own->steps.back()];
+  } else if (has_parent_ && view.FindAttempt(parent_attempt_) != nullptr) {
+    before = view.Find(*view.FindAttempt(parent_attempt_), parent_step_);
+  }
+  for (const CheckpointRow* row : before ? view.Group(*before) : decltype(view.Group(*before))()) {
+    if (row->rank == options_.rank) return OpenPrevious(*row);
+  }
+  return Status();
 }
 
 void CheckpointWriter::BeginAttempt(const SeriesView& view, const CheckpointRow* parent) {
@@ -244,6 +277,39 @@ Result<Manifest> CheckpointWriter::BuildManifest() {
   m.entries = saved_.entries;
   m.files = saved_.files;
   return m;
+}
+
+Result<Saved> CheckpointWriter::Stage() {
+  if (new_attempt_) CKPT_RETURN_IF_ERROR(AppendAttempt());
+  CKPT_ASSIGN_OR_RETURN(Manifest manifest, BuildManifest());
+  CKPT_RETURN_IF_ERROR(chunks_->StageManifest(&manifest));
+  CKPT_RETURN_IF_ERROR(chunks_->Stage());
+  saved_.attempt = attempt_;
+  saved_.step = step_;
+  saved_.new_attempt = new_attempt_;
+  saved_.stored_bytes = chunks_->counts().appended_bytes;
+  // From here on an acknowledgement looks at this checkpoint: it is a root that keeps its packs.
+  chunks_->ForgetReliance();
+  chunks_->OfferInheritance(manifest);
+  previous_ = std::move(manifest);
+  previous_source_.reset();  // its packs are not all marked yet; the caller knows its ids
+  new_attempt_ = false;
+  return saved_;
+}
+
+Status CheckpointWriter::Commit(bool closed) { return chunks_->Commit(closed); }
+
+Status CheckpointWriter::Next(std::int64_t step) {
+  if (step <= step_) {
+    return InvalidArgument("step " + std::to_string(step) + " does not follow step " +
+                           std::to_string(step_));
+  }
+  CKPT_RETURN_IF_ERROR(chunks_->PollEpoch());
+  start_ns_ = store_->env()->RealtimeNs();
+  step_ = step;
+  saved_ = Saved();
+  table_.emplace(chunks_.get());
+  return Status();
 }
 
 Result<Saved> CheckpointWriter::End() {

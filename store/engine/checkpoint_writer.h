@@ -6,6 +6,11 @@
 //   OPEN --AddEntry*--> OPEN --End--> the checkpoint exists, durable (I1)
 //   OPEN --Abort or destruction--> nothing exists (I2)
 //
+// A session goes round many times, with one attempt, one pack and the lock of the series held:
+//
+//   OPEN --AddEntry*--> OPEN --Stage--> STAGED --Commit--> DURABLE
+//   STAGED or DURABLE --Next--> OPEN, with the checkpoint just staged as previous()
+//
 // Thread rule: one thread; chunks() as its own page says.
 
 #ifndef CKPT_STORE_ENGINE_CHECKPOINT_WRITER_H_
@@ -24,6 +29,15 @@
 
 namespace ckpt {
 
+// The attempt of a run that saves many times. It begins with the first save, unless the series has
+// it already as its newest.
+struct RunAttempt {
+  Id128 id;
+  bool has_parent = false;
+  Id128 parent_attempt;
+  std::int64_t parent_step = 0;
+};
+
 struct SaveOptions {
   std::string series;
   std::optional<std::int64_t> step;       // none: the attempt's last + 1
@@ -32,7 +46,9 @@ struct SaveOptions {
   std::uint32_t rank = 0;
   std::uint32_t ranks = 1;
   std::string job_id;
-  std::int64_t wait_ms = 0;  // for the series' lock; -1: for ever
+  std::int64_t wait_ms = 0;       // for the series' lock; -1: for ever
+  std::optional<RunAttempt> run;  // a session's; needs `step`
+  bool series_locked = false;     // by the caller, as long as the writer lives
 };
 
 struct Saved {
@@ -65,6 +81,12 @@ class CheckpointWriter {
   // Names ascending. `read_bytes`: what was read for it.
   Status AddEntry(const Entry& entry, std::uint64_t read_bytes);
   Result<Saved> End();
+  // End in two: when Stage is ok the checkpoint survives the process, after Commit the node as
+  // well.
+  Result<Saved> Stage();
+  Status Commit(bool closed);
+  // After Stage: the next checkpoint of the attempt. previous() is the one just staged.
+  Status Next(std::int64_t step);
   std::int64_t start_ns() const { return start_ns_; }  // wall clock
   const AttemptRef& attempt() const { return attempt_; }
   std::int64_t step() const { return step_; }
@@ -74,6 +96,7 @@ class CheckpointWriter {
       : store_(store), options_(std::move(options)) {}
   Result<SeriesView> LoadView();
   Status Decide();
+  Status DecideRun(const SeriesView& view);
   Status ReturnTo(const SeriesView& view);
   void BeginAttempt(const SeriesView& view, const CheckpointRow* parent);
   Status OpenPrevious(const CheckpointRow& row);

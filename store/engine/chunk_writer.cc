@@ -326,15 +326,24 @@ Status ChunkWriter::Commit(bool closed) {
   counts_.appended_bytes += pack_->end_offset() - start_offset_;
   start_offset_ = pack_->end_offset();
   own_.clear();
+  staged_ = false;
   // The checkpoint is durable: a cache that cannot be told of it is no failure of the save.
   Status published = store_->Publish(pack_->pack_id(), pack_->TakeDurableNews());
   (void)published;
   return Status();
 }
 
+Status ChunkWriter::Stage() {
+  std::lock_guard lock(mutex_);
+  CKPT_RETURN_IF_ERROR(Status(failure_));
+  CKPT_RETURN_IF_ERROR(Fail(pack_->Stage()));
+  staged_ = true;
+  return Status();
+}
+
 void ChunkWriter::Abandon() {
   if (pack_ == nullptr) return;
-  pack_->Abandon();
+  if (!staged_) pack_->Abandon();
   store_->packs()->Forget(pack_->pack_id());
   pack_.reset();
 }

@@ -67,7 +67,11 @@ class ChunkWriter : public ChunkSink {
   // Everything appended is durable, not broken by a collector, and published to the index, when
   // this is ok.
   Status Commit(bool closed);
-  // Takes back what was appended since the last Commit, as far as that is possible.
+  // Everything appended has reached the kernel when this is ok: it survives the process, and from
+  // here on nothing takes it back.
+  Status Stage();
+  // Takes back what was appended since the last Commit, as far as that is possible; what was staged
+  // stays.
   void Abandon();
 
   PutCounts counts() const;
@@ -120,6 +124,7 @@ class ChunkWriter : public ChunkSink {
   std::vector<Id128> claims_;  // of that epoch
   std::uint64_t unpolled_bytes_ = 0;
   std::uint64_t start_offset_ = 0;  // of what counts_ counts in pack_
+  bool staged_ = false;             // something is that no commit made durable yet
   PutCounts counts_;
   Status failure_;
 };

@@ -17,6 +17,7 @@
 #ifndef CKPT_STORE_ENGINE_COLLECT_H_
 #define CKPT_STORE_ENGINE_COLLECT_H_
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -40,6 +41,9 @@ struct CollectOptions {
   // Writers of the host of this name (as their manifests have it, or its id in hexadecimal digits)
   // are dead: a person's word for it. Writers whose lock is seen held are never believed dead.
   std::string break_host_name;
+  // Called while writers' acknowledgements are awaited: a process that collects beside a save of
+  // its own acknowledges here. May be empty.
+  std::function<Status()> while_waiting;
 };
 
 struct Collected {

@@ -43,6 +43,7 @@ Status Collector::Condemn() {
 Result<bool> Collector::AwaitAcks() {
   std::int64_t deadline = store_->env()->MonotonicNs() + options_.wait_ms * 1000000;
   for (;;) {
+    if (options_.while_waiting) CKPT_RETURN_IF_ERROR(options_.while_waiting());
     CKPT_RETURN_IF_ERROR(scan_->Refresh());
     bool pending = false;
     for (const auto& [id, pack] : scan_->packs()) {

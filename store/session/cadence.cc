@@ -1,0 +1,63 @@
+#include "store/session/cadence.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace ckpt {
+namespace {
+
+// Before the first save nothing is measured: a guess on the safe side.
+constexpr double kGuessedCost = 1.0;
+constexpr double kIntervalMin = 1.0;
+// Of the old value that stays when a new one comes.
+constexpr double kMemory = 0.5;
+constexpr double kSecond = 1e9;
+
+double Seconds(std::int64_t ns) { return static_cast<double>(ns) / kSecond; }
+
+double Blend(double before, double now) {
+  return before <= 0 ? now : kMemory * before + (1 - kMemory) * now;
+}
+
+}  // namespace
+
+double DalyInterval(double cost_s, double mean_time_between_failures_s) {
+  const double c = cost_s;
+  const double m = mean_time_between_failures_s;
+  if (c >= 2 * m) return m;
+  return std::sqrt(2 * c * m) * (1 + std::sqrt(c / (2 * m)) / 3 + c / (18 * m)) - c;
+}
+
+double Cadence::interval_s() const {
+  if (settings_.every_seconds > 0) return settings_.every_seconds;
+  if (settings_.every_steps > 0) return 0;
+  const double cost = blocked_s_ > 0 ? blocked_s_ : kGuessedCost;
+  return std::max(kIntervalMin, DalyInterval(cost, settings_.mean_time_between_failures_s));
+}
+
+void Cadence::Costs(double blocked_s, double durable_s) {
+  blocked_s_ = Blend(blocked_s_, blocked_s);
+  if (durable_s >= 0) durable_s_ = Blend(durable_s_, durable_s);
+}
+
+// The next chance comes a step from now, and the save then takes as long as saves take.
+bool Cadence::EndIsNear(const Now& now) {
+  if (settings_.end_time_ns == 0 || saved_for_end_) return false;
+  const double left = Seconds(settings_.end_time_ns - now.realtime_ns);
+  const double needed = 2 * std::max(durable_s_, kGuessedCost) + 2 * step_s_;
+  saved_for_end_ = left < needed;
+  return saved_for_end_;
+}
+
+bool Cadence::Due(const Now& now) {
+  if (last_call_ns_ > 0) {
+    step_s_ = std::max(0.9 * step_s_, Seconds(now.monotonic_ns - last_call_ns_));
+  }
+  last_call_ns_ = now.monotonic_ns;
+  if (EndIsNear(now)) return true;
+  if (settings_.every_steps > 0 && now.step - saved_.step >= settings_.every_steps) return true;
+  const bool by_time = settings_.every_seconds > 0 || settings_.every_steps == 0;
+  return by_time && Seconds(now.monotonic_ns - saved_.monotonic_ns) >= interval_s();
+}
+
+}  // namespace ckpt

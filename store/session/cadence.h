@@ -1,0 +1,62 @@
+// Cadence: when the next save is due.
+//
+// Every so many steps or seconds, whichever is due first; with neither, by Daly's higher-order
+// estimate of the optimum interval (J. T. Daly, "A higher order estimate of the optimum checkpoint
+// interval for restart dumps", Future Generation Computer Systems 22, 2006, equation 37), which
+// refines Young's sqrt(2 c M) (CACM 17, 1974): with c the time a save costs the application and M
+// the mean time between failures,
+//
+//   interval = sqrt(2 c M) (1 + sqrt(c / (2 M)) / 3 + c / (18 M)) - c     for c < 2 M, else M.
+//
+// And once more when the allocation ends so soon that a save begun later might not be complete.
+// Thread rule: one thread.
+
+#ifndef CKPT_STORE_SESSION_CADENCE_H_
+#define CKPT_STORE_SESSION_CADENCE_H_
+
+#include <cstdint>
+
+namespace ckpt {
+
+double DalyInterval(double cost_s, double mean_time_between_failures_s);
+
+class Cadence {
+ public:
+  struct Settings {
+    std::int64_t every_steps = 0;
+    double every_seconds = 0;
+    double mean_time_between_failures_s = 0;
+    std::int64_t end_time_ns = 0;  // by the wall clock; 0: not known
+  };
+  struct Now {
+    std::int64_t step = 0;
+    std::int64_t monotonic_ns = 0;
+    std::int64_t realtime_ns = 0;
+  };
+
+  // `start_step`: what was restored, or the first step's predecessor.
+  Cadence(const Settings& settings, const Now& start) : settings_(settings), saved_(start) {}
+
+  bool Due(const Now& now);
+  // A save was begun at `now` and costs the application so much; it was durable after `durable_s`.
+  void Saved(const Now& now) { saved_ = now; }
+  void Costs(double blocked_s, double durable_s);
+  double interval_s() const;
+  // From the beginning of a save until it is durable, as measured; 0: nothing measured yet.
+  double durable_s() const { return durable_s_; }
+
+ private:
+  bool EndIsNear(const Now& now);
+
+  const Settings settings_;
+  Now saved_;
+  std::int64_t last_call_ns_ = 0;
+  double step_s_ = 0;  // the longest time between two calls of late
+  double blocked_s_ = 0;
+  double durable_s_ = 0;
+  bool saved_for_end_ = false;
+};
+
+}  // namespace ckpt
+
+#endif  // CKPT_STORE_SESSION_CADENCE_H_

@@ -1,0 +1,600 @@
+#include "store/session/committer.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "store/io/quiet_thread.h"
+
+namespace ckpt {
+namespace {
+
+constexpr std::size_t kBatchBytes = 512u << 10;
+constexpr std::size_t kBatchMessages = 64;
+// So many checkpoints may be staged before the first of them is committed, and captured before the
+// first of them is staged.
+constexpr std::size_t kStagedMax = 4;
+constexpr std::size_t kCapturedMax = 4;
+constexpr std::int64_t kSecond = 1'000'000'000;
+constexpr int kIdleMs = 1000;
+constexpr double kGuessedRate = 50e6;  // bytes a second, before anything is measured
+
+RetentionRules RulesOf(const std::string& series, const SessionOptions& options) {
+  RetentionRules rules;
+  rules.series = series;
+  rules.keep_last = options.keep_last;
+  rules.keep_every = options.keep_last > 0 ? options.keep_every : 0;
+  rules.keep_within_ns = options.keep_last > 0 ? options.keep_within_ns : 0;
+  return rules;
+}
+
+std::string Fixed(double value) {
+  auto thousandths = static_cast<std::int64_t>(value * 1000 + 0.5);
+  std::string digits = std::to_string(thousandths % 1000);
+  return std::to_string(thousandths / 1000) + "." + std::string(3 - digits.size(), '0') + digits;
+}
+
+}  // namespace
+
+Committer::Committer(Store* store, std::string series, const SessionOptions& options,
+                     RunAttempt run, SignalOwner::Subscription signals, SessionProbe probe)
+    : store_(store),
+      series_(std::move(series)),
+      options_(options),
+      signals_(std::move(signals)),
+      probe_(std::move(probe)),
+      ring_(options.buffer_bytes),
+      housekeeper_(store, RulesOf(series_, options), options.housekeeping_share),
+      run_(std::move(run)) {}
+
+Status Committer::Start() {
+  report_.buffer_bytes = ring_.size_bytes();
+  if (ring_.size_bytes() == 0) {
+    return OutOfMemory("no memory for a session's buffer of " +
+                       std::to_string(options_.buffer_bytes) + " bytes: make it smaller");
+  }
+  thread_ = StartQuietThread([this] { Main(); });
+  return Status();
+}
+
+Committer::~Committer() { Close(); }
+
+void Committer::Close() {
+  if (!thread_.joinable()) return;
+  Flush();
+  {
+    std::lock_guard lock(mutex_);
+    stop_thread_ = true;
+  }
+  Wake();
+  thread_.join();
+}
+
+double Committer::SecondsSince(std::int64_t ns) const {
+  return static_cast<double>(store_->env()->MonotonicNs() - ns) * 1e-9;
+}
+
+// ---- the queue ---------------------------------------------------------------------------------
+
+void Committer::Wake() {
+  const std::uint64_t one = 1;
+  ssize_t wrote = ::write(signals_.event_fd, &one, sizeof(one));
+  (void)wrote;  // full: it is awake
+}
+
+void Committer::Flush() {
+  bool wake = false;
+  {
+    std::lock_guard lock(mutex_);
+    for (CaptureMessage& message : batch_) {
+      if (message.kind == Kind::kEnd) ++ends_queued_;
+      queue_.push_back(std::move(message));
+    }
+    wake = sleeping_;
+  }
+  batch_.clear();
+  batch_bytes_ = 0;
+  if (wake) Wake();
+}
+
+void Committer::Push(CaptureMessage message, bool now) {
+  batch_bytes_ += message.raw.size();
+  batch_.push_back(std::move(message));
+  if (now || batch_bytes_ >= kBatchBytes || batch_.size() >= kBatchMessages) Flush();
+}
+
+void Committer::Begin(std::shared_ptr<Capture> capture) {
+  const std::int64_t begin = store_->env()->MonotonicNs();
+  {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return ends_queued_ < kCapturedMax; });
+  }
+  capture->waited_s = SecondsSince(begin);
+  capture->number = ++captured_number_;
+  capturing_ = std::move(capture);
+  CaptureMessage message;
+  message.kind = Kind::kBegin;
+  message.capture = capturing_;
+  Push(std::move(message), false);
+}
+
+bool Committer::Copy(ByteSpan raw, const Id128& id, std::size_t element_width) {
+  std::uint64_t end = 0;
+  std::byte* room = ring_.Take(raw.size(), &end);
+  if (room == nullptr) {
+    const std::int64_t begin = store_->env()->MonotonicNs();
+    Flush();
+    room_wanted_ = true;
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] {
+      room = ring_.Take(raw.size(), &end);
+      return room != nullptr || generation_.load() != capturing_->generation;
+    });
+    room_wanted_ = false;
+    capturing_->waited_s += SecondsSince(begin);
+    if (room == nullptr) return false;
+  }
+  std::memcpy(room, raw.data(), raw.size());
+  capturing_->changed_bytes += raw.size();
+  CaptureMessage message;
+  message.raw = ByteSpan(room, raw.size());
+  message.id = id;
+  message.element_width = element_width;
+  message.ring_end = end;
+  Push(std::move(message), false);
+  return generation_.load() == capturing_->generation;
+}
+
+void Committer::EndArray(std::unique_ptr<CapturedArray> array) {
+  CaptureMessage message;
+  message.kind = Kind::kArray;
+  message.array = std::move(array);
+  Push(std::move(message), false);
+}
+
+void Committer::End(double blocked_s) {
+  capturing_->blocked_s = blocked_s;
+  {
+    std::lock_guard lock(mutex_);
+    report_.last = SaveReport();
+    report_.last.step = capturing_->step;
+    report_.last.blocked_s = blocked_s;
+    report_.last.waited_s = capturing_->waited_s;
+    report_.last.logical_bytes = capturing_->logical_bytes;
+    report_.last.changed_bytes = capturing_->changed_bytes;
+    ++report_.saves;
+    report_.blocked_s += blocked_s;
+    report_.waited_s += capturing_->waited_s;
+    report_.changed_bytes += capturing_->changed_bytes;
+    report_.undurable_bytes += capturing_->changed_bytes;
+  }
+  At(SessionProbe::At::kCaptured, capturing_->step);
+  CaptureMessage message;
+  message.kind = Kind::kEnd;
+  message.capture = std::move(capturing_);
+  Push(std::move(message), true);
+}
+
+void Committer::Abort() {
+  CaptureMessage message;
+  message.kind = Kind::kAbort;
+  message.capture = std::move(capturing_);
+  Push(std::move(message), true);
+}
+
+bool Committer::Pop(CaptureMessage* message) {
+  std::lock_guard lock(mutex_);
+  if (queue_.empty()) return false;
+  *message = std::move(queue_.front());
+  queue_.pop_front();
+  if (message->kind == Kind::kEnd) --ends_queued_;
+  return true;
+}
+
+int Committer::WaitMs() const {
+  std::int64_t wait_ns = kIdleMs * 1'000'000LL;
+  const std::int64_t now = store_->env()->MonotonicNs();
+  if (stop_signal_.load() != 0) {
+    wait_ns = std::min(wait_ns, static_cast<std::int64_t>(GraceLeft() * 1e9));
+  }
+  if (!staged_.empty() && options_.durability == Durability::kInterval) {
+    wait_ns = std::min(wait_ns, first_staged_ns_ - now +
+                                    static_cast<std::int64_t>(options_.durable_seconds * 1e9));
+  }
+  return static_cast<int>(std::max<std::int64_t>(0, wait_ns) / 1'000'000) + 1;
+}
+
+void Committer::Wait() {
+  {
+    std::lock_guard lock(mutex_);
+    if (!queue_.empty() || stop_thread_) return;
+    sleeping_ = true;
+  }
+  pollfd ready = {signals_.event_fd, POLLIN, 0};
+  if (::poll(&ready, 1, WaitMs()) > 0) {
+    std::uint64_t count = 0;
+    ssize_t got = ::read(signals_.event_fd, &count, sizeof(count));
+    (void)got;
+  }
+  std::lock_guard lock(mutex_);
+  sleeping_ = false;
+}
+
+// ---- the thread --------------------------------------------------------------------------------
+
+void Committer::Main() {
+  for (;;) {
+    LookForSignals();
+    if (CommitIsDue()) CommitNow(false);
+    CaptureMessage message;
+    if (Pop(&message)) {
+      Handle(std::move(message));
+      continue;
+    }
+    if (CommitIsDue()) continue;
+    AfterSignals();
+    EndProcessIfDue();
+    PollEpoch();
+    bool ends = false;
+    {
+      std::lock_guard lock(mutex_);
+      ends = stop_thread_ && queue_.empty();
+    }
+    if (ends) break;
+    if (stop_signal_.load() == 0 && housekeeper_.Due()) {
+      keeping_house_ = true;
+      housekeeper_.AfterCommit(writer_.get());
+      keeping_house_ = false;
+      std::lock_guard lock(mutex_);
+      report_.removed = housekeeper_.removed();
+      report_.freed_bytes = housekeeper_.freed_bytes();
+      continue;
+    }
+    Wait();
+  }
+  if (writer_ != nullptr) CommitNow(true);
+  writer_.reset();
+}
+
+void Committer::Handle(CaptureMessage message) {
+  const Kind kind = message.kind;
+  Status s;
+  try {
+    if (kind == Kind::kBegin) {
+      bool current = message.capture->generation == generation_.load();
+      current_ = current ? message.capture : nullptr;
+      entries_.clear();
+    }
+    if (current_ != nullptr) s = Handle(kind, &message);
+  } catch (const std::exception& e) {  // a thread has nobody to throw to
+    s = OutOfMemory(std::string("a save failed: ") + e.what());
+  }
+  if (!s.ok()) Fail(std::move(s));
+  if (kind == Kind::kChunk) {
+    ring_.Release(message.ring_end);
+    if (room_wanted_.load()) {
+      std::lock_guard lock(mutex_);
+      changed_.notify_all();
+    }
+  }
+  if (kind == Kind::kEnd || kind == Kind::kAbort) {
+    std::lock_guard lock(mutex_);
+    if (current_ == nullptr || kind == Kind::kAbort) {
+      dropped_number_ = std::max(dropped_number_, message.capture->number);
+      if (kind == Kind::kEnd) ++report_.failed_saves;
+    }
+    current_ = nullptr;
+    changed_.notify_all();
+  }
+}
+
+Status Committer::Handle(Kind kind, CaptureMessage* message) {
+  switch (kind) {
+    case Kind::kBegin:
+      return OpenWriter(*current_);
+    case Kind::kChunk:
+      CKPT_RETURN_IF_ERROR(
+          writer_->chunks()->Put(message->raw, message->id, message->element_width, &encoder_));
+      At(SessionProbe::At::kPut, current_->step);
+      return Status();
+    case Kind::kArray:
+      return PutArray(*message->array);
+    case Kind::kEnd:
+      return StageCurrent();
+    case Kind::kAbort:
+      CommitNow(false);
+      writer_.reset();
+      return Status();
+  }
+  return Status();
+}
+
+Status Committer::OpenWriter(const Capture& capture) {
+  if (writer_ != nullptr) return writer_->Next(capture.step);
+  SaveOptions save;
+  save.series = series_;
+  save.step = capture.step;
+  save.rank = options_.rank;
+  save.ranks = options_.ranks;
+  save.job_id = options_.job_id;
+  save.series_locked = true;
+  if (!options_.compatibility.empty()) {
+    save.tags.emplace_back("ckpt.compatibility", options_.compatibility);
+  }
+  {
+    std::lock_guard lock(mutex_);
+    save.run = run_;
+  }
+  last_entries_.clear();
+  CKPT_ASSIGN_OR_RETURN(writer_, CheckpointWriter::Begin(store_, std::move(save)));
+  if (!capture.has_base) return Status();
+  const Manifest* previous = writer_->previous();
+  if (previous != nullptr && previous->attempt.id == capture.base_attempt &&
+      previous->step == capture.base_step) {
+    return Status();
+  }
+  return NotFound("the checkpoint that was restored, step " + std::to_string(capture.base_step) +
+                  " of '" + series_ + "', is no longer there to be continued; the next save" +
+                  " stores all of the state");
+}
+
+Status Committer::PutArray(const CapturedArray& array) {
+  if (array.unchanged) {
+    auto before = last_entries_.find(array.name);
+    if (before == last_entries_.end()) return Internal("no array '" + array.name + "' before");
+    writer_->InheritPrevious();
+    entries_.emplace(array.name, before->second);
+    return Status();
+  }
+  if (array.inherits) writer_->InheritPrevious();
+  ChunkListBuilder list(FanOut::kFixed, writer_->chunks());
+  std::uint64_t left = array.logical_bytes - array.inline_tail.size();
+  for (const Id128& id : array.ids) {
+    ChunkItem item;
+    item.raw_bytes = std::min<std::uint64_t>(array.chunk_bytes, left);
+    item.id = id;
+    left -= item.raw_bytes;
+    CKPT_RETURN_IF_ERROR(list.Add(std::move(item)));
+  }
+  if (!array.inline_tail.empty()) {
+    ChunkItem item;
+    item.kind = ChunkItem::Kind::kInline;
+    item.raw_bytes = array.inline_tail.size();
+    item.inline_bytes = array.inline_tail;
+    CKPT_RETURN_IF_ERROR(list.Add(std::move(item)));
+  }
+  Entry entry;
+  entry.kind = EntryKind::kArray;
+  entry.name = array.name;
+  entry.array = array.shape;
+  CKPT_ASSIGN_OR_RETURN(entry.content, list.Finish());
+  entry.chunks = list.chunks();
+  entry.logical_bytes = list.logical_bytes();
+  entries_.emplace(array.name, std::move(entry));
+  return Status();
+}
+
+Status Committer::StageCurrent() {
+  for (const auto& [name, entry] : entries_) {
+    CKPT_RETURN_IF_ERROR(writer_->AddEntry(entry, entry.logical_bytes));
+  }
+  At(SessionProbe::At::kBeforeStage, current_->step);
+  CKPT_ASSIGN_OR_RETURN(Saved saved, writer_->Stage());
+  At(SessionProbe::At::kStaged, current_->step);
+  last_entries_ = std::move(entries_);
+  entries_.clear();
+  if (staged_.empty()) first_staged_ns_ = store_->env()->MonotonicNs();
+  staged_.push_back(current_);
+  std::lock_guard lock(mutex_);
+  failing_ = false;
+  staged_number_ = current_->number;
+  report_.staged_step = current_->step;
+  report_.stored_bytes += saved.stored_bytes;
+  if (report_.last.step == current_->step) {
+    report_.last.staged_s = SecondsSince(current_->begin_ns);
+    report_.last.stored_bytes = saved.stored_bytes;
+  }
+  changed_.notify_all();
+  return Status();
+}
+
+bool Committer::CommitIsDue() const {
+  if (staged_.empty()) return false;
+  bool urgent =
+      std::any_of(staged_.begin(), staged_.end(), [](const auto& c) { return c->urgent; });
+  if (urgent || commit_wanted_.load() || stop_signal_.load() != 0 || staged_.size() >= kStagedMax)
+    return true;
+  if (options_.durability == Durability::kInterval &&
+      SecondsSince(first_staged_ns_) >= options_.durable_seconds) {
+    return true;
+  }
+  std::lock_guard lock(mutex_);
+  if (options_.durability == Durability::kEachSave) return ends_queued_ == 0;
+  // More than this could not be made durable within the grace.
+  const double rate = write_rate_ > 0 ? write_rate_ : kGuessedRate;
+  return static_cast<double>(report_.undurable_bytes) > options_.grace_seconds / 2 * rate;
+}
+
+void Committer::CommitNow(bool closed) {
+  if (writer_ == nullptr) {
+    staged_.clear();
+    commit_wanted_ = false;
+    return;
+  }
+  const std::int64_t step = staged_.empty() ? -1 : staged_.back()->step;
+  if (!staged_.empty()) At(SessionProbe::At::kBeforeCommit, step);
+  if (Status s = writer_->Commit(closed); !s.ok()) return Fail(std::move(s));
+  if (staged_.empty()) return;
+  At(SessionProbe::At::kDurable, step);
+  std::uint64_t bytes = 0;
+  for (const auto& capture : staged_) bytes += capture->changed_bytes;
+  const double seconds = SecondsSince(staged_.front()->begin_ns);
+  if (bytes > kBatchBytes && seconds > 0) write_rate_ = static_cast<double>(bytes) / seconds;
+  SaveReport done;
+  {
+    std::lock_guard lock(mutex_);
+    durable_number_ = staged_.back()->number;
+    report_.durable_step = step;
+    report_.undurable_bytes -= std::min(bytes, report_.undurable_bytes);
+    if (report_.last.step == step) {
+      report_.last.durable_s = SecondsSince(staged_.back()->begin_ns);
+      done = report_.last;
+    }
+    changed_.notify_all();
+  }
+  staged_.clear();
+  housekeeper_.Committed();
+  if (options_.log && done.step >= 0) Log(done);
+}
+
+// Whatever was being written is lost, with the ids of all that came since; what was staged is taken
+// over from the old pack by the next save, as far as it reads back true (I6).
+void Committer::Fail(Status status) {
+  const bool full = status.code() == Code::kNoSpace;
+  writer_.reset();
+  staged_.clear();
+  last_entries_.clear();
+  current_ = nullptr;
+  if (full && !failing_) {
+    Status room = housekeeper_.MakeRoom();
+    if (!room.ok()) store_->Notice("no room could be made: " + room.message());
+  }
+  if (!std::exchange(failing_, true))
+    store_->Notice("a checkpoint was not saved: " + status.message());
+  std::lock_guard lock(mutex_);
+  ++generation_;
+  dropped_number_ = std::max(dropped_number_, std::max(staged_number_, durable_number_));
+  if (error_.ok()) error_ = status;
+  last_drop_ = std::move(status);
+  report_.removed = housekeeper_.removed();
+  report_.freed_bytes = housekeeper_.freed_bytes();
+  report_.undurable_bytes = 0;
+  changed_.notify_all();
+}
+
+void Committer::PollEpoch() {
+  const std::int64_t now = store_->env()->MonotonicNs();
+  if (writer_ == nullptr || now - polled_ns_ < kSecond) return;
+  polled_ns_ = now;
+  Status s = writer_->chunks()->PollEpoch();
+  if (!s.ok()) Fail(std::move(s));
+}
+
+void Committer::Log(const SaveReport& save) const {
+  std::string line = "ckpt " + series_ + "@" + std::to_string(save.step) + ": blocked " +
+                     Fixed(save.blocked_s) + " s, staged " + Fixed(save.staged_s) + " s, durable " +
+                     Fixed(save.durable_s) + " s; " + std::to_string(save.logical_bytes) +
+                     " bytes, " + std::to_string(save.changed_bytes) + " changed, " +
+                     std::to_string(save.stored_bytes) + " stored\n";
+  ssize_t wrote = ::write(STDERR_FILENO, line.data(), line.size());
+  (void)wrote;
+}
+
+// ---- waiting -----------------------------------------------------------------------------------
+
+Status Committer::TakeError() {
+  std::lock_guard lock(mutex_);
+  return std::exchange(error_, Status());
+}
+
+Status Committer::LostReason() {
+  std::lock_guard lock(mutex_);
+  error_ = Status();
+  return last_drop_.ok() ? Cancelled("the save was given up") : last_drop_;
+}
+
+bool Committer::MayKeepHouse() {
+  if (!keeping_house_.load()) return true;
+  LookForSignals();
+  return stop_signal_.load() == 0 && !room_wanted_.load();
+}
+
+void Committer::SetRun(const RunAttempt& run) {
+  std::lock_guard lock(mutex_);
+  run_ = run;
+}
+
+Status Committer::WaitFor(std::uint64_t number, const std::uint64_t& reached) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return reached >= number || dropped_number_ >= number; });
+  if (reached >= number) return Status();
+  error_ = Status();  // told here
+  return last_drop_.ok() ? Cancelled("the save was given up") : last_drop_;
+}
+
+Status Committer::WaitStaged() { return WaitFor(captured_number_, staged_number_); }
+
+Status Committer::WaitDurable() {
+  commit_wanted_ = true;
+  Wake();
+  Status s = WaitFor(captured_number_, durable_number_);
+  commit_wanted_ = false;
+  return s;
+}
+
+SessionReport Committer::Report() const {
+  std::lock_guard lock(mutex_);
+  SessionReport report = report_;
+  report.stop_signal = stop_signal_.load();
+  return report;
+}
+
+// ---- signals -----------------------------------------------------------------------------------
+
+void Committer::LookForSignals() {
+  std::lock_guard lock(mutex_);
+  auto fresh = [&](int signal) {
+    std::uint32_t count = SignalOwner::Get()->Count(signals_, signal);
+    return std::exchange(seen_signals_[signal], count) != count;
+  };
+  auto stop = [&](int signal) {
+    if (stop_signal_.load() != 0) return;  // a second one joins
+    stop_ns_ = store_->env()->MonotonicNs();
+    stop_signal_ = signal;
+  };
+  for (int signal : options_.save_signals) {
+    if (!fresh(signal)) continue;
+    save_requested_ = true;
+    const std::int64_t left_ns = options_.end_time_ns - store_->env()->RealtimeNs();
+    bool end_is_near = static_cast<double>(left_ns) * 1e-9 < options_.grace_seconds;
+    if (options_.end_time_ns != 0 && end_is_near) stop(signal);
+  }
+  for (int signal : options_.stop_signals) {
+    if (fresh(signal)) stop(signal);
+  }
+}
+
+double Committer::GraceLeft() const {
+  if (stop_signal_.load() == 0) return options_.grace_seconds;
+  return options_.grace_seconds - SecondsSince(stop_ns_.load());
+}
+
+// Nothing is left in the queue and nothing uncommitted that signals ask for.
+void Committer::AfterSignals() {
+  std::map<int, std::uint32_t> seen;
+  {
+    std::lock_guard lock(mutex_);
+    seen = seen_signals_;
+    if (stop_signal_.load() != 0 && report_.stop_to_durable_s < 0) {
+      report_.stop_to_durable_s = SecondsSince(stop_ns_.load());
+    }
+  }
+  for (const auto& [signal, count] : seen) {
+    if (answered_[signal] == count) continue;
+    answered_[signal] = count;
+    SignalOwner::Get()->CallPrevious(signal);
+  }
+}
+
+void Committer::EndProcessIfDue() {
+  const int signal = stop_signal_.load();
+  if (signal == 0 || options_.ranks > 1 || options_.on_stop == OnStop::kLeaveExit) return;
+  if (stop_returned_.load() || in_step_.load() || !staged_.empty()) return;
+  const double margin = std::min(1.0, 0.1 * options_.grace_seconds);
+  if (GraceLeft() > margin || SignalOwner::Get()->HasPrevious(signal)) return;
+  SignalOwner::Get()->EndProcess(signal);
+}
+
+}  // namespace ckpt

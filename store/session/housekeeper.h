@@ -1,0 +1,54 @@
+// Housekeeper: retention and collection from behind a running session, within a share of the time,
+// and what makes room on a full disk. Thread rule: the committing thread.
+
+#ifndef CKPT_STORE_SESSION_HOUSEKEEPER_H_
+#define CKPT_STORE_SESSION_HOUSEKEEPER_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "store/engine/checkpoint_writer.h"
+#include "store/engine/retention.h"
+#include "store/engine/store.h"
+
+namespace ckpt {
+
+class Housekeeper {
+ public:
+  Housekeeper(Store* store, RetentionRules rules, double share)
+      : store_(store), rules_(std::move(rules)), share_(share) {}
+
+  // A checkpoint became durable. Drops what the rules let go (their tombstones are committed with
+  // the next save) and, when something was dropped, collects. Does nothing while its share of the
+  // time is used up. Failures are told as notices: the next call tries again.
+  void AfterCommit(CheckpointWriter* writer);
+  // AfterCommit would do something now.
+  bool Due() const;
+  // The disk is full and no pack of ours is open: retention at once and collection, from the
+  // reserve.
+  Status MakeRoom();
+
+  std::uint64_t removed() const { return removed_; }
+  std::uint64_t freed_bytes() const { return freed_bytes_; }
+
+ private:
+  Status Drop(CheckpointWriter* writer);
+  Status Collect(CheckpointWriter* writer);
+
+  Store* const store_;
+  const RetentionRules rules_;
+  const double share_;
+  bool pending_ = false;  // a commit since the last look
+  bool garbage_ = false;  // dropped since the last collection
+  std::int64_t next_ns_ = 0;
+  std::uint64_t removed_ = 0;
+  std::uint64_t freed_bytes_ = 0;
+
+ public:
+  void Committed() { pending_ = true; }
+};
+
+}  // namespace ckpt
+
+#endif  // CKPT_STORE_SESSION_HOUSEKEEPER_H_

@@ -1,0 +1,356 @@
+// Opening, stepping and finishing; capturing is capture.cc, restoring restore.cc.
+
+#include "store/session/session.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "store/codec/hash.h"
+#include "store/io/process.h"
+#include "store/session/memory_room.h"
+
+namespace ckpt {
+namespace {
+
+constexpr std::int64_t kSecond = 1'000'000'000;
+constexpr std::uint64_t kBufferBytesMin = 1u << 20;
+// "Unfinished, run me again", where no signal says which.
+constexpr int kExitUnfinished = 75;
+
+Status CheckOptions(const SessionOptions& o) {
+  if (o.ranks == 0 || o.rank >= o.ranks) {
+    return InvalidArgument("rank " + std::to_string(o.rank) + " of " + std::to_string(o.ranks));
+  }
+  if (o.ranks > 1 && o.run_id.empty()) {
+    return InvalidArgument(
+        "with more than one rank, run_id must be one string for all of them:"
+        " the job's id and its restart count, say");
+  }
+  bool negative = o.every_steps < 0 || o.every_seconds < 0 || o.durable_seconds < 0 ||
+                  o.grace_seconds < 0 || o.keep_every < 0 || o.keep_within_ns < 0;
+  if (negative) return InvalidArgument("a session's times and counts must not be negative");
+  if (!(o.mean_time_between_failures_s > 0)) {
+    return InvalidArgument("the mean time between failures must be above 0");
+  }
+  if (!(o.housekeeping_share >= 0 && o.housekeeping_share <= 1)) {
+    return InvalidArgument("housekeeping_share must be from 0 to 1");
+  }
+  return Status();
+}
+
+}  // namespace
+
+Session::Session(Env* env, std::string series, SessionOptions options)
+    : env_(env), series_(std::move(series)), options_(std::move(options)), pid_(::getpid()) {}
+
+Status Session::OpenStore(const std::string& path) {
+  OpenStoreOptions store = options_.store;
+  if (store.mode == OpenStoreOptions::Mode::kRead) store.mode = OpenStoreOptions::Mode::kCreate;
+  store.notice = options_.notice;
+  // Collection from behind gives way to a signal.
+  store.progress = [this, also = options_.store.progress](const Progress& progress) {
+    return (committer_ == nullptr || committer_->MayKeepHouse()) && (!also || also(progress));
+  };
+  CKPT_ASSIGN_OR_RETURN(store_, Store::Open(env_, path, std::move(store)));
+  const std::uint64_t least =
+      std::max<std::uint64_t>(kBufferBytesMin, 4ull * store_->format().array_chunk_bytes);
+  options_.buffer_bytes = std::max(options_.buffer_bytes, least);
+  const std::uint64_t room = MemoryRoom(env_);
+  if (room / 4 < options_.buffer_bytes) {
+    options_.buffer_bytes = std::max(least, room / 4);
+    store_->Notice("the session's buffer is " + std::to_string(options_.buffer_bytes) +
+                   " bytes: a quarter of what the memory limit leaves");
+  }
+  return Status();
+}
+
+RunAttempt Session::MakeRun() const {
+  RunAttempt run;
+  run.id = options_.run_id.empty()
+               ? env_->RandomId()
+               : HashChunk(AsBytes("ckpt run\n" + series_ + "\n" + options_.run_id));
+  return run;
+}
+
+Result<std::unique_ptr<Session>> Session::Open(Env* env, const std::string& path,
+                                               const std::string& series, SessionOptions options,
+                                               SessionProbe probe) {
+  CKPT_RETURN_IF_ERROR(ValidateSeriesName(series));
+  CKPT_RETURN_IF_ERROR(CheckOptions(options));
+  std::unique_ptr<Session> s(new Session(env, series, std::move(options)));
+  SessionOptions& o = s->options_;
+  if (o.job_id.empty()) o.job_id = EnvironmentVariable("SLURM_JOB_ID");
+  if (o.end_time_ns == 0) {
+    o.end_time_ns = std::atoll(EnvironmentVariable("SLURM_JOB_END_TIME").c_str()) * kSecond;
+  }
+  CKPT_RETURN_IF_ERROR(s->OpenStore(path));
+  CKPT_ASSIGN_OR_RETURN(s->series_lock_, s->store_->LockSeries(series, o.rank, o.series_wait_ms));
+  s->run_ = s->MakeRun();
+  std::vector<int> signals = o.stop_signals;
+  signals.insert(signals.end(), o.save_signals.begin(), o.save_signals.end());
+  CKPT_ASSIGN_OR_RETURN(s->signals_, SignalOwner::Get()->Subscribe(signals));
+  s->committer_ = std::make_unique<Committer>(s->store_.get(), series, o, s->run_, s->signals_,
+                                              std::move(probe));
+  CKPT_RETURN_IF_ERROR(s->committer_->Start());
+  s->generation_ = s->committer_->generation();
+  return s;
+}
+
+Session::~Session() {
+  if (::getpid() != pid_) {
+    // A forked child's copy: threads and locks stayed with the parent, and so does the memory.
+    (void)committer_.release();
+    (void)store_.release();
+    (void)series_lock_.release();
+    (void)reader_.release();
+    return;
+  }
+  if (capture_ != nullptr) AbortCapture();
+  committer_.reset();
+  reader_.reset();
+  if (signals_.slot >= 0) SignalOwner::Get()->Unsubscribe(signals_);
+}
+
+Status Session::CheckCaller() {
+  if (::getpid() != pid_) {
+    return InvalidArgument("a forked child has no session: open one of its own, of another series");
+  }
+  if (finished_) return InvalidArgument("the session is finished");
+  if (!caller_.has_value()) caller_ = std::this_thread::get_id();
+  if (*caller_ == std::this_thread::get_id()) return Status();
+  return InvalidArgument(
+      "a session is used by one thread, outside parallel regions; this is"
+      " another one than before");
+}
+
+Status Session::CheckName(const std::string& name) const {
+  CKPT_RETURN_IF_ERROR(ValidateEntryName(name));
+  if (!name.starts_with(kReservedPrefix)) return Status();
+  return InvalidArgument("'" + ShownName(name) + "': names that begin with \"ckpt.\" are taken");
+}
+
+Status Session::Protect(ProtectedItem item) {
+  CKPT_RETURN_IF_ERROR(CheckCaller());
+  CKPT_RETURN_IF_ERROR(CheckName(item.name));
+  bool array = item.locate && item.accepts && item.prepare;
+  if (!array && !(item.save && item.load)) {
+    return InvalidArgument("'" + ShownName(item.name) + "' has no functions to save and load it");
+  }
+  if (items_.contains(item.name)) {
+    return InvalidArgument("'" + ShownName(item.name) + "' is protected already");
+  }
+  std::string name = item.name;
+  items_.emplace(std::move(name), std::move(item));
+  return Status();
+}
+
+Status Session::Unprotect(const std::string& name) {
+  CKPT_RETURN_IF_ERROR(CheckCaller());
+  if (items_.erase(name) > 0) return Status();
+  return NotFound("'" + ShownName(name) + "' is not protected");
+}
+
+Status Session::AttachFile(const std::string& path) {
+  CKPT_RETURN_IF_ERROR(CheckCaller());
+  if (path.empty()) return InvalidArgument("the path of a file to attach is empty");
+  if (std::find(files_.begin(), files_.end(), path) == files_.end()) files_.push_back(path);
+  return Status();
+}
+
+Cadence::Now Session::Now(std::int64_t step) const {
+  return {step, env_->MonotonicNs(), env_->RealtimeNs()};
+}
+
+// ---- steps -------------------------------------------------------------------------------------
+
+void Session::LookAtHandlers() {
+  if (handlers_said_ || SignalOwner::Get()->HandlersInPlace(signals_)) return;
+  handlers_said_ = true;
+  store_->Notice(
+      "another signal handler was installed over the session's: a stop signal may go"
+      " unseen; open the session after whatever installs it (MPI_Init, say)");
+}
+
+// A fresh save is worth beginning only when what is left of the grace covers it.
+bool Session::MayTakeFresh() const {
+  const double cost = cadence_->durable_s();
+  return committer_->GraceLeft() > 1.5 * cost;
+}
+
+StepResult Session::Step(std::int64_t step) {
+  StepResult result;
+  result.error = CheckCaller();
+  if (!result.error.ok()) return result;
+  if (capture_ != nullptr) {
+    result.error = InvalidArgument("Step between Begin and End");
+    return result;
+  }
+  if (step < 0 || (last_step_.has_value() && step < *last_step_) ||
+      (saved_step_.has_value() && step < *saved_step_)) {
+    result.error = InvalidArgument(
+        "step " + std::to_string(step) + " does not follow step " +
+        std::to_string(std::max(last_step_.value_or(-1), saved_step_.value_or(-1))));
+    return result;
+  }
+  if (!cadence_.has_value()) StartCadence(step);
+  committer_->SetInStep(true);
+  result = StepNow(step);
+  last_step_ = step;
+  if (result.stop) committer_->StopWasReturned();
+  committer_->SetInStep(false);
+  return result;
+}
+
+void Session::StartCadence(std::int64_t step) {
+  Cadence::Settings settings;
+  settings.every_steps = options_.every_steps;
+  settings.every_seconds = options_.every_seconds;
+  settings.mean_time_between_failures_s = options_.mean_time_between_failures_s;
+  settings.end_time_ns = options_.end_time_ns;
+  cadence_.emplace(settings, Now(saved_step_.value_or(step > 0 ? step - 1 : 0)));
+}
+
+StepResult Session::StepNow(std::int64_t step) {
+  StepResult result;
+  committer_->LookForSignals();
+  const bool repeated = last_step_ == step || saved_step_ == step;
+  result.error = committer_->TakeError();
+  if (!result.error.ok()) rescan_ = true;
+  if (generation_ != committer_->generation()) rescan_ = true;
+  if (!result.error.ok() && options_.on_error == OnError::kStop) result.stop = true;
+  SignalOwner* owner = SignalOwner::Get();
+  const bool stop = committer_->stop_signal() != 0 && owner->StopAt(step);
+  const bool due = !repeated && cadence_->Due(Now(step));
+  const bool asked = stop ? MayTakeFresh() : committer_->TakeSaveRequest();
+  const bool again = rescan_ && env_->MonotonicNs() - tried_ns_ >= kSecond;
+  if (saved_step_ != step && (due || asked || again)) {
+    tried_ns_ = env_->MonotonicNs();
+    Status saved = SaveAsTold(step, asked || stop);
+    result.saved = saved.ok();
+    if (result.error.ok()) result.error = std::move(saved);
+    if (!result.saved && options_.on_error == OnError::kStop) result.stop = true;
+    LookAtHandlers();
+  }
+  result.stop = result.stop || stop;
+  stopped_ = stopped_ || result.stop;
+  if (!result.stop) owner->Passed(step);
+  return result;
+}
+
+// By on_error: once more where trouble behind ended a capture that was still under way, for memory
+// has not changed since; until it works or a signal comes where the owner says so.
+Status Session::SaveAsTold(std::int64_t step, bool urgent) {
+  constexpr std::int64_t kRetryMs = 200;
+  for (int tries = 0;; ++tries) {
+    Status s = SaveAll(step, urgent);
+    if (s.ok() && options_.on_error == OnError::kRetry) s = committer_->WaitStaged();
+    if (s.ok()) return s;
+    rescan_ = true;
+    saved_step_.reset();
+    if (s.code() == Code::kInvalidArgument) return s;
+    committer_->LookForSignals();
+    const bool stopping = committer_->stop_signal() != 0;
+    if (options_.on_error != OnError::kRetry || stopping) {
+      if (tries > 0 || s.code() != Code::kNoSpace) return s;
+    } else {
+      env_->SleepMs(kRetryMs);
+    }
+  }
+}
+
+Status Session::Begin(std::int64_t step) {
+  CKPT_RETURN_IF_ERROR(CheckCaller());
+  if (capture_ != nullptr) return InvalidArgument("Begin before the End of the save begun before");
+  if (step < 0 || (saved_step_.has_value() && step <= *saved_step_)) {
+    return InvalidArgument("step " + std::to_string(step) + " does not follow step " +
+                           std::to_string(saved_step_.value_or(-1)) + ", saved last");
+  }
+  if (!cadence_.has_value()) StartCadence(step);
+  committer_->LookForSignals();
+  committer_->SetInStep(true);
+  return BeginCapture(step, committer_->stop_signal() != 0);
+}
+
+StepResult Session::End() {
+  StepResult result;
+  result.error = CheckCaller();
+  if (!result.error.ok()) return result;
+  if (capture_ == nullptr) {
+    result.error = InvalidArgument("End without Begin");
+    return result;
+  }
+  const std::int64_t step = capture_->step;
+  Status s = CaptureRecord();
+  if (s.ok()) {
+    EndCapture();
+    result.saved = true;
+  } else {
+    AbortCapture();
+  }
+  result.error = s.ok() ? committer_->TakeError() : std::move(s);
+  committer_->LookForSignals();
+  result.stop = committer_->stop_signal() != 0 && SignalOwner::Get()->StopAt(step);
+  stopped_ = stopped_ || result.stop;
+  if (result.stop) committer_->StopWasReturned();
+  if (!result.stop) SignalOwner::Get()->Passed(step);
+  committer_->SetInStep(false);
+  return result;
+}
+
+void Session::Abort() {
+  if (!CheckCaller().ok() || capture_ == nullptr) return;
+  AbortCapture();
+  committer_->SetInStep(false);
+}
+
+Status Session::WaitStaged() {
+  CKPT_RETURN_IF_ERROR(CheckCaller());
+  return committer_->WaitStaged();
+}
+
+Status Session::Commit() {
+  CKPT_RETURN_IF_ERROR(CheckCaller());
+  return committer_->WaitDurable();
+}
+
+SessionReport Session::Report() {
+  if (::getpid() != pid_ || committer_ == nullptr) return SessionReport();
+  SessionReport report = committer_->Report();
+  report.handlers_replaced = handlers_said_;
+  if (cadence_.has_value()) report.interval_s = cadence_->interval_s();
+  return report;
+}
+
+FinishResult Session::Finish(bool complete) {
+  FinishResult result;
+  result.error = CheckCaller();
+  if (!result.error.ok()) {
+    result.exit_code = complete ? 0 : 1;
+    return result;
+  }
+  if (capture_ != nullptr) AbortCapture();
+  committer_->SetInStep(true);  // from here on the process is ended here, or not at all
+  committer_->LookForSignals();
+  result.error = committer_->WaitDurable();
+  const int signal = committer_->stop_signal();
+  committer_->Close();
+  reader_.reset();
+  series_lock_.reset();
+  finished_ = true;
+  SignalOwner* owner = SignalOwner::Get();
+  const bool previous = signal != 0 && owner->HasPrevious(signal);
+  if (!owner->Unsubscribe(signals_) && !handlers_said_) {
+    store_->Notice("another signal handler was installed over the session's, and left there");
+  }
+  signals_.slot = -1;
+  if (complete) return result;
+  result.exit_code = signal != 0 ? 128 + signal : kExitUnfinished;
+  // With several ranks one that ends by a signal takes the others' last save with it.
+  bool ends = signal != 0 && options_.on_stop == OnStop::kEndBySignal && options_.ranks == 1;
+  if (ends && !previous) owner->EndProcess(signal);
+  return result;
+}
+
+}  // namespace ckpt

@@ -1,0 +1,204 @@
+// Session: a computation's side of its checkpoints. Protects state by its address, restores it,
+// and saves it at consistent points; everything that can be done later is the committer's affair.
+//
+//   CKPT_ASSIGN_OR_RETURN(auto session, Session::Open(PosixEnv(), "run.ckpt", "heat3d", options));
+//   CKPT_RETURN_IF_ERROR(session->Protect(item));                 // any number
+//   CKPT_ASSIGN_OR_RETURN(RestoreResult restored, session->Restore());
+//   while (done < last) { ...; if (session->Step(++done).stop) break; }
+//   FinishResult finished = session->Finish(done == last);
+//
+//   OPEN --Restore--> OPEN --Step / Begin..End--> OPEN --Finish--> FINISHED
+//   OPEN --stop signal--> the next Step answers `stop` --> STOPPED --Finish--> FINISHED
+//
+// A save: memory is looked at chunk by chunk; a chunk is hashed and, where its id is not the one it
+// had in the checkpoint before, copied while it is in cache. No look-ups, no compression, no system
+// calls. Keeps I1 (restored bytes have the ids they were asked for by), I2, I5 (holds the lock of
+// the series and rank from Open to Finish), I10.
+// Thread rule: the thread that first calls Restore, Step or Begin is the only one that may; from
+// another one, and in a forked child, they answer an error. Report: any thread.
+
+#ifndef CKPT_STORE_SESSION_SESSION_H_
+#define CKPT_STORE_SESSION_SESSION_H_
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "store/engine/array_io.h"
+#include "store/session/cadence.h"
+#include "store/session/committer.h"
+#include "store/session/options.h"
+#include "store/session/state_record.h"
+
+namespace ckpt {
+
+// Memory and shape of a protected array at one moment.
+struct ArrayView {
+  ByteSpan data;
+  ArrayShape shape;
+};
+
+// "float64[100, 200]".
+std::string DescribeShape(const ArrayShape& shape);
+// The InvalidArgument of ProtectedItem::accepts, with both shapes named.
+Status RefuseShape(const std::string& name, const ArrayShape& saved, const ArrayShape& here);
+
+// Something whose state is saved and restored under a name. Either the first three functions (an
+// array in memory) or the last two (a stream of bytes).
+struct ProtectedItem {
+  std::string name;
+  std::string layout;  // of records: another one is refused at restore; empty: not compared
+  // Where it is now. Called at each save.
+  std::function<Result<ArrayView>()> locate;
+  // Whether an array of this shape can be restored here; touches nothing. InvalidArgument names
+  // both shapes.
+  std::function<Status(const ArrayShape& saved)> accepts;
+  // Makes room for an array of this shape and says where.
+  std::function<Result<MutableByteSpan>(const ArrayShape& saved)> prepare;
+
+  std::function<Result<Bytes>()> save;
+  std::function<Status(ByteSpan)> load;
+};
+
+struct RestoreResult {
+  bool restored = false;
+  std::int64_t step = 0;
+  std::uint64_t attempt = 0;
+  std::vector<std::string> passed_over;  // newer checkpoints that are damaged, with why
+  std::vector<std::string> missing;      // protected, not in the checkpoint
+  std::vector<std::string> left_over;    // in the checkpoint, not protected
+};
+
+struct StepResult {
+  bool stop = false;
+  bool saved = false;  // captured
+  Status error;        // of this call, or from behind
+};
+
+struct FinishResult {
+  int exit_code = 0;
+  Status error;  // something captured did not become durable
+};
+
+class Session {
+ public:
+  // Busy: another session, or save, of this series and rank is running (after series_wait_ms).
+  static Result<std::unique_ptr<Session>> Open(Env* env, const std::string& path,
+                                               const std::string& series, SessionOptions options,
+                                               SessionProbe probe = {});
+  ~Session();  // as Finish, but never ends the process
+
+  // InvalidArgument: the name (also one that begins with "ckpt."), or protected before.
+  Status Protect(ProtectedItem item);
+  Status Unprotect(const std::string& name);
+  // The file's length is recorded with each save, and cut back to it by Restore.
+  Status AttachFile(const std::string& path);
+
+  // The newest checkpoint of the series' line (or its `step`) that verifies goes into what is
+  // protected. Not restored: there is none. InvalidArgument: it does not fit what is protected, or
+  // has another compatibility key; nothing was touched. Corruption: no checkpoint is sound; when
+  // the message says so, the contents of what is protected are undefined.
+  Result<RestoreResult> Restore(std::optional<std::int64_t> step = std::nullopt);
+  // Entries of the checkpoint that was restored, until the first save. NotFound: none such.
+  Result<Entry> Query(const std::string& name);
+  Status Get(const std::string& name, MutableByteSpan out);
+
+  // `step` steps are complete and all protected state is consistent.
+  StepResult Step(std::int64_t step);
+  // A save of what is put, whether due or not.
+  Status Begin(std::int64_t step);
+  Status Put(const std::string& name, const ArrayView& view);
+  StepResult End();
+  // Gives up what was begun.
+  void Abort();
+
+  Status WaitStaged();
+  Status Commit();
+  SessionReport Report();
+  FinishResult Finish(bool complete);
+
+  const Store& store() const { return *store_; }
+
+ private:
+  // The chunks' ids of an array, as captured (or restored) last.
+  struct Known {
+    std::size_t chunk_bytes = 0;
+    std::uint64_t logical_bytes = 0;
+    ArrayShape shape;
+    bool captured = false;  // in this generation: the committer has its entry
+    std::vector<Id128> ids;
+  };
+
+  Session(Env* env, std::string series, SessionOptions options);
+  Status OpenStore(const std::string& path);
+  RunAttempt MakeRun() const;
+  Status CheckCaller();
+  Status CheckName(const std::string& name) const;
+  Cadence::Now Now(std::int64_t step) const;
+  void StartCadence(std::int64_t step);
+  StepResult StepNow(std::int64_t step);
+
+  Status BeginCapture(std::int64_t step, bool urgent);
+  Status CaptureArray(const std::string& name, const ArrayView& view);
+  bool CaptureChunks(ByteSpan data, const ArrayShape& shape, Known* known, CapturedArray* array);
+  Status CaptureProtected();
+  Status CaptureRecord();
+  void EndCapture();
+  void AbortCapture();
+  Status SaveAll(std::int64_t step, bool urgent);
+  Status SaveAsTold(std::int64_t step, bool urgent);
+  void LookAtHandlers();
+  bool MayTakeFresh() const;
+
+  Result<RestoreResult> RestoreFrom(const SeriesView& view,
+                                    const std::vector<const CheckpointRow*>& line);
+  Status Plan(CheckpointReader* reader, RestoreResult* result);
+  Status CheckCompatible(const Manifest& manifest) const;
+  Status Fill(CheckpointReader* reader);
+  Status FillItem(CheckpointReader* reader, const ProtectedItem& item);
+  Status RestoreRow(const CheckpointRow& row, RestoreResult* result, bool* touched);
+  Result<std::uint64_t> AttachedLength(const std::string& path) const;
+  Status CutFilesBack() const;
+  Result<Known> ReadIds(const CheckpointReader::Found& found);
+
+  Env* const env_;
+  const std::string series_;
+  SessionOptions options_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<File> series_lock_;
+  SignalOwner::Subscription signals_;
+  std::unique_ptr<Committer> committer_;
+  int pid_ = 0;
+  std::optional<std::thread::id> caller_;
+
+  std::map<std::string, ProtectedItem> items_;
+  std::vector<std::string> files_;
+  std::map<std::string, Known> known_;
+  std::uint64_t generation_ = 0;  // known_ is of it
+  RunAttempt run_;
+  std::unique_ptr<CheckpointReader> reader_;  // of what was restored, until the first save
+  StateRecord restored_record_;
+  bool has_base_ = false;
+  Id128 base_attempt_;
+  std::int64_t base_step_ = 0;
+
+  std::optional<Cadence> cadence_;
+  std::optional<std::int64_t> last_step_;   // of Step
+  std::optional<std::int64_t> saved_step_;  // captured, or restored
+  std::shared_ptr<Capture> capture_;
+  std::vector<std::string> put_names_;
+  bool rescan_ = false;        // a save was lost: the next Step saves ...
+  std::int64_t tried_ns_ = 0;  // ... unless it was tried just now
+  bool stopped_ = false;
+  bool finished_ = false;
+  bool handlers_said_ = false;
+};
+
+}  // namespace ckpt
+
+#endif  // CKPT_STORE_SESSION_SESSION_H_

@@ -1,0 +1,178 @@
+// Capturing: the part of a save that the application waits for.
+
+#include <algorithm>
+#include <new>
+
+#include "store/codec/hash.h"
+#include "store/session/session.h"
+
+namespace ckpt {
+
+Status Session::BeginCapture(std::int64_t step, bool urgent) {
+  const std::uint64_t generation = committer_->generation();
+  if (generation != generation_) {
+    known_.clear();
+    has_base_ = false;
+    generation_ = generation;
+  }
+  reader_.reset();
+  capture_ = std::make_shared<Capture>();
+  capture_->step = step;
+  capture_->generation = generation;
+  capture_->begin_ns = env_->MonotonicNs();
+  capture_->urgent = urgent;
+  capture_->has_base = has_base_;
+  capture_->base_attempt = base_attempt_;
+  capture_->base_step = base_step_;
+  put_names_.clear();
+  committer_->Begin(capture_);
+  return Status();
+}
+
+// False: the capture is lost.
+bool Session::CaptureChunks(ByteSpan data, const ArrayShape& shape, Known* known,
+                            CapturedArray* array) {
+  const std::size_t width = ElementWidthOf(shape);
+  const std::size_t known_count = known->ids.size();
+  const std::size_t tail = data.size() % known->chunk_bytes;
+  const std::size_t inline_bytes = tail <= kInlineBytesMax ? tail : 0;
+  const std::size_t chunked = data.size() - inline_bytes;
+  const std::size_t count = (chunked + known->chunk_bytes - 1) / known->chunk_bytes;
+  known->ids.resize(count);
+  Id128 copied;  // the last one: runs of equal chunks are copied once
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t at = i * known->chunk_bytes;
+    ByteSpan raw = data.subspan(at, std::min(known->chunk_bytes, chunked - at));
+    const Id128 id = HashChunk(raw);
+    if (i < known_count && known->ids[i] == id) {
+      array->inherits = true;
+      continue;
+    }
+    array->unchanged = false;
+    if (!(id == copied) && !committer_->Copy(raw, id, width)) return false;
+    known->ids[i] = copied = id;
+  }
+  ByteSpan rest = data.last(inline_bytes);
+  array->inline_tail.assign(rest.begin(), rest.end());
+  return true;
+}
+
+Status Session::CaptureArray(const std::string& name, const ArrayView& view) {
+  ArrayShape shape = view.shape;
+  std::uint64_t bytes = 0;
+  CKPT_RETURN_IF_ERROR(CompleteShape(&shape, &bytes));
+  if (bytes != view.data.size()) {
+    return InvalidArgument("'" + ShownName(name) + "' has " + std::to_string(view.data.size()) +
+                           " bytes where its shape needs " + std::to_string(bytes));
+  }
+  if (std::find(put_names_.begin(), put_names_.end(), name) != put_names_.end()) {
+    return InvalidArgument("'" + ShownName(name) + "' was put into this checkpoint before");
+  }
+  put_names_.push_back(name);
+  Known& known = known_[name];
+  const std::size_t chunk_bytes =
+      ArrayChunkBytes(store_->format().array_chunk_bytes, shape.element_bytes);
+  if (known.chunk_bytes != chunk_bytes) known = Known();
+  known.chunk_bytes = chunk_bytes;
+  auto array = std::make_unique<CapturedArray>();
+  array->name = name;
+  array->shape = shape;
+  array->logical_bytes = bytes;
+  array->chunk_bytes = chunk_bytes;
+  array->unchanged = known.captured && known.shape == shape && known.logical_bytes == bytes;
+  if (!CaptureChunks(view.data, shape, &known, array.get())) return committer_->LostReason();
+  // An inline tail may have changed without any chunk; its entry is small.
+  array->unchanged = array->unchanged && array->inline_tail.empty();
+  if (!array->unchanged) array->ids = known.ids;
+  known.shape = std::move(shape);
+  known.logical_bytes = bytes;
+  known.captured = true;
+  capture_->logical_bytes += bytes;
+  committer_->EndArray(std::move(array));
+  return Status();
+}
+
+Status Session::Put(const std::string& name, const ArrayView& view) {
+  CKPT_RETURN_IF_ERROR(CheckCaller());
+  if (capture_ == nullptr) return InvalidArgument("Put without Begin");
+  CKPT_RETURN_IF_ERROR(CheckName(name));
+  return CaptureArray(name, view);
+}
+
+Status Session::CaptureProtected() {
+  for (const auto& [name, item] : items_) {
+    if (item.locate) {
+      CKPT_ASSIGN_OR_RETURN(ArrayView view, item.locate());
+      CKPT_RETURN_IF_ERROR(CaptureArray(name, view));
+      continue;
+    }
+    CKPT_ASSIGN_OR_RETURN(Bytes bytes, item.save());
+    ArrayShape shape;
+    shape.dtype = Dtype::kBytes;
+    shape.shape = {bytes.size()};
+    CKPT_RETURN_IF_ERROR(CaptureArray(name, {bytes, shape}));
+  }
+  return Status();
+}
+
+// What is not memory of the application's: lengths of attached files, layouts.
+Status Session::CaptureRecord() {
+  StateRecord record;
+  for (const std::string& path : files_) {
+    CKPT_ASSIGN_OR_RETURN(record.files[path], AttachedLength(path));
+  }
+  for (const std::string& name : put_names_) {
+    auto item = items_.find(name);
+    if (item != items_.end() && !item->second.layout.empty()) {
+      record.layouts[name] = item->second.layout;
+    }
+  }
+  if (record == StateRecord()) return Status();
+  Bytes bytes = EncodeStateRecord(record);
+  ArrayShape shape;
+  shape.dtype = Dtype::kBytes;
+  shape.shape = {bytes.size()};
+  return CaptureArray(std::string(kStateRecordName), {bytes, shape});
+}
+
+void Session::EndCapture() {
+  const double blocked_s = static_cast<double>(env_->MonotonicNs() - capture_->begin_ns) * 1e-9;
+  saved_step_ = capture_->step;
+  // What this checkpoint does not hold, the next one cannot take over from it.
+  std::erase_if(known_, [&](const auto& known) {
+    return std::find(put_names_.begin(), put_names_.end(), known.first) == put_names_.end();
+  });
+  has_base_ = false;  // from here on what was captured last is the base
+  rescan_ = false;
+  cadence_->Saved(Now(capture_->step));
+  cadence_->Costs(blocked_s, committer_->Report().last.durable_s);
+  capture_.reset();
+  committer_->End(blocked_s);
+}
+
+// Ids that were noted of chunks that may never be stored are worth nothing.
+void Session::AbortCapture() {
+  capture_.reset();
+  known_.clear();
+  has_base_ = false;
+  committer_->Abort();
+}
+
+Status Session::SaveAll(std::int64_t step, bool urgent) {
+  CKPT_RETURN_IF_ERROR(BeginCapture(step, urgent));
+  Status s;
+  try {
+    s = CaptureProtected();
+    if (s.ok()) s = CaptureRecord();
+  } catch (const std::bad_alloc&) {
+    s = OutOfMemory("no memory to capture step " + std::to_string(step));
+  }
+  if (s.ok()) {
+    EndCapture();
+  } else {
+    AbortCapture();
+  }
+  return s;
+}
+
+}  // namespace ckpt

@@ -1,0 +1,262 @@
+// Restoring: finding the newest sound checkpoint that fits, and filling what is protected.
+
+#include <algorithm>
+
+#include "store/session/session.h"
+
+namespace ckpt {
+namespace {
+
+struct SplitPath {
+  std::string dir;
+  std::string name;
+};
+SplitPath Split(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return {".", path};
+  return {slash == 0 ? "/" : path.substr(0, slash), path.substr(slash + 1)};
+}
+
+Result<std::unique_ptr<File>> OpenAttached(Env* env, const std::string& path, OpenMode mode) {
+  const SplitPath split = Split(path);
+  CKPT_ASSIGN_OR_RETURN(auto dir, env->OpenDir(split.dir));
+  OpenOptions options;
+  options.mode = mode;
+  return dir->OpenFile(split.name, options);
+}
+
+}  // namespace
+
+std::string DescribeShape(const ArrayShape& shape) {
+  std::string text = DtypeName(static_cast<int>(shape.dtype));
+  if (shape.dtype == Dtype::kRecord || shape.dtype == Dtype::kString) {
+    text += " of " + std::to_string(shape.element_bytes) + " bytes";
+  }
+  text += "[";
+  for (std::size_t i = 0; i < shape.shape.size(); ++i) {
+    text += (i > 0 ? ", " : "") + std::to_string(shape.shape[i]);
+  }
+  return text + "]";
+}
+
+Status RefuseShape(const std::string& name, const ArrayShape& saved, const ArrayShape& here) {
+  return InvalidArgument("'" + ShownName(name) + "' was saved as " + DescribeShape(saved) +
+                         ", and is protected as " + DescribeShape(here));
+}
+
+Status Session::CheckCompatible(const Manifest& manifest) const {
+  if (options_.compatibility.empty()) return Status();
+  for (const auto& [key, value] : manifest.tags) {
+    if (key != kCompatibilityTag || value == options_.compatibility) continue;
+    std::string message = "step " + std::to_string(manifest.step) + " of '" + series_ +
+                          "' was saved for \"" + value + "\", and this is \"" +
+                          options_.compatibility + "\"";
+    if (!options_.warn_only) {
+      return InvalidArgument(message + ": use another series, or the input it was saved with");
+    }
+    store_->Notice(message);
+  }
+  return Status();
+}
+
+// Everything that can be refused is, before any memory is touched.
+Status Session::Plan(CheckpointReader* reader, RestoreResult* result) {
+  CKPT_RETURN_IF_ERROR(CheckCompatible(reader->manifest()));
+  result->missing.clear();
+  result->left_over.clear();
+  restored_record_ = StateRecord();
+  CKPT_ASSIGN_OR_RETURN(std::vector<std::string> names, reader->Names());
+  if (std::binary_search(names.begin(), names.end(), kStateRecordName)) {
+    const std::string name(kStateRecordName);
+    CKPT_ASSIGN_OR_RETURN(auto found, reader->Find(name));
+    if (found.entry->logical_bytes > kNodeBytesMax)
+      return Corruption("the session's record is too long");
+    Bytes bytes(found.entry->logical_bytes);
+    CKPT_RETURN_IF_ERROR(reader->Get(name, bytes));
+    CKPT_ASSIGN_OR_RETURN(restored_record_, DecodeStateRecord(bytes));
+  }
+  for (const std::string& name : names) {
+    if (!items_.contains(name) && !name.starts_with(kReservedPrefix)) {
+      result->left_over.push_back(name);
+    }
+  }
+  for (const auto& [name, item] : items_) {
+    auto found = reader->Find(name);
+    if (!found.ok() && found.status().code() == Code::kNotFound) {
+      result->missing.push_back(name);
+      continue;
+    }
+    if (!found.ok()) return found.status();
+    if (item.accepts) CKPT_RETURN_IF_ERROR(item.accepts(found->entry->array));
+    auto layout = restored_record_.layouts.find(name);
+    if (layout == restored_record_.layouts.end() || item.layout.empty()) continue;
+    if (layout->second != item.layout) {
+      return InvalidArgument("'" + ShownName(name) + "' was saved with the layout \"" +
+                             layout->second + "\", and is protected with \"" + item.layout + "\"");
+    }
+  }
+  if (result->missing.empty() || options_.lenient) return Status();
+  return InvalidArgument("step " + std::to_string(reader->manifest().step) + " of '" + series_ +
+                         "' does not have '" + ShownName(result->missing.front()) +
+                         "', which is protected: ask for a lenient restore if it need not");
+}
+
+Result<Session::Known> Session::ReadIds(const CheckpointReader::Found& found) {
+  Known known;
+  known.shape = found.entry->array;
+  known.logical_bytes = found.entry->logical_bytes;
+  known.chunk_bytes =
+      ArrayChunkBytes(store_->format().array_chunk_bytes, known.shape.element_bytes);
+  ChunkListReader list(found.entry->content, found.fetcher);
+  for (;;) {
+    CKPT_ASSIGN_OR_RETURN(auto item, list.Next());
+    if (!item.has_value()) return known;
+    // Of another place or size: no match is expected, and none does harm.
+    known.ids.push_back(item->kind == ChunkItem::Kind::kChunk ? item->id : Id128());
+  }
+}
+
+Status Session::FillItem(CheckpointReader* reader, const ProtectedItem& item) {
+  auto found = reader->Find(item.name);
+  if (!found.ok()) {
+    return found.status().code() == Code::kNotFound ? Status() : found.status();  // lenient
+  }
+  const std::uint64_t bytes = found->entry->logical_bytes;
+  const ArrayShape shape = found->entry->array;
+  CKPT_ASSIGN_OR_RETURN(known_[item.name], ReadIds(*found));
+  if (item.load) {
+    Bytes stream(bytes);
+    CKPT_RETURN_IF_ERROR(reader->Get(item.name, stream));
+    return item.load(stream);
+  }
+  CKPT_ASSIGN_OR_RETURN(MutableByteSpan memory, item.prepare(shape));
+  return reader->Get(item.name, memory);
+}
+
+// Streams last: their functions may look at the arrays.
+Status Session::Fill(CheckpointReader* reader) {
+  known_.clear();
+  for (const auto& [name, item] : items_) {
+    if (!item.load) CKPT_RETURN_IF_ERROR(FillItem(reader, item));
+  }
+  for (const auto& [name, item] : items_) {
+    if (item.load) CKPT_RETURN_IF_ERROR(FillItem(reader, item));
+  }
+  return Status();
+}
+
+Result<std::uint64_t> Session::AttachedLength(const std::string& path) const {
+  auto file = OpenAttached(env_, path, OpenMode::kRead);
+  if (!file.ok() && file.status().code() == Code::kNotFound) return std::uint64_t{0};
+  if (!file.ok()) return file.status();
+  CKPT_ASSIGN_OR_RETURN(FileInfo info, (*file)->Stat());
+  return info.size_bytes;
+}
+
+Status Session::CutFilesBack() const {
+  for (const std::string& path : files_) {
+    auto recorded = restored_record_.files.find(path);
+    if (recorded == restored_record_.files.end()) continue;
+    CKPT_ASSIGN_OR_RETURN(std::uint64_t length, AttachedLength(path));
+    if (length < recorded->second) {
+      store_->Notice(path + " has " + std::to_string(length) + " bytes, " +
+                     std::to_string(recorded->second) + " when the checkpoint was saved");
+    }
+    if (length <= recorded->second) continue;
+    CKPT_ASSIGN_OR_RETURN(auto file, OpenAttached(env_, path, OpenMode::kReadWrite));
+    CKPT_RETURN_IF_ERROR(file->Truncate(recorded->second));
+  }
+  return Status();
+}
+
+Result<RestoreResult> Session::Restore(std::optional<std::int64_t> step) {
+  CKPT_RETURN_IF_ERROR(CheckCaller());
+  if (saved_step_.has_value()) {
+    return InvalidArgument("Restore comes before the first save of a session, and once");
+  }
+  CKPT_RETURN_IF_ERROR(store_->Refresh());
+  auto view = SeriesView::Load(store_.get(), series_);
+  if (!view.ok() && view.status().code() != Code::kNotFound) return view.status();
+  if (!step.has_value()) {
+    if (!view.ok()) return RestoreResult();
+    return RestoreFrom(*view, view->Line());
+  }
+  const CheckpointRow* row = view.ok() ? view->FindStep(*step) : nullptr;
+  if (row == nullptr) {
+    return NotFound("series '" + series_ + "' has no step " + std::to_string(*step));
+  }
+  return RestoreFrom(*view, {row});
+}
+
+Result<RestoreResult> Session::RestoreFrom(const SeriesView& view,
+                                           const std::vector<const CheckpointRow*>& line) {
+  RestoreResult result;
+  bool touched = false;
+  auto pass_over = [&](const CheckpointRow& row, const std::string& why) {
+    result.passed_over.push_back(FormatCheckpointName(series_, row.attempt, row.step) + ": " + why);
+    store_->Notice("not restored from " + result.passed_over.back());
+  };
+  for (const CheckpointRow* row : line) {
+    CKPT_ASSIGN_OR_RETURN(CheckpointState state, StateOf(store_.get(), view, *row));
+    if (state == CheckpointState::kIncomplete) continue;  // never was whole
+    if (state == CheckpointState::kDamaged) {
+      pass_over(*row, "damage is recorded in what it needs");
+      continue;
+    }
+    Status s = RestoreRow(*row, &result, &touched);
+    if (s.ok()) return result;
+    if (s.code() != Code::kCorruption && s.code() != Code::kNotFound) return s;
+    pass_over(*row, s.message());
+  }
+  known_.clear();
+  if (result.passed_over.empty()) return result;
+  return Corruption("no checkpoint of '" + series_ + "' can be restored; the newest is " +
+                    result.passed_over.front() +
+                    (touched ? "; the contents of what is protected are now undefined" : ""));
+}
+
+Status Session::RestoreRow(const CheckpointRow& row, RestoreResult* result, bool* touched) {
+  const std::string name = series_ + "@" + row.attempt.id.ToHex() + ":" + std::to_string(row.step);
+  CKPT_ASSIGN_OR_RETURN(auto reader, CheckpointReader::Open(store_.get(), name));
+  CKPT_RETURN_IF_ERROR(reader->UseRank(options_.rank));
+  CKPT_RETURN_IF_ERROR(Plan(reader.get(), result));
+  *touched = *touched || !items_.empty();
+  CKPT_RETURN_IF_ERROR(Fill(reader.get()));
+  CKPT_RETURN_IF_ERROR(CutFilesBack());
+  result->restored = true;
+  result->step = row.step;
+  result->attempt = row.attempt.ordinal;
+  for (const std::string& left : result->left_over) {
+    if (items_.empty()) break;  // read by Get
+    store_->Notice("the checkpoint has '" + ShownName(left) + "', which is not protected");
+  }
+  run_.has_parent = true;
+  run_.parent_attempt = base_attempt_ = row.attempt.id;
+  run_.parent_step = base_step_ = row.step;
+  has_base_ = true;
+  committer_->SetRun(run_);
+  saved_step_ = row.step;
+  reader_ = std::move(reader);
+  return Status();
+}
+
+Result<Entry> Session::Query(const std::string& name) {
+  CKPT_RETURN_IF_ERROR(CheckCaller());
+  if (reader_ == nullptr) {
+    return NotFound("nothing was restored, or a save has been made since");
+  }
+  CKPT_ASSIGN_OR_RETURN(auto found, reader_->Find(name));
+  return *found.entry;
+}
+
+Status Session::Get(const std::string& name, MutableByteSpan out) {
+  CKPT_RETURN_IF_ERROR(CheckCaller());
+  if (reader_ == nullptr) {
+    return NotFound("nothing was restored, or a save has been made since");
+  }
+  CKPT_ASSIGN_OR_RETURN(auto found, reader_->Find(name));
+  CKPT_ASSIGN_OR_RETURN(known_[name], ReadIds(found));
+  return reader_->Get(name, out);
+}
+
+}  // namespace ckpt

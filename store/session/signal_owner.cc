@@ -1,0 +1,271 @@
+#include "store/session/signal_owner.h"
+
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <string>
+
+namespace ckpt {
+
+void (*volatile signal_handler_probe)(bool enters) = nullptr;
+
+namespace {
+
+constexpr int kSignals = 65;
+constexpr int kSlots = 64;
+
+// All the handler touches. Descriptors stay open for the process's life, so that a handler that
+// runs late never writes into somebody else's file.
+struct HandlerState {
+  std::atomic<pid_t> pid{0};
+  std::array<std::atomic<std::uint32_t>, kSignals> counts{};
+  std::array<std::atomic<int>, kSlots> event_fds{};
+  // As installed_ in SignalOwner, for the child of a fork, which may take no lock.
+  std::array<std::atomic<bool>, kSignals> ours{};
+  std::array<struct sigaction, kSignals> before{};
+};
+HandlerState g_state;
+static_assert(std::atomic<std::uint32_t>::is_always_lock_free &&
+              std::atomic<int>::is_always_lock_free);
+
+// A child that was made without fork() and got here: it has no session. What was there before us
+// gets the signal.
+void InStrangeProcess(int signal) {
+  const struct sigaction& before = g_state.before[static_cast<std::size_t>(signal)];
+  sigaction(signal, &before, nullptr);
+  raise(signal);
+}
+
+void OnSignal(int signal) {
+  const int saved = errno;
+  if (signal_handler_probe != nullptr) signal_handler_probe(true);
+  if (getpid() != g_state.pid.load(std::memory_order_relaxed)) {
+    InStrangeProcess(signal);
+  } else {
+    g_state.counts[static_cast<std::size_t>(signal)].fetch_add(1);
+    const std::uint64_t one = 1;
+    for (auto& slot : g_state.event_fds) {
+      const int fd = slot.load();
+      if (fd < 0) continue;
+      ssize_t wrote = ::write(fd, &one, sizeof(one));
+      (void)wrote;  // full: it is readable already
+    }
+  }
+  if (signal_handler_probe != nullptr) signal_handler_probe(false);
+  errno = saved;
+}
+
+}  // namespace
+
+SignalOwner* SignalOwner::Get() {
+  static SignalOwner* const owner = new SignalOwner;
+  return owner;
+}
+
+SignalOwner::SignalOwner() {
+  for (auto& fd : g_state.event_fds) fd = -1;
+  g_state.pid = getpid();
+  // The mutex is held across fork, so that the child finds the tables whole.
+  pthread_atfork([] { Get()->mutex_.lock(); }, [] { Get()->mutex_.unlock(); },
+                 [] {
+                   InForkedChild();
+                   Get()->mutex_.unlock();
+                 });
+}
+
+void SignalOwner::InForkedChild() {
+  for (int signal = 1; signal < kSignals; ++signal) {
+    const auto s = static_cast<std::size_t>(signal);
+    if (!g_state.ours[s].exchange(false)) continue;
+    struct sigaction now;
+    if (sigaction(signal, nullptr, &now) == 0 && IsOurs(now)) {
+      sigaction(signal, &g_state.before[s], nullptr);
+    }
+  }
+  for (auto& fd : g_state.event_fds) fd = -1;
+  for (auto& count : g_state.counts) count = 0;
+  g_state.pid = getpid();  // a session of the child's own may follow
+  Get()->installed_.clear();
+  Get()->signals_of_.clear();
+  Get()->passed_ = Get()->stop_step_ = -1;
+}
+
+bool SignalOwner::IsOurs(const struct sigaction& action) {
+  return (action.sa_flags & SA_SIGINFO) == 0 && action.sa_handler == &OnSignal;
+}
+
+Status SignalOwner::Install(int signal) {
+  auto found = installed_.find(signal);
+  if (found != installed_.end()) {
+    ++found->second.users;
+    return Status();
+  }
+  const auto s = static_cast<std::size_t>(signal);
+  struct sigaction ours = {};
+  ours.sa_handler = &OnSignal;
+  ours.sa_flags = SA_RESTART | SA_ONSTACK;
+  sigfillset(&ours.sa_mask);
+  Installed entry;
+  if (sigaction(signal, nullptr, &entry.before) != 0) {
+    return InvalidArgument("signal " + std::to_string(signal) + " cannot be caught");
+  }
+  g_state.before[s] = entry.before;
+  g_state.ours[s] = true;
+  if (sigaction(signal, &ours, nullptr) != 0) {
+    g_state.ours[s] = false;
+    return InvalidArgument("signal " + std::to_string(signal) + " cannot be caught");
+  }
+  entry.users = 1;
+  installed_.emplace(signal, entry);
+  return Status();
+}
+
+bool SignalOwner::Uninstall(int signal) {
+  auto found = installed_.find(signal);
+  if (found == installed_.end() || --found->second.users > 0) return true;
+  struct sigaction now;
+  bool ours = sigaction(signal, nullptr, &now) == 0 && IsOurs(now);
+  if (ours) sigaction(signal, &found->second.before, nullptr);
+  g_state.ours[static_cast<std::size_t>(signal)] = false;
+  installed_.erase(found);
+  return ours;
+}
+
+Result<SignalOwner::Subscription> SignalOwner::Subscribe(const std::vector<int>& signals) {
+  for (int signal : signals) {
+    bool fault = signal == SIGSEGV || signal == SIGBUS || signal == SIGFPE || signal == SIGILL;
+    if (signal < 1 || signal >= kSignals || signal == SIGKILL || signal == SIGSTOP ||
+        signal == SIGCONT || fault) {
+      return InvalidArgument("signal " + std::to_string(signal) +
+                             " is none a session may take: use SIGTERM, SIGUSR1, SIGUSR2, SIGINT,"
+                             " SIGHUP and the like");
+    }
+  }
+  std::lock_guard lock(mutex_);
+  Subscription subscription;
+  for (int slot = 0; slot < kSlots && subscription.slot < 0; ++slot) {
+    if (!signals_of_.contains(slot)) subscription.slot = slot;
+  }
+  if (subscription.slot < 0) return Busy("a process has at most 64 sessions at a time");
+  // Descriptors are kept from one session of the slot to the next.
+  static std::array<int, kSlots> kept = [] {
+    std::array<int, kSlots> none{};
+    none.fill(-1);
+    return none;
+  }();
+  const auto slot = static_cast<std::size_t>(subscription.slot);
+  if (kept[slot] < 0) kept[slot] = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (kept[slot] < 0) return ErrnoStatus(errno, "make an eventfd");
+  subscription.event_fd = kept[slot];
+  std::set<int> distinct(signals.begin(), signals.end());
+  for (int signal : distinct) {
+    subscription.before[signal] = g_state.counts[static_cast<std::size_t>(signal)];
+  }
+  g_state.event_fds[slot] = kept[slot];
+  if (signals_of_.empty()) passed_ = stop_step_ = -1;
+  for (auto it = distinct.begin(); it != distinct.end(); ++it) {
+    Status s = Install(*it);
+    if (s.ok()) continue;
+    for (auto undo = distinct.begin(); undo != it; ++undo) Uninstall(*undo);
+    g_state.event_fds[slot] = -1;
+    return s;
+  }
+  signals_of_[subscription.slot] = std::move(distinct);
+  return subscription;
+}
+
+bool SignalOwner::Unsubscribe(const Subscription& subscription) {
+  std::lock_guard lock(mutex_);
+  auto found = signals_of_.find(subscription.slot);
+  if (found == signals_of_.end()) return true;  // a forked child's copy
+  bool all_ours = true;
+  for (int signal : found->second) all_ours = Uninstall(signal) && all_ours;
+  g_state.event_fds[static_cast<std::size_t>(subscription.slot)] = -1;
+  signals_of_.erase(found);
+  return all_ours;
+}
+
+std::uint32_t SignalOwner::Count(const Subscription& subscription, int signal) const {
+  auto before = subscription.before.find(signal);
+  if (before == subscription.before.end()) return 0;
+  return g_state.counts[static_cast<std::size_t>(signal)].load() - before->second;
+}
+
+bool SignalOwner::HandlersInPlace(const Subscription& subscription) const {
+  for (const auto& [signal, count] : subscription.before) {
+    struct sigaction now;
+    if (sigaction(signal, nullptr, &now) != 0 || !IsOurs(now)) return false;
+  }
+  return true;
+}
+
+bool SignalOwner::HasPrevious(int signal) const {
+  std::lock_guard lock(mutex_);
+  auto found = installed_.find(signal);
+  if (found == installed_.end()) return false;
+  const struct sigaction& before = found->second.before;
+  if ((before.sa_flags & SA_SIGINFO) != 0) return true;
+  return before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN;
+}
+
+void SignalOwner::CallPrevious(int signal) const {
+  struct sigaction before;
+  {
+    std::lock_guard lock(mutex_);
+    auto found = installed_.find(signal);
+    if (found == installed_.end()) return;
+    before = found->second.before;
+  }
+  if ((before.sa_flags & SA_SIGINFO) != 0) {
+    siginfo_t info = {};
+    info.si_signo = signal;
+    info.si_code = SI_USER;
+    info.si_pid = getpid();
+    before.sa_sigaction(signal, &info, nullptr);
+  } else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
+    before.sa_handler(signal);
+  }
+}
+
+void SignalOwner::EndProcess(int signal) {
+  if (getpid() == 1) ::_exit(128 + signal);
+  {
+    std::lock_guard lock(mutex_);
+    auto found = installed_.find(signal);
+    if (found != installed_.end()) {
+      sigaction(signal, &found->second.before, nullptr);
+      g_state.ours[static_cast<std::size_t>(signal)] = false;
+      installed_.erase(found);
+    }
+  }
+  struct sigaction now;
+  bool by_default = sigaction(signal, nullptr, &now) == 0 && (now.sa_flags & SA_SIGINFO) == 0 &&
+                    now.sa_handler == SIG_DFL;
+  if (!by_default) {
+    kill(getpid(), signal);
+    return;
+  }
+  // On this thread, whoever else has it blocked.
+  sigset_t only;
+  sigemptyset(&only);
+  sigaddset(&only, signal);
+  pthread_sigmask(SIG_UNBLOCK, &only, nullptr);
+  pthread_kill(pthread_self(), signal);
+}
+
+bool SignalOwner::StopAt(std::int64_t step) {
+  std::lock_guard lock(mutex_);
+  if (stop_step_ < 0) stop_step_ = signals_of_.size() > 1 && passed_ >= step ? passed_ + 1 : step;
+  return step >= stop_step_;
+}
+
+void SignalOwner::Passed(std::int64_t step) {
+  std::lock_guard lock(mutex_);
+  if (step > passed_) passed_ = step;
+}
+
+}  // namespace ckpt

@@ -1,0 +1,90 @@
+// SignalOwner: the process's one owner of signal dispositions, shared by all its sessions.
+//
+//             first Subscribe that names it                       last Unsubscribe that named it
+//   (theirs) ------------------------------> OURS ------------------------------------> (theirs)
+//                                              |  somebody else installs a handler
+//                                              +----------------> REPLACED: left alone, reported
+//
+// The handler saves errno, adds to a lock-free counter, writes to the subscribers' eventfds and
+// puts errno back; nothing else (I9). Everything that follows is done by the sessions' threads,
+// which existed before and have all signals blocked. In a forked child the dispositions that were
+// there before are put back, before fork returns: a child has no session and tells its parent
+// nothing.
+//
+// Thread rule: any thread; the handler itself on whichever thread the system chooses.
+
+#ifndef CKPT_STORE_SESSION_SIGNAL_OWNER_H_
+#define CKPT_STORE_SESSION_SIGNAL_OWNER_H_
+
+#include <sys/types.h>
+
+#include <csignal>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <set>
+#include <vector>
+
+#include "store/base/status.h"
+
+namespace ckpt {
+
+class SignalOwner {
+ public:
+  static SignalOwner* Get();  // never destroyed: a handler may run at any time
+
+  // One session's part. Its eventfd is readable after each signal it named (and after Wake).
+  struct Subscription {
+    int slot = -1;
+    int event_fd = -1;
+    std::map<int, std::uint32_t> before;  // counters at the beginning
+  };
+  // InvalidArgument: a signal that cannot be caught, or a fault of the program.
+  Result<Subscription> Subscribe(const std::vector<int>& signals);
+  // Puts back what was there before for signals nobody names any more. True: all of them were still
+  // ours; false: somebody else replaced one, which was left alone.
+  bool Unsubscribe(const Subscription& subscription);
+
+  // How often the signal came since `subscription` began.
+  std::uint32_t Count(const Subscription& subscription, int signal) const;
+  // Ours are still installed.
+  bool HandlersInPlace(const Subscription& subscription) const;
+  // What was there before is a function (neither the default nor "ignore").
+  bool HasPrevious(int signal) const;
+  // Calls that function, on this thread.
+  void CallPrevious(int signal) const;
+  // Ends the process the way the signal would have without us: the disposition of before, and the
+  // signal again; as process 1, which the default spares, _exit(128 + signal). Returns when that
+  // disposition does not end it.
+  void EndProcess(int signal);
+
+  // Sessions of one process stop at one step: the first to ask decides, for a step that none of
+  // them has passed yet. True: stop now.
+  bool StopAt(std::int64_t step);
+  // A session went on beyond this step.
+  void Passed(std::int64_t step);
+
+ private:
+  struct Installed {
+    struct sigaction before;
+    int users = 0;
+  };
+  SignalOwner();
+  Status Install(int signal);
+  bool Uninstall(int signal);
+  static bool IsOurs(const struct sigaction& action);
+  static void InForkedChild();
+
+  mutable std::mutex mutex_;  // guards what follows
+  std::map<int, Installed> installed_;
+  std::map<int, std::set<int>> signals_of_;  // by slot
+  std::int64_t passed_ = -1;
+  std::int64_t stop_step_ = -1;
+};
+
+// For tests that watch what the handler does: called first and last in it.
+extern void (*volatile signal_handler_probe)(bool enters);
+
+}  // namespace ckpt
+
+#endif  // CKPT_STORE_SESSION_SIGNAL_OWNER_H_
