@@ -8,6 +8,7 @@ namespace ckpt {
 namespace {
 
 constexpr std::int64_t kStepMax = std::int64_t{1} << 62;
+constexpr std::uint64_t kRunPackBytesMin = 16u << 20;
 constexpr std::size_t kRecent = 8;  // checkpoints of the line
 
 // The last step this rank has in its attempt; removed ones count.
@@ -304,6 +305,9 @@ Status CheckpointWriter::Next(std::int64_t step) {
     return InvalidArgument("step " + std::to_string(step) + " does not follow step " +
                            std::to_string(step_));
   }
+  // Retention leaves two checkpoints or so: more than a few states' worth in one pack is garbage.
+  const std::uint64_t state_bytes = previous_.has_value() ? previous_->logical_bytes : 0;
+  CKPT_RETURN_IF_ERROR(chunks_->RollOverBeyond(std::max(kRunPackBytesMin, 4 * state_bytes)));
   CKPT_RETURN_IF_ERROR(chunks_->PollEpoch());
   start_ns_ = store_->env()->RealtimeNs();
   step_ = step;

@@ -155,6 +155,7 @@ Status ChunkWriter::AppendChunk(ByteSpan raw, const Id128& id, const Encoded& en
 // go.
 Status ChunkWriter::RollOver() {
   CKPT_RETURN_IF_ERROR(pack_->Seal());
+  staged_ = false;  // it is durable
   Id128 id = pack_->pack_id();
   Rely(id, pack_->end_offset());
   counts_.appended_bytes += pack_->end_offset() - start_offset_;
@@ -162,6 +163,12 @@ Status ChunkWriter::RollOver() {
   for (const ChunkEntry& entry : news.chunks) own_.erase(entry.id);
   CKPT_RETURN_IF_ERROR(store_->Publish(id, std::move(news)));
   return BeginWriting();
+}
+
+Status ChunkWriter::RollOverBeyond(std::uint64_t bytes) {
+  std::lock_guard lock(mutex_);
+  CKPT_RETURN_IF_ERROR(Status(failure_));
+  return pack_->end_offset() < bytes ? Status() : Fail(RollOver());
 }
 
 // ---- collection -------------------------------------------------------------------------------

@@ -70,6 +70,9 @@ class ChunkWriter : public ChunkSink {
   // Everything appended has reached the kernel when this is ok: it survives the process, and from
   // here on nothing takes it back.
   Status Stage();
+  // Begins a new pack when this one has so many bytes: collection cannot touch a pack that is being
+  // written, so a writer that never ends must let its packs go.
+  Status RollOverBeyond(std::uint64_t bytes);
   // Takes back what was appended since the last Commit, as far as that is possible; what was staged
   // stays.
   void Abandon();

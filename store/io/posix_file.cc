@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "store/base/check.h"
+#include "store/io/forked_locks.h"
 #include "store/io/posix_internal.h"
 
 namespace ckpt::posix {
@@ -39,6 +40,7 @@ class PosixFile final : public File {
         fd_(std::move(fd)),
         direct_fd_(std::move(direct_fd)),
         direct_(direct_fd_.valid()) {}
+  ~PosixFile() override { posix::RemoveLockedDescriptor(fd_.get()); }
 
   Result<std::size_t> ReadAt(std::uint64_t offset, MutableByteSpan out) override;
   Status WriteAt(std::uint64_t offset, ByteSpan data) override;
@@ -172,14 +174,21 @@ Status PosixFile::LockError(std::string_view operation) const {
 
 Result<bool> PosixFile::TryLock() {
   struct flock lock = WholeFile(F_WRLCK);
+  posix::AddLockedDescriptor(fd_.get());
   if (RetryEintr([&] { return ::fcntl(fd_.get(), F_OFD_SETLK, &lock); }) == 0) return true;
+  const int error = errno;
+  posix::RemoveLockedDescriptor(fd_.get());
+  errno = error;
   if (errno == EAGAIN || errno == EACCES) return false;
   return LockError("lock");
 }
 
 Status PosixFile::Unlock() {
   struct flock lock = WholeFile(F_UNLCK);
-  if (RetryEintr([&] { return ::fcntl(fd_.get(), F_OFD_SETLK, &lock); }) == 0) return {};
+  if (RetryEintr([&] { return ::fcntl(fd_.get(), F_OFD_SETLK, &lock); }) == 0) {
+    posix::RemoveLockedDescriptor(fd_.get());
+    return {};
+  }
   return LockError("unlock");
 }
 

@@ -1,5 +1,6 @@
 // Threads of the library's own: all signals blocked from their first instruction, so that none of
-// the application's signals is ever delivered to them (I9).
+// the application's signals is ever delivered to them (I9); on the cores the process had when it
+// was loaded, whatever its threads were bound to since.
 
 #ifndef CKPT_STORE_IO_QUIET_THREAD_H_
 #define CKPT_STORE_IO_QUIET_THREAD_H_

@@ -228,6 +228,7 @@ void Committer::Main() {
   for (;;) {
     LookForSignals();
     if (CommitIsDue()) CommitNow(false);
+    KeepHouse(false);
     CaptureMessage message;
     if (Pop(&message)) {
       Handle(std::move(message));
@@ -243,19 +244,25 @@ void Committer::Main() {
       ends = stop_thread_ && queue_.empty();
     }
     if (ends) break;
-    if (stop_signal_.load() == 0 && housekeeper_.Due()) {
-      keeping_house_ = true;
-      housekeeper_.AfterCommit(writer_.get());
-      keeping_house_ = false;
-      std::lock_guard lock(mutex_);
-      report_.removed = housekeeper_.removed();
-      report_.freed_bytes = housekeeper_.freed_bytes();
-      continue;
-    }
     Wait();
   }
+  if (!staged_.empty()) CommitNow(false);
+  KeepHouse(true);
   if (writer_ != nullptr) CommitNow(true);
   writer_.reset();
+}
+
+// Also while captures wait, or a code that saves all the time would never have it done; but not
+// while the application waits for room, or a signal for a commit.
+void Committer::KeepHouse(bool last) {
+  if (stop_signal_.load() != 0 || room_wanted_.load() || writer_ == nullptr) return;
+  if (!last && !housekeeper_.Due()) return;
+  keeping_house_ = true;
+  housekeeper_.AfterCommit(writer_.get(), last);
+  keeping_house_ = false;
+  std::lock_guard lock(mutex_);
+  report_.removed = housekeeper_.removed();
+  report_.freed_bytes = housekeeper_.freed_bytes();
 }
 
 void Committer::Handle(CaptureMessage message) {

@@ -107,6 +107,7 @@ class Committer {
   void AfterSignals();
   void EndProcessIfDue();
   void PollEpoch();
+  void KeepHouse(bool last);
   void At(SessionProbe::At at, std::int64_t step) const {
     if (probe_.at) probe_.at(at, step);
   }

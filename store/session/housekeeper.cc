@@ -17,11 +17,11 @@ bool Housekeeper::Due() const {
   return rules_.any() && pending_ && store_->env()->MonotonicNs() >= next_ns_;
 }
 
-void Housekeeper::AfterCommit(CheckpointWriter* writer) {
-  if (!Due() || writer == nullptr) return;
+void Housekeeper::AfterCommit(CheckpointWriter* writer, bool last) {
+  if (!rules_.any() || !pending_ || writer == nullptr || (!last && !Due())) return;
   const std::int64_t begin = store_->env()->MonotonicNs();
   // What was dropped by the last call is durable by now.
-  Status s = garbage_ ? Collect(writer) : Status();
+  Status s = garbage_ && !last ? Collect(writer) : Status();
   if (s.ok()) s = Drop(writer);
   pending_ = false;
   if (!s.ok() && s.code() != Code::kBusy && s.code() != Code::kCancelled) {

@@ -21,8 +21,9 @@ class Housekeeper {
 
   // A checkpoint became durable. Drops what the rules let go (their tombstones are committed with
   // the next save) and, when something was dropped, collects. Does nothing while its share of the
-  // time is used up. Failures are told as notices: the next call tries again.
-  void AfterCommit(CheckpointWriter* writer);
+  // time is used up. Failures are told as notices: the next call tries again. `last`: of the
+  // session; drops, and leaves collection to the next one.
+  void AfterCommit(CheckpointWriter* writer, bool last);
   // AfterCommit would do something now.
   bool Due() const;
   // The disk is full and no pack of ours is open: retention at once and collection, from the

@@ -1,0 +1,371 @@
+// Stop and save signals: what is durable when the process is gone, and how it goes.
+
+#include <pthread.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <iostream>
+#include <random>
+
+#include "tests/session/session_fixture.h"
+
+namespace ckpt {
+namespace {
+
+using At = SessionProbe::At;
+
+// $CKPT_TEST_TRIALS, or fewer under a sanitizer.
+int Trials(int otherwise) {
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+  otherwise /= 10;
+#endif
+  const char* text = std::getenv("CKPT_TEST_TRIALS");
+  return text != nullptr ? std::atoi(text) : otherwise;
+}
+
+// Computes, without ever coming to a step.
+[[noreturn]] void ComputeForEver() {
+  volatile double sum = 0;
+  for (;;) sum = sum + 1;
+}
+
+struct Shared {
+  std::atomic<std::int64_t> captured{0};
+  std::atomic<std::int64_t> durable{0};
+  std::atomic<std::int64_t> durable_ns{0};
+  std::atomic<int> handled{0};
+};
+
+class SessionSignal : public SessionTest {
+ protected:
+  SessionSignal()
+      : shared_(static_cast<Shared*>(mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE,
+                                          MAP_SHARED | MAP_ANONYMOUS, -1, 0))) {
+    new (shared_) Shared();
+    options_.grace_seconds = 0.2;
+  }
+  ~SessionSignal() override { munmap(shared_, sizeof(Shared)); }
+
+  SessionProbe Writing() {
+    SessionProbe probe;
+    probe.at = [this](At at, std::int64_t step) {
+      if (at == At::kCaptured) shared_->captured = step;
+      if (at == At::kDurable) {
+        shared_->durable_ns = PosixEnv()->MonotonicNs();
+        shared_->durable = step;
+      }
+    };
+    return probe;
+  }
+  // Saves step 1 and more while `go_on(step)`.
+  std::unique_ptr<Session> SaveSome(std::vector<double>* x, int steps) {
+    auto s = Open(Writing());
+    if (!s->Protect(VectorItem("x", x)).ok()) _exit(3);
+    for (int step = 1; step <= steps; ++step) {
+      x->assign(20000, step);
+      if (!s->Step(step).error.ok()) _exit(4);
+    }
+    return s;
+  }
+
+  Shared* const shared_;
+};
+
+TEST_F(SessionSignal, StopAtAStepIsSavedAndEndsByTheSignal) {
+  std::vector<double> x;
+  int status = InChild([&] {
+    auto s = SaveSome(&x, 3);
+    raise(SIGTERM);
+    x.assign(20000, 4);
+    StepResult step = s->Step(4);
+    if (!step.stop || !step.saved) return 5;
+    return s->Finish(false).exit_code;
+  });
+  EXPECT_TRUE(KilledBy(status, SIGTERM)) << status;
+  EXPECT_EQ(RestoredStep(&x), 4);
+  EXPECT_EQ(x, std::vector<double>(20000, 4));
+}
+
+TEST_F(SessionSignal, WithoutAStepWhatWasCapturedIsCommittedAndTheProcessEnds) {
+  options_.durability = Durability::kOnRequest;
+  std::vector<double> x;
+  int status = InChild([&]() -> int {
+    auto s = SaveSome(&x, 3);
+    raise(SIGTERM);
+    ComputeForEver();
+  });
+  EXPECT_TRUE(KilledBy(status, SIGTERM)) << status;
+  EXPECT_EQ(shared_->durable.load(), 3);
+  EXPECT_EQ(RestoredStep(&x), 3);
+}
+
+TEST_F(SessionSignal, WithSeveralRanksTheProcessIsNotEnded) {
+  options_.ranks = 2;
+  options_.run_id = "job 1";
+  std::vector<double> x;
+  int status = InChild([&]() -> int {
+    auto s = SaveSome(&x, 2);
+    raise(SIGTERM);
+    usleep(600000);  // three times the grace
+    return s->Step(3).stop && s->Finish(false).exit_code == 143 ? 0 : 5;
+  });
+  EXPECT_TRUE(Exited(status, 0)) << status;
+}
+
+TEST_F(SessionSignal, ByPolicyTheExitIsLeftToTheCode) {
+  options_.on_stop = OnStop::kLeaveExit;
+  std::vector<double> x;
+  int status = InChild([&]() -> int {
+    auto s = SaveSome(&x, 2);
+    raise(SIGTERM);
+    usleep(600000);
+    if (!s->Step(3).stop) return 5;
+    return s->Finish(false).exit_code;
+  });
+  EXPECT_TRUE(Exited(status, 128 + SIGTERM)) << status;
+}
+
+TEST_F(SessionSignal, ACompleteRunReturnsZeroWhateverCame) {
+  std::vector<double> x;
+  int status = InChild([&] {
+    auto s = SaveSome(&x, 2);
+    raise(SIGTERM);
+    return s->Finish(true).exit_code;
+  });
+  EXPECT_TRUE(Exited(status, 0)) << status;
+}
+
+TEST_F(SessionSignal, SaveSignalsSaveAtTheNextStep) {
+  options_.every_steps = 1000;
+  options_.durability = Durability::kOnRequest;
+  std::vector<double> x(1000, 1);
+  auto s = Open(Writing());
+  ASSERT_OK(s->Protect(VectorItem("x", &x)));
+  EXPECT_FALSE(s->Step(1).saved);
+  raise(SIGUSR1);
+  StepResult step = s->Step(2);
+  EXPECT_TRUE(step.saved);
+  EXPECT_FALSE(step.stop);
+  EXPECT_FALSE(s->Step(3).saved);
+  while (s->Report().durable_step < 2) usleep(1000);  // without being asked again
+  EXPECT_EQ(s->Report().durable_step, 2);
+}
+
+TEST_F(SessionSignal, ASaveSignalNearTheEndOfTheAllocationStops) {
+  options_.every_steps = 1000;
+  options_.end_time_ns = PosixEnv()->RealtimeNs() + 100'000'000;
+  options_.on_stop = OnStop::kLeaveExit;
+  std::vector<double> x(1000, 1);
+  auto s = Open();
+  ASSERT_OK(s->Protect(VectorItem("x", &x)));
+  raise(SIGUSR1);
+  EXPECT_TRUE(s->Step(1).stop);
+}
+
+TEST_F(SessionSignal, OtherSignalsAreTakenByChoice) {
+  options_.stop_signals = {SIGUSR2, SIGINT};
+  options_.save_signals = {};
+  std::vector<double> x;
+  int status = InChild([&] {
+    auto s = SaveSome(&x, 1);
+    raise(SIGUSR2);
+    if (!s->Step(2).stop) return 5;
+    return s->Finish(false).exit_code;
+  });
+  EXPECT_TRUE(KilledBy(status, SIGUSR2)) << status;
+  for (int bad : {SIGKILL, SIGSTOP, SIGCONT, SIGSEGV, 0, 1000}) {
+    options_.stop_signals = {bad};
+    auto refused = Session::Open(PosixEnv(), store_path(), "run", options_);
+    EXPECT_EQ(refused.status().code(), Code::kInvalidArgument) << bad;
+  }
+}
+
+Shared* g_shared = nullptr;
+
+TEST_F(SessionSignal, AHandlerThatWasThereIsCalledAfterTheCommitAndPutBack) {
+  options_.durability = Durability::kOnRequest;
+  std::vector<double> x;
+  int status = InChild([&]() -> int {
+    g_shared = shared_;
+    struct sigaction mine = {};
+    mine.sa_handler = [](int) {
+      g_shared->handled = static_cast<int>(g_shared->durable.load()) + 100;
+    };
+    sigaction(SIGTERM, &mine, nullptr);
+    auto s = SaveSome(&x, 3);
+    raise(SIGTERM);
+    while (shared_->handled.load() == 0) usleep(1000);
+    if (shared_->handled != 103) return 5;
+    usleep(400000);  // twice the grace: a code with a handler of its own is not ended
+    int exit_code = s->Finish(false).exit_code;
+    struct sigaction now;
+    sigaction(SIGTERM, nullptr, &now);
+    return now.sa_handler == mine.sa_handler && exit_code == 143 ? 0 : 6;
+  });
+  EXPECT_TRUE(Exited(status, 0)) << status;
+}
+
+TEST_F(SessionSignal, DispositionsArePutBackByTheLastSession) {
+  struct sigaction before, now;
+  sigaction(SIGTERM, nullptr, &before);
+  {
+    auto a = Open();
+    auto b = Session::Open(PosixEnv(), store_path(), "other", options_);
+    ASSERT_TRUE(b.ok());
+    a.reset();
+    sigaction(SIGTERM, nullptr, &now);
+    EXPECT_NE(now.sa_handler, before.sa_handler);
+  }
+  sigaction(SIGTERM, nullptr, &now);
+  EXPECT_EQ(now.sa_handler, before.sa_handler);
+}
+
+TEST_F(SessionSignal, AHandlerThatReplacedOursIsNoticedAndLeftAlone) {
+  std::vector<double> x(1000);
+  struct sigaction mine = {}, old, now;
+  mine.sa_handler = [](int) {};
+  auto s = Open();
+  ASSERT_OK(s->Protect(VectorItem("x", &x)));
+  ASSERT_OK(s->Step(1).error);
+  EXPECT_FALSE(s->Report().handlers_replaced);
+  sigaction(SIGTERM, &mine, &old);
+  ASSERT_OK(s->Step(2).error);
+  EXPECT_TRUE(s->Report().handlers_replaced);
+  EXPECT_TRUE(Noticed("another signal handler"));
+  s.reset();
+  sigaction(SIGTERM, nullptr, &now);
+  EXPECT_EQ(now.sa_handler, mine.sa_handler);
+  signal(SIGTERM, SIG_DFL);
+}
+
+TEST_F(SessionSignal, AForkedChildHasNoSession) {
+  std::vector<double> x(1000, 1);
+  auto s = Open(Writing());
+  ASSERT_OK(s->Protect(VectorItem("x", &x)));
+  ASSERT_OK(s->Step(1).error);
+  // It gets an error, dies of SIGTERM as if nothing had happened, and its parent hears nothing.
+  int status = InChild([&] {
+    if (s->Step(2).error.code() != Code::kInvalidArgument) return 5;
+    if (s->Restore().ok() || s->Commit().ok() || s->Report().saves != 0) return 6;
+    raise(SIGTERM);
+    return 7;
+  });
+  EXPECT_TRUE(KilledBy(status, SIGTERM)) << status;
+  EXPECT_EQ(s->Report().stop_signal, 0);
+  // One that ends in the ordinary way destroys its copy.
+  status = InChild([&] {
+    s.reset();
+    return 0;
+  });
+  EXPECT_TRUE(Exited(status, 0)) << status;
+  EXPECT_TRUE(s->Step(2).saved);
+  EXPECT_FALSE(s->Step(3).stop);
+}
+
+TEST_F(SessionSignal, AForkedChildHoldsNoLocks) {
+  std::vector<double> x(1000, 1);
+  int stop[2];
+  ASSERT_EQ(pipe(stop), 0);
+  auto s = Open();
+  ASSERT_OK(s->Protect(VectorItem("x", &x)));
+  ASSERT_OK(s->Step(1).error);
+  ASSERT_OK(s->Commit());
+  pid_t child = fork();
+  if (child == 0) {
+    close(stop[1]);
+    char byte;
+    (void)!read(stop[0], &byte, 1);
+    _exit(0);
+  }
+  close(stop[0]);
+  s.reset();
+  auto again = Session::Open(PosixEnv(), store_path(), "run", options_);
+  EXPECT_TRUE(again.ok()) << again.status().ToString();
+  close(stop[1]);
+  waitpid(child, nullptr, 0);
+}
+
+TEST_F(SessionSignal, SessionsOfOneProcessStopAtOneStep) {
+  options_.on_stop = OnStop::kLeaveExit;
+  std::vector<double> x(1000, 1), y(1000, 2);
+  auto a = Open();
+  auto b = *Session::Open(PosixEnv(), store_path(), "other", options_);
+  ASSERT_OK(a->Protect(VectorItem("x", &x)));
+  ASSERT_OK(b->Protect(VectorItem("y", &y)));
+  EXPECT_FALSE(a->Step(1).stop);
+  raise(SIGTERM);  // between the two
+  EXPECT_FALSE(b->Step(1).stop);
+  EXPECT_TRUE(a->Step(2).stop);
+  EXPECT_TRUE(b->Step(2).stop);
+}
+
+TEST_F(SessionSignal, ASecondSignalJoins) {
+  std::vector<double> x;
+  int status = InChild([&] {
+    auto s = SaveSome(&x, 1);
+    raise(SIGTERM);
+    raise(SIGTERM);
+    StepResult step = s->Step(2);
+    raise(SIGTERM);
+    if (!step.stop || !step.saved) return 5;
+    return s->Finish(false).exit_code;
+  });
+  EXPECT_TRUE(KilledBy(status, SIGTERM)) << status;
+  EXPECT_EQ(RestoredStep(&x), 2);
+}
+
+// A real SIGTERM from outside at any moment: nothing captured is lost, and the exit status is right
+// every time.
+TEST_F(SessionSignal, AtAnyMomentNothingCapturedIsLost) {
+  const int trials = Trials(150);
+  std::mt19937 random(17);
+  std::vector<double> latencies_ms;
+  options_.durability = Durability::kOnRequest;
+  options_.grace_seconds = 5;
+  std::int64_t last = 0;
+  for (int trial = 0; trial < trials; ++trial) {
+    new (shared_) Shared();
+    pid_t child = fork();
+    if (child == 0) {
+      alarm(60);
+      std::vector<double> x;
+      auto s = Open(Writing());
+      if (!s->Protect(VectorItem("x", &x)).ok()) _exit(3);
+      auto restored = s->Restore();
+      if (!restored.ok()) _exit(4);
+      x.resize(20000);
+      for (std::int64_t step = restored->step + 1;; ++step) {
+        for (int k = 0; k < 10; ++k) x[random() % x.size()] = static_cast<double>(step);
+        x[0] = static_cast<double>(step);
+        StepResult result = s->Step(step);
+        if (!result.error.ok()) _exit(5);
+        if (result.stop) break;
+      }
+      _exit(s->Finish(false).exit_code);
+    }
+    while (shared_->captured.load() == 0) usleep(200);
+    usleep(static_cast<useconds_t>(random() % 5000));
+    const std::int64_t sent_ns = PosixEnv()->MonotonicNs();
+    const std::int64_t captured = shared_->captured.load();
+    kill(child, SIGTERM);
+    int status = 0;
+    waitpid(child, &status, 0);
+    ASSERT_TRUE(KilledBy(status, SIGTERM)) << "trial " << trial << ": " << status;
+    ASSERT_GE(shared_->durable.load(), captured);
+    ASSERT_EQ(shared_->durable.load(), shared_->captured.load());
+    latencies_ms.push_back(static_cast<double>(shared_->durable_ns.load() - sent_ns) * 1e-6);
+    std::vector<double> x;
+    ASSERT_EQ(RestoredStep(&x), shared_->captured.load());
+    EXPECT_EQ(x[0], static_cast<double>(shared_->captured.load()));
+    EXPECT_GT(shared_->captured.load(), last);
+    last = shared_->captured.load();
+  }
+  std::sort(latencies_ms.begin(), latencies_ms.end());
+  std::cout << "SIGTERM to durable: median " << latencies_ms[latencies_ms.size() / 2]
+            << " ms, worst " << latencies_ms.back() << " ms of " << trials << "\n";
+}
+
+}  // namespace
+}  // namespace ckpt
