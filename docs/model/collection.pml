@@ -38,7 +38,7 @@
 #define OWN1 2  /* closed and empty; writer 1 continues it if it may */
 #define NEW1 3  /* writer 1's, if not */
 #define COPY0 4 /* the first collector's to get the lock, then COPY0 + 1, ... */
-#define RMS 7   /* holds the tombstones that rm writes */
+#define RMS 7   /* holds the tombstones that rm writes, if they are not in OLD */
 
 /* The `collect` file. */
 #define IDLE 0
@@ -350,6 +350,16 @@ inline Roots(out) {
   od
 }
 
+#ifdef M_DROP_TOMBSTONES_WITH_LIST
+#define STAYS_FOR(p) (~mylist)
+#else
+#ifdef M_DROP_LATE_TOMBSTONES
+#define STAYS_FOR(p) (~B(p) & ~B(own))
+#else
+#define STAYS_FOR(p) (~B(p))
+#endif
+#endif
+
 /* What of pack p must survive: chunks of roots that resolve to p, and its records. */
 inline CopyPack(p) {
   moved_to[p] = 0; m_ = 0;
@@ -369,10 +379,12 @@ inline CopyPack(p) {
         fi
      :: else
      fi;
-     /* A tombstone stays while another pack holds its target. */
+     /* A tombstone stays while any pack but its own holds its target: also one of this list, which is
+      * unlinked sooner or later than this; and the collector's own, into which the target was just
+      * copied because it is a root all the same (the tombstone is later than T0). */
      if
 #ifndef M_DROP_TOMBSTONES
-     :: (tomb[m_] & B(p)) && (copies[m_] & present & ~B(p)) -> tomb[m_] = tomb[m_] | B(own)
+     :: (tomb[m_] & B(p)) && (copies[m_] & present & STAYS_FOR(p)) -> tomb[m_] = tomb[m_] | B(own)
 #endif
      :: else
      fi; m_++
@@ -535,22 +547,37 @@ unlink:
   atomic { present = present & ~(mylist & broken); d_step { CheckStore() } }
   MAY_CRASH;
 #ifdef POWER
-  atomic { SYNC_DIR };
+  atomic { if :: mylist & broken -> SYNC_DIR :: else fi };
   MAY_CRASH;
 #endif
 #endif
-  p = 0;
+  /* Packs have random names: they go in any order. That order matters to a pack with a tombstone and
+   * one with its target, so it is enough to let each of those go before or after the others. */
+  atomic {
+    if
+    :: may = 0
+    :: mylist & present & (B(OLD) | B(RMS)) -> may = B(OLD)
+    fi
+  }
+  p = (may -> NP - 1 : 0);
   do
   :: p < NP ->
      if
      :: mylist & present & B(p) -> atomic { present = present & ~B(p); d_step { CheckStore() } }; MAY_CRASH
      :: else
-     fi; p++
+     fi;
+     if
+     :: may && p == 0 -> break
+     :: may && p > 0 -> p--
+     :: else -> p++
+     fi
   :: else -> break
   od;
-  p = 0;
+  p = 0; may = 0;
 #ifdef POWER
+#ifndef M_NO_DIR_SYNC
   atomic { SYNC_DIR };
+#endif
   MAY_CRASH;
 #endif
   atomic { phase = IDLE; list = 0; broken = broken & present; SYNC_COLLECT }
@@ -564,30 +591,35 @@ finished:
     assert(phase == IDLE);                                 /* everybody acknowledged: it got through */
 #endif
     held = held & ~B(own); collect_lock = 0;
-    own = 0; mine = 0; tombs = 0; roots = 0; p = 0; kept = 0; mylist = 0
+    own = 0; mine = 0; tombs = 0; roots = 0; p = 0; kept = 0; mylist = 0; may = 0
   }
 }
 
 /* ---- rm, reader, power --------------------------------------------------------------------- */
 
 proctype Remover() RUNS_WHILE_POWERED {
-  byte m, n;
+  byte m, n, where;
   do
   :: n < REMOVALS ->
      atomic {
+       /* rm continues any pack that nobody holds: one of its own, or the very one of its target. */
+       if
+       :: where = RMS
+       :: where = OLD
+       fi;
        m = 0;
        do
-       :: m < NM && VISIBLE(m) && (acknowledged & B(m)) && (present & B(RMS)) && !(list & B(RMS)) ->
+       :: m < NM && VISIBLE(m) && (acknowledged & B(m)) && (present & ~list & ~held & B(where)) ->
           d_step {
-            tomb[m] = tomb[m] | B(RMS); removed = removed | B(m);
+            tomb[m] = tomb[m] | B(where); removed = removed | B(m);
 #ifdef POWER
-            d_tomb[m] = d_tomb[m] | B(RMS);
+            d_tomb[m] = d_tomb[m] | B(where);
 #endif
           }
           break
        :: m < NM -> m++
        :: m == NM -> break
-       od; m = 0; n++
+       od; m = 0; where = 0; n++
      }
   :: else -> break
   od
