@@ -38,7 +38,8 @@ Result<std::unique_ptr<CheckpointWriter>> CheckpointWriter::Begin(Store* store,
   w->start_ns_ = store->env()->RealtimeNs();
   // In this order: tombstones count only when they were read after `collect` (docs/collection.md,
   // InheritReliance), and what is still there is looked at after the lock was taken.
-  CKPT_ASSIGN_OR_RETURN(w->chunks_, ChunkWriter::Open(store));
+  WriterRecord job{save.job_id.substr(0, 255), save.job_restarts};
+  CKPT_ASSIGN_OR_RETURN(w->chunks_, ChunkWriter::Open(store, job));
   CKPT_RETURN_IF_ERROR(store->Refresh());
   CKPT_RETURN_IF_ERROR(w->Decide());
   w->table_.emplace(w->chunks_.get());

@@ -46,9 +46,10 @@ struct SaveOptions {
   std::uint32_t rank = 0;
   std::uint32_t ranks = 1;
   std::string job_id;
-  std::int64_t wait_ms = 0;       // for the series' lock; -1: for ever
-  std::optional<RunAttempt> run;  // a session's; needs `step`
-  bool series_locked = false;     // by the caller, as long as the writer lives
+  std::uint32_t job_restarts = 0;  // how often that job was started over
+  std::int64_t wait_ms = 0;        // for the series' lock; -1: for ever
+  std::optional<RunAttempt> run;   // a session's; needs `step`
+  bool series_locked = false;      // by the caller, as long as the writer lives
 };
 
 struct Saved {

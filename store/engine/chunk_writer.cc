@@ -16,8 +16,8 @@ constexpr int kPackTries = 16;
 
 }  // namespace
 
-Result<std::unique_ptr<ChunkWriter>> ChunkWriter::Open(Store* store) {
-  std::unique_ptr<ChunkWriter> writer(new ChunkWriter(store));
+Result<std::unique_ptr<ChunkWriter>> ChunkWriter::Open(Store* store, const WriterRecord& job) {
+  std::unique_ptr<ChunkWriter> writer(new ChunkWriter(store, job));
   CKPT_RETURN_IF_ERROR(writer->BeginWriting());
   return writer;
 }
@@ -41,6 +41,7 @@ Status ChunkWriter::BeginIn(bool continues) {
     auto pack = TakePack(refused);
     if (!pack.ok() && pack.status().code() == Code::kBusy && tries < kPackTries) continue;
     if (!pack.ok()) return pack.status();
+    CKPT_RETURN_IF_ERROR(Introduce(pack->get()));
     if (network) CKPT_RETURN_IF_ERROR((*pack)->Announce());
     CKPT_ASSIGN_OR_RETURN(state, ReadCollectState(store_));
     CKPT_ASSIGN_OR_RETURN(bool named, (*pack)->HasItsName());
@@ -73,6 +74,15 @@ Result<std::unique_ptr<PackWriter>> ChunkWriter::TakePack(const std::set<Id128>&
     if (pack.ok() && *pack != nullptr) return pack;
   }
   return PackWriter::Create(store_->env(), store_->packs_dir(), options);
+}
+
+// The first thing in a writer's first stage.
+Status ChunkWriter::Introduce(PackWriter* pack) const {
+  if (job_.job_id.empty()) return Status();
+  CKPT_ASSIGN_OR_RETURN(Bytes payload, EncodeWriter(job_));
+  RecordHeader header;
+  header.type = RecordType::kWriter;
+  return pack->Append(header, payload).status();
 }
 
 Status ChunkWriter::Fail(Status status) {
@@ -260,8 +270,8 @@ Status ChunkWriter::CheckNotBroken() {
   CKPT_ASSIGN_OR_RETURN(bool named, pack_->HasItsName());
   if (named && !state.Breaks(pack_->pack_id())) return Status();
   return IoError(
-      "this writer was declared dead by a collection (gc --break) while it was away:"
-      " nothing of this save is kept; save again");
+      "this writer was declared dead while it was away (by gc --break-host, or because its job was"
+      " started again elsewhere): nothing of this save is kept; save again");
 }
 
 void ChunkWriter::OfferInheritance(const Manifest& parent) {

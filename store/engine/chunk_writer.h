@@ -37,7 +37,9 @@ class ChunkWriter : public ChunkSink {
  public:
   // BeginWriting: continues a pack of this host that nobody writes, else begins one. Afterwards the
   // caller refreshes the store: tombstones count only when read after `collect` was.
-  static Result<std::unique_ptr<ChunkWriter>> Open(Store* store);
+  // `job`: the scheduler's, where there is one; recorded, so that the job's next start may break
+  // this writer should its host be lost.
+  static Result<std::unique_ptr<ChunkWriter>> Open(Store* store, const WriterRecord& job = {});
   ~ChunkWriter() override;  // abandons what was not committed
 
   // Stores the chunk unless it is there. `element_width`: see EncodeOptions. Looks for a new epoch
@@ -83,11 +85,12 @@ class ChunkWriter : public ChunkSink {
  private:
   using Packs = std::map<Id128, std::uint64_t>;  // up to which offset each
 
-  explicit ChunkWriter(Store* store) : store_(store) {}
+  ChunkWriter(Store* store, WriterRecord job) : store_(store), job_(std::move(job)) {}
   // REQUIRES of all these: mutex_ held, or nobody else has this object yet.
   Status BeginWriting();
   Status BeginIn(bool continues);
   Result<std::unique_ptr<PackWriter>> TakePack(const std::set<Id128>& refused);
+  Status Introduce(PackWriter* pack) const;
   Status RollOver();
   void Rely(const Id128& pack_id, std::uint64_t up_to);
   bool MayHit(const ChunkPlace& place) const;
@@ -105,6 +108,7 @@ class ChunkWriter : public ChunkSink {
   Status Fail(Status status);
 
   Store* store_;
+  const WriterRecord job_;
   std::unique_ptr<PackWriter> pack_;
   Encoder node_encoder_;
 

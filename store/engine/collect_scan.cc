@@ -38,6 +38,8 @@ Status Decode(RecordType type, ByteSpan payload, ScannedRecord* record) {
       return Take(DecodeAck(payload), record);
     case RecordType::kMoved:
       return Take(DecodeMoved(payload), record);
+    case RecordType::kWriter:
+      return Take(DecodeWriter(payload), record);
     default:
       return Unsupported("a record of an unknown type");
   }
@@ -111,7 +113,20 @@ Status PackScan::Read(const PackReader& reader, ScannedPack* pack) {
   CKPT_RETURN_IF_ERROR(Add(reader, news.tail_records, true, pack));
   pack->mark = news.mark;
   pack->durable_end = news.durable_end;
-  return Status();
+  return FindWriter(reader, news, pack);
+}
+
+// Of whatever stands last: a record of the unmarked tail, else the last mark.
+Status PackScan::FindWriter(const PackReader& reader, const PackContents& news, ScannedPack* pack) {
+  std::uint64_t last = news.mark.has_value() ? news.mark->durable_offset : 0;
+  if (!news.tail_records.empty()) last = std::max(last, news.tail_records.back().offset);
+  if (!news.tail_chunks.empty()) last = std::max(last, news.tail_chunks.back().offset);
+  pack->writer_id = 0;
+  if (last == 0) return Status();
+  Bytes payload;
+  auto header = reader.ReadRecord(last, &payload);
+  if (header.ok()) pack->writer_id = header->writer_id;
+  return header.ok() || LeavesAlone(header.status()) ? Status() : header.status();
 }
 
 // A staged record that does not verify is none; a durable one makes the pack one to leave alone.
@@ -130,6 +145,11 @@ Status PackScan::Add(const PackReader& reader, const std::vector<RecordEntry>& e
       continue;
     }
     record.extent_bytes = header.ExtentBytes();
+    record.writer_id = header.writer_id;
+    if (auto* writer = record.As<WriterRecord>()) {
+      std::uint32_t& highest = restarts_[writer->job_id];
+      highest = std::max(highest, writer->restarts);
+    }
     if (auto* manifest = std::get_if<Manifest>(&record.value)) {
       hosts_[manifest->host_name].insert(manifest->host);
       manifest->tags.clear();
@@ -159,6 +179,16 @@ Result<bool> PackScan::Alive(const ScannedPack& pack) const {
   bool copied = !network && pack.mark.has_value() &&
                 (pack.mark->inode != pack.inode || pack.mark->device != pack.device);
   return !copied;
+}
+
+bool PackScan::StartedAgain(const ScannedPack& pack) const {
+  for (const ScannedRecord& record : pack.records) {
+    auto* writer = record.As<WriterRecord>();
+    if (writer == nullptr || writer->job_id.empty()) continue;
+    if (pack.writer_id == 0 || record.writer_id != pack.writer_id) continue;
+    return restarts_.at(writer->job_id) > writer->restarts;
+  }
+  return false;
 }
 
 std::uint64_t PackScan::AcknowledgedEpoch(const ScannedPack& pack) const {

@@ -26,9 +26,10 @@ struct ScannedRecord {
   std::uint64_t offset = 0;
   std::uint64_t extent_bytes = 0;
   bool staged = false;  // in the unmarked tail
+  std::uint64_t writer_id = 0;
   // Manifests without tags and extensions.
   std::variant<std::monostate, Manifest, Tombstone, AttemptRecord, DamageRecord, AckRecord,
-               MovedRecord>
+               MovedRecord, WriterRecord>
       value;
   template <typename T>
   const T* As() const {
@@ -47,6 +48,7 @@ struct ScannedPack {
   Id128 host;          // of the last mark, else of the header; zeros: not known
   bool began = false;  // has a header, or a mark
   bool reserve = false;
+  std::uint64_t writer_id = 0;  // who wrote last; 0: not known
   bool unusable = false;  // foreign, damaged, or with a record that cannot be read: left alone
   std::vector<ScannedRecord> records;  // the staged ones last
 };
@@ -71,6 +73,9 @@ class PackScan {
   // True when a writer must be waited for (docs/collection.md, "alive").
   Result<bool> Alive(const ScannedPack& pack) const;
   Result<bool> Locked(const ScannedPack& pack) const;
+  // True when the pack's last writer belonged to a scheduler's job that has been started again
+  // since: the scheduler ended it.
+  bool StartedAgain(const ScannedPack& pack) const;
   // The highest epoch any acknowledgement or moved record names.
   std::uint64_t HighestEpoch() const;
   std::uint64_t AcknowledgedEpoch(const ScannedPack& pack) const;
@@ -85,12 +90,14 @@ class PackScan {
  private:
   Status Look(const Id128& id);
   Status Read(const PackReader& reader, ScannedPack* pack);
+  Status FindWriter(const PackReader& reader, const PackContents& news, ScannedPack* pack);
   Status Add(const PackReader& reader, const std::vector<RecordEntry>& entries, bool staged,
              ScannedPack* pack);
 
   Store* const store_;
   std::map<Id128, ScannedPack> packs_;
   std::map<std::string, std::set<Id128>> hosts_;
+  std::map<std::string, std::uint32_t> restarts_;  // of each job, the highest seen
   std::optional<bool> network_;
 };
 

@@ -108,6 +108,16 @@ struct DamageRecord {
 Bytes EncodeDamage(const DamageRecord& damage);
 Result<DamageRecord> DecodeDamage(ByteSpan payload);
 
+// Whose records follow: the scheduler's job, and how often that had been started over (a requeued
+// job keeps its id). The writer is the one whose writer id the record's header has.
+struct WriterRecord {
+  std::string job_id;
+  std::uint32_t restarts = 0;
+  bool operator==(const WriterRecord&) const = default;
+};
+Result<Bytes> EncodeWriter(const WriterRecord& writer);
+Result<WriterRecord> DecodeWriter(ByteSpan payload);
+
 struct AckRecord {
   std::uint64_t epoch = 0;
   std::vector<Id128> claimed;

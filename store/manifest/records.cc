@@ -1,4 +1,4 @@
-// The smaller records: tombstones, attempts, damage, acknowledgements, moves.
+// The smaller records: tombstones, attempts, damage, writers, acknowledgements, moves.
 
 #include "store/base/check.h"
 #include "store/manifest/manifest.h"
@@ -137,6 +137,26 @@ Result<DamageRecord> DecodeDamage(ByteSpan payload) {
   d.time_ns = in.I64();
   CKPT_RETURN_IF_ERROR(CheckRecordDone(in, "damage record"));
   return d;
+}
+
+Result<Bytes> EncodeWriter(const WriterRecord& writer) {
+  CKPT_RETURN_IF_ERROR(CheckAtMost(writer.job_id.size(), kShortStringMax, "bytes of the job id"));
+  Bytes payload;
+  ByteWriter out(&payload);
+  out.U16(kRecordVersion);
+  out.String(writer.job_id);
+  out.U32(writer.restarts);
+  return payload;
+}
+
+Result<WriterRecord> DecodeWriter(ByteSpan payload) {
+  ByteReader in(payload);
+  CKPT_RETURN_IF_ERROR(ReadRecordVersion(&in, "writer record"));
+  WriterRecord writer;
+  writer.job_id = in.String(kShortStringMax);
+  writer.restarts = in.U32();
+  CKPT_RETURN_IF_ERROR(CheckRecordDone(in, "writer record"));
+  return writer;
 }
 
 Bytes EncodeAck(const AckRecord& ack) {

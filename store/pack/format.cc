@@ -76,6 +76,7 @@ std::uint64_t PayloadBytesMax(RecordType type) {
     case RecordType::kDamage:
     case RecordType::kAttempt:
     case RecordType::kSyncMark:
+    case RecordType::kWriter:
       return 64 * kKiB;
     case RecordType::kAck:
     case RecordType::kMoved:

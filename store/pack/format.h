@@ -32,6 +32,7 @@ enum class RecordType : std::uint8_t {
   kMoved = 8,
   kSyncMark = 9,
   kPadding = 10,
+  kWriter = 11,
 };
 
 // The greatest stored payload of a record of this type; 0 for types this build does not know.

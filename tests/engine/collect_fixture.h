@@ -54,7 +54,11 @@ class Saving {
     SaveOptions options;
     options.series = series;
     options.step = step;
-    auto writer = CheckpointWriter::Begin(store, options);
+    return Begin(store, std::move(options));
+  }
+  static Result<std::unique_ptr<Saving>> Begin(Store* store, SaveOptions options) {
+    std::int64_t step = *options.step;
+    auto writer = CheckpointWriter::Begin(store, std::move(options));
     if (!writer.ok()) return writer.status();
     return std::unique_ptr<Saving>(new Saving(*std::move(writer), step));
   }

@@ -309,6 +309,12 @@ TEST(DamageRecord, RoundTripsAndHostileBytesAreBounded) {
   EXPECT_EQ(DecodeDamage(unknown).status().code(), Code::kCorruption);
 }
 
+TEST(WriterRecord, RoundTripsAndHostileBytesAreBounded) {
+  ExpectHostileBytesAreBounded(WriterRecord{"4711", 3}, EncodeWriter, DecodeWriter);
+  EXPECT_EQ(EncodeWriter(WriterRecord{std::string(256, 'j'), 0}).status().code(),
+            Code::kInvalidArgument);
+}
+
 TEST(AckRecord, RoundTripsAndHostileBytesAreBounded) {
   ExpectHostileBytesAreBounded(AckRecord{7, {Id128{{1}}, Id128{{2}}}}, AsResult(EncodeAck),
                                DecodeAck);
