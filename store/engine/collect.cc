@@ -50,7 +50,7 @@ Status Collector::Run(const std::vector<Removal>& planned, Collected* result) {
     Predict();
   } else {
     Status run = RunEpochs();
-    if (!run.ok() && own_ != nullptr) own_->Abandon();
+    if (!run.ok()) AbandonOwn();
     own_.reset();
     CKPT_RETURN_IF_ERROR(std::move(run));
     CKPT_RETURN_IF_ERROR(RemoveNeverBegun());
@@ -96,7 +96,7 @@ Status Collector::RunEpoch() {
   CKPT_ASSIGN_OR_RETURN(bool acknowledged, AwaitAcks());
   if (!acknowledged) {
     collected_.packs_waiting += list_.size();
-    own_->Abandon();
+    AbandonOwn();
     own_.reset();
     return Status();
   }
@@ -115,7 +115,7 @@ Status Collector::RunEpoch() {
 // be chosen again.
 Status Collector::GiveUpCopy() {
   for (const Id128& id : list_) usage_[id].candidate = true;
-  if (own_ != nullptr) own_->Abandon();
+  AbandonOwn();
   own_.reset();
   list_.clear();
   return state_.phase == CollectPhase::kCondemned ? GiveUpList() : Status();
@@ -171,7 +171,7 @@ Status Collector::FindCandidates() {
   std::set<Id128> dead;
   for (const auto& [id, pack] : scan_->packs()) {
     CKPT_ASSIGN_OR_RETURN(bool alive, scan_->Alive(pack));
-    if (alive && hosts.contains(pack.host)) {
+    if (alive && (hosts.contains(pack.host) || scan_->StartedAgain(pack))) {
       CKPT_ASSIGN_OR_RETURN(bool locked, scan_->Locked(pack));
       if (!locked) to_break_.insert(id);
     }
@@ -205,32 +205,25 @@ Result<std::vector<ChunkEntry>> Collector::EntriesOf(const Id128& id, bool tail)
 
 // Each chunk in use has one home; its other copies are garbage. Packs that stay anyway come first,
 // then those that hold most of use, then unmarked tails, and hollow packs last: what one of those
-// alone has is surely there, what others have too may have been given back in it.
+// alone has is surely there, what others have too may have been given back in it. That order
+// matters only where chunks have copies, and is known only when all packs were read: then again.
 Status Collector::MeasureUse() {
-  std::vector<std::pair<double, Id128>> order;
-  for (const auto& [id, usage] : usage_) {
-    std::uint64_t bytes = 0;
-    CKPT_ASSIGN_OR_RETURN(auto entries, EntriesOf(id, false));
-    for (const ChunkEntry& entry : entries) {
-      if (marker_->live().Contains(entry.id)) bytes += ExtentOf(entry);
-    }
-    double share = static_cast<double>(bytes) / static_cast<double>(usage.file_bytes + 1);
-    order.emplace_back(usage.candidate ? -share : -2, id);
-    CKPT_RETURN_IF_ERROR(store_->Report({"collecting", 0, 0, order.size(), usage_.size()}));
-  }
-  std::sort(order.begin(), order.end());
-  for (bool new_bases = true; new_bases;) {  // again when a delta's base turned out to be needed
-    new_bases = false;
-    for (bool tail : {false, true}) {
-      for (const auto& [share, id] : order) {
-        if (tail ? !IsDead(id) : store_->IsHollow(id)) continue;
-        CKPT_RETURN_IF_ERROR(AssignHomes(id, 1, tail, &new_bases));
-      }
-    }
-    for (const auto& [share, id] : order) {
-      if (!store_->IsHollow(id)) continue;
-      CKPT_RETURN_IF_ERROR(AssignHomes(id, 1, false, &new_bases));
-    }
+  std::vector<Id128> order;
+  for (const auto& [id, usage] : usage_) order.push_back(id);
+  bool copies = false;
+  CKPT_RETURN_IF_ERROR(FindHomes(order, &copies));
+  if (copies) {
+    auto rank = [&](const Id128& id) {
+      const Usage& usage = usage_.at(id);
+      if (!usage.candidate) return -2.0;
+      return -static_cast<double>(usage.held_bytes) / static_cast<double>(usage.file_bytes + 1);
+    };
+    std::stable_sort(order.begin(), order.end(),
+                     [&](const Id128& a, const Id128& b) { return rank(a) < rank(b); });
+    marker_->live().ForEach([](const Id128&, std::uint32_t& home) { home = 0; });
+    homes_.clear();
+    for (auto& [id, usage] : usage_) usage.live_bytes = 0;
+    CKPT_RETURN_IF_ERROR(FindHomes(order, &copies));
   }
   for (const auto& [id, pack] : scan_->packs()) {
     for (const ScannedRecord& record : pack.records) {
@@ -242,16 +235,42 @@ Status Collector::MeasureUse() {
   return Status();
 }
 
-Status Collector::AssignHomes(const Id128& id, std::uint32_t number, bool tail, bool* new_bases) {
+// In this order. *copies: some chunk is in several packs.
+Status Collector::FindHomes(const std::vector<Id128>& order, bool* copies) {
+  for (bool new_bases = true; new_bases;) {  // again when a delta's base turned out to be needed
+    new_bases = false;
+    for (const Id128& id : order) {
+      if (store_->IsHollow(id)) continue;
+      CKPT_RETURN_IF_ERROR(AssignHomes(id, false, &new_bases, copies));
+      CKPT_RETURN_IF_ERROR(store_->Report({"collecting", 0, 0, homes_.size(), 0}));
+    }
+    bool ignored = false;
+    for (const Id128& id : order) {
+      if (IsDead(id)) CKPT_RETURN_IF_ERROR(AssignHomes(id, true, &new_bases, &ignored));
+    }
+    for (const Id128& id : order) {
+      if (!store_->IsHollow(id)) continue;
+      CKPT_RETURN_IF_ERROR(AssignHomes(id, false, &new_bases, &ignored));
+    }
+  }
+  return Status();
+}
+
+Status Collector::AssignHomes(const Id128& id, bool tail, bool* new_bases, bool* copies) {
   const ScannedPack* pack = scan_->Find(id);
   if (tail && (pack == nullptr || pack->durable_end == pack->file_bytes)) return Status();
   CKPT_ASSIGN_OR_RETURN(auto entries, EntriesOf(id, tail));
+  homes_.push_back(id);
+  std::uint32_t number = static_cast<std::uint32_t>(homes_.size()) | (tail ? kInTail : 0);
+  Usage& usage = usage_[id];
   for (const ChunkEntry& entry : entries) {
     std::uint32_t* home = marker_->live().Find(entry.id);
-    if (home == nullptr || *home != 0) continue;
-    if (!tail && store_->IsBarred({id, entry})) continue;
+    if (home == nullptr) continue;
+    usage.held_bytes += ExtentOf(entry);
+    if (*home != 0 && *home != number) *copies = true;
+    if (*home != 0 || (!tail && store_->IsBarred({id, entry}))) continue;
     *home = number;
-    usage_[id].live_bytes += ExtentOf(entry);
+    usage.live_bytes += ExtentOf(entry);
     if (IsDeltaCodec(entry.codec) && marker_->NeedBase(entry.base)) *new_bases = true;
   }
   return Status();

@@ -8,11 +8,11 @@
 //     --> SecondLook --> Copy --> Decide --> Unlink --> Finish --> Choose ...
 //                    --> MarkHollow --> Punch --> Choose ...      where there is no room to copy
 //
-// MarkHollow and Punch are in collect_punch.cc. Keeps I1 and I2 (nothing a root needs is unlinked before its copy is durable), I5 (doubt means
-// alive), I7 and I12. Memory: 27 to 54 bytes for each distinct chunk in use (a table of ids), a few
-// hundred bytes for each checkpoint, the table of one pack at a time, and 16 bytes for each chunk
-// of the packs that are removed. Thread rule: one thread; writers and readers of any process go on
-// beside it.
+// MarkHollow and Punch are in collect_punch.cc. Keeps I1 and I2 (nothing a root needs is unlinked
+// before its copy is durable), I5 (doubt means alive), I7 and I12. Memory: 27 to 54 bytes for each
+// distinct chunk in use (a table of ids), a few hundred bytes for each checkpoint, the table of one
+// pack at a time, and 16 bytes for each chunk of the packs that are removed. Thread rule: one
+// thread; writers and readers of any process go on beside it.
 
 #ifndef CKPT_STORE_ENGINE_COLLECT_H_
 #define CKPT_STORE_ENGINE_COLLECT_H_
@@ -89,6 +89,7 @@ class Collector {
     std::uint64_t file_bytes = 0;
     std::uint64_t stored_bytes = 0;  // less in a hollow pack
     std::uint64_t live_bytes = 0;    // as a copy of it would take
+    std::uint64_t held_bytes = 0;    // the same with chunks whose home is elsewhere
     std::uint64_t roots = 0;
   };
 
@@ -98,7 +99,8 @@ class Collector {
   void Predict();
   Status FindCandidates();
   Status MeasureUse();
-  Status AssignHomes(const Id128& pack_id, std::uint32_t number, bool tail, bool* new_bases);
+  Status FindHomes(const std::vector<Id128>& order, bool* copies);
+  Status AssignHomes(const Id128& pack_id, bool tail, bool* new_bases, bool* copies);
   std::uint64_t CopyBytes(const std::set<Id128>& list) const;
   void ChooseDead();
   Status ChooseSparse();
@@ -109,7 +111,10 @@ class Collector {
   Status PunchPack(const Id128& pack_id);
   Status CheckOurs() const;
   Status GiveUpList();
-  Status FindHomesOffList();
+  bool StaysAt(std::uint32_t home) const;
+  std::uint32_t OwnHome();
+  bool IsOwnHome(std::uint32_t home) const;
+  void AbandonOwn();
   bool IsGivenBack(const PackReader& reader, const ChunkEntry& entry) const;
   Status CopyChunksOf(const Id128& pack_id);
   Result<std::vector<OwnPacks::Record>> BuildRecords();
@@ -127,6 +132,10 @@ class Collector {
   std::set<Id128> alive_;  // at the time of Survey, broken ones not among them
   std::set<Id128> to_break_;
   std::map<Id128, Usage> usage_;
+  // Where a chunk in use is: a value of marker_->live() is 0 or a number of a pack, its place in
+  // homes_ plus one; with kInTail, in the pack's unmarked tail.
+  static constexpr std::uint32_t kInTail = 1u << 31;
+  std::vector<Id128> homes_;
 
   // Of the epoch under way.
   CollectState state_;  // as we wrote it
@@ -134,7 +143,7 @@ class Collector {
   std::set<Id128> list_;
   std::set<Id128> broken_;
   std::unique_ptr<OwnPacks> own_;
-  std::vector<Id128> homes_;  // by number - 1, off the list; values of marker_->live()
+  std::map<Id128, std::uint32_t> own_homes_;            // numbers of the packs copied into
   std::map<Id128, std::map<Id128, std::uint64_t>> to_;  // targets of each pack of the list
   std::vector<DamageRecord> found_damage_;
   std::vector<Id128> dropped_chunks_;

@@ -44,6 +44,7 @@ class OwnPacks {
   static Result<Bytes> DecodedPayload(const Record& record);
 
   bool Contains(const Id128& pack_id) const;
+  const Id128& last_pack_id() const { return packs_.back()->pack_id(); }
   // All packs so far, up to their present ends.
   std::vector<PackReliance> Reliance() const;
   std::uint64_t copied_bytes() const { return copied_bytes_; }

@@ -9,7 +9,6 @@ namespace ckpt {
 namespace {
 
 constexpr std::int64_t kPollMs = 20;
-constexpr std::uint32_t kCopied = UINT32_MAX;  // as a home: in our own packs
 constexpr std::uint64_t kReportBytes = 16u << 20;
 constexpr std::uint64_t kHollowRecordBytes = 160;
 
@@ -89,22 +88,34 @@ Status Collector::SecondLook() {
   return Status();
 }
 
-// Where each chunk in use has a durable copy in a pack that stays.
-Status Collector::FindHomesOffList() {
-  marker_->live().ForEach([](const Id128&, std::uint32_t& home) { home = 0; });
-  homes_.clear();
-  for (const auto& [id, pack] : scan_->packs()) {
-    if (list_.contains(id) || own_->Contains(id) || to_break_.contains(id)) continue;
-    if (store_->IsHollow(id)) continue;  // it may have been given back there
-    homes_.push_back(id);
-    CKPT_ASSIGN_OR_RETURN(auto entries, EntriesOf(id, false));
-    for (const ChunkEntry& entry : entries) {
-      std::uint32_t* home = marker_->live().Find(entry.id);
-      if (home == nullptr || *home != 0 || store_->IsBarred({id, entry})) continue;
-      *home = static_cast<std::uint32_t>(homes_.size());
-    }
-  }
-  return Status();
+// True when a durable copy of a chunk in use is in a pack that stays, as of Survey or of an earlier
+// epoch of this run. Doubt costs a second copy. No hollow pack: it may have been given back there.
+bool Collector::StaysAt(std::uint32_t home) const {
+  if (home == 0 || (home & kInTail) != 0) return false;
+  const Id128& id = homes_[home - 1];
+  const ScannedPack* pack = scan_->Find(id);
+  return pack != nullptr && !pack->unusable && !list_.contains(id) && !to_break_.contains(id) &&
+         !store_->IsHollow(id) && !store_->HasDamage(id);
+}
+
+// The number of the pack that was just copied into. One of this epoch's own, also for the reserve,
+// which may be known from before: what was copied may yet have to be given up.
+std::uint32_t Collector::OwnHome() {
+  auto [it, fresh] = own_homes_.try_emplace(own_->last_pack_id(), homes_.size() + 1);
+  if (fresh) homes_.push_back(it->first);
+  return it->second;
+}
+
+bool Collector::IsOwnHome(std::uint32_t home) const {
+  return std::any_of(own_homes_.begin(), own_homes_.end(),
+                     [&](const auto& own) { return own.second == home; });
+}
+
+// What was copied is gone again: nobody knows where it was before.
+void Collector::AbandonOwn() {
+  for (const auto& [id, number] : own_homes_) homes_[number - 1] = Id128();
+  own_homes_.clear();
+  if (own_ != nullptr) own_->Abandon();
 }
 
 bool Collector::IsGivenBack(const PackReader& reader, const ChunkEntry& entry) const {
@@ -130,13 +141,14 @@ Status Collector::CopyChunksOf(const Id128& id) {
     std::uint32_t* home = marker_->live().Find(entry.id);
     if (home == nullptr) continue;
     std::map<Id128, std::uint64_t>& to = to_[id];
-    if (*home != 0 && *home != kCopied) {
+    bool copied_now = IsOwnHome(*home);
+    if (!copied_now && StaysAt(*home)) {
       std::uint64_t& up_to = to[homes_[*home - 1]];
       const ScannedPack* pack = scan_->Find(homes_[*home - 1]);
       up_to = std::max(up_to, pack == nullptr ? 0 : pack->durable_end);
       continue;
     }
-    if (*home == 0) {
+    if (!copied_now) {
       Status copied = own_->CopyChunk(*reader, entry);
       // Saved anew since by somebody who does not rely on this pack.
       if (copied.code() == Code::kCorruption && IsGivenBack(*reader, entry)) continue;
@@ -148,7 +160,7 @@ Status Collector::CopyChunksOf(const Id128& id) {
         return Status();
       }
       CKPT_RETURN_IF_ERROR(std::move(copied));
-      *home = kCopied;
+      *home = OwnHome();
     }
     for (const PackReliance& own : own_->Reliance()) to[own.pack_id] = own.up_to;
     if (own_->copied_bytes() - reported >= kReportBytes) {
@@ -163,10 +175,9 @@ Status Collector::Copy() {
   to_.clear();
   found_damage_.clear();
   dropped_chunks_.clear();
-  CKPT_RETURN_IF_ERROR(FindHomesOffList());
   for (const Id128& id : Sorted(list_)) CKPT_RETURN_IF_ERROR(CopyChunksOf(id));
   if (list_.empty() && found_damage_.empty()) {
-    own_->Abandon();
+    AbandonOwn();
     return Status();
   }
   CKPT_ASSIGN_OR_RETURN(auto records, BuildRecords());
@@ -271,6 +282,7 @@ Status Collector::Finish() {
       collected_.freed_bytes -= std::min(collected_.freed_bytes, info->size_bytes);
     }
     own_.reset();
+    own_homes_.clear();
   }
   CKPT_RETURN_IF_ERROR(store_->Refresh());  // the index learns what is gone and what came
   CKPT_RETURN_IF_ERROR(scan_->Refresh());

@@ -65,7 +65,7 @@ Status Collector::MarkHollow() {
     records.push_back(std::move(record));
   }
   if (records.empty()) {
-    own_->Abandon();
+    AbandonOwn();
   } else {
     CKPT_RETURN_IF_ERROR(own_->CommitRecords(records));
   }
