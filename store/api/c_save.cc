@@ -1,7 +1,5 @@
 // ckpt_save_files and ckpt_restore_files.
 
-#include <charconv>
-
 #include "store/api/c_api.h"
 #include "store/engine/restore_files.h"
 #include "store/engine/save_files.h"
@@ -23,11 +21,7 @@ Result<SaveOptions> ToSaveOptions(const ckpt_save_options& in) {
   out.rank = in.rank;
   out.ranks = std::max<std::uint32_t>(1, in.ranks);
   out.job_id = in.job_id != nullptr ? in.job_id : EnvironmentVariable("SLURM_JOB_ID");
-  if (in.job_id == nullptr) {
-    std::string restarts = EnvironmentVariable("SLURM_RESTART_COUNT");
-    // Not a number: none is taken away, so nobody is declared dead by it.
-    std::from_chars(restarts.data(), restarts.data() + restarts.size(), out.job_restarts);
-  }
+  if (in.job_id == nullptr) out.job_restarts = EnvironmentNumber("SLURM_RESTART_COUNT");
   out.wait_ms = in.wait_ms;
   return out;
 }

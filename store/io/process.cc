@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cstdlib>
 
 #include "store/io/env.h"
@@ -12,6 +13,13 @@ namespace ckpt {
 std::string EnvironmentVariable(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
+}
+
+std::uint32_t EnvironmentNumber(const char* name) {
+  std::string text = EnvironmentVariable(name);
+  std::uint32_t number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
 }
 
 Result<std::size_t> ReadDescriptor(int fd, MutableByteSpan out) {

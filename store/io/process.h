@@ -15,6 +15,8 @@ namespace ckpt {
 
 // Empty when it is not set. Only names that docs/design.md lists are asked for.
 std::string EnvironmentVariable(const char* name);
+// 0 when it is not set, or no number.
+std::uint32_t EnvironmentNumber(const char* name);
 
 // The next bytes of a pipe, socket or file, at its own position; 0 at its end.
 Result<std::size_t> ReadDescriptor(int fd, MutableByteSpan out);

@@ -326,6 +326,7 @@ Status Committer::OpenWriter(const Capture& capture) {
   save.rank = options_.rank;
   save.ranks = options_.ranks;
   save.job_id = options_.job_id;
+  save.job_restarts = options_.job_restarts;
   save.series_locked = true;
   if (!options_.compatibility.empty()) {
     save.tags.emplace_back("ckpt.compatibility", options_.compatibility);

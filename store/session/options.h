@@ -36,6 +36,7 @@ struct SessionOptions {
   std::uint32_t ranks = 1;              //
   std::string run_id;                   // the same in all ranks of this run; needed for ranks > 1
   std::string job_id;                   // recorded; empty: $SLURM_JOB_ID
+  std::uint32_t job_restarts = 0;       // of that job; with an empty id: $SLURM_RESTART_COUNT
   std::int64_t series_wait_ms = 10000;  // for another session of the series to end
 
   // When to save: whichever comes first. None of them: by Young and Daly's formula.

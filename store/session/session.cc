@@ -81,7 +81,10 @@ Result<std::unique_ptr<Session>> Session::Open(Env* env, const std::string& path
   CKPT_RETURN_IF_ERROR(CheckOptions(options));
   std::unique_ptr<Session> s(new Session(env, series, std::move(options)));
   SessionOptions& o = s->options_;
-  if (o.job_id.empty()) o.job_id = EnvironmentVariable("SLURM_JOB_ID");
+  if (o.job_id.empty()) {
+    o.job_id = EnvironmentVariable("SLURM_JOB_ID");
+    o.job_restarts = EnvironmentNumber("SLURM_RESTART_COUNT");
+  }
   if (o.end_time_ns == 0) {
     o.end_time_ns = std::atoll(EnvironmentVariable("SLURM_JOB_END_TIME").c_str()) * kSecond;
   }
