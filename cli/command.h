@@ -39,6 +39,7 @@ extern const CommandInfo kCatCommand;
 extern const CommandInfo kStatsCommand;
 extern const CommandInfo kRmCommand;
 extern const CommandInfo kGcCommand;
+extern const CommandInfo kRunCommand;
 extern const CommandInfo kFreezeCommand;
 extern const CommandInfo kCheckCommand;
 extern const CommandInfo kReindexCommand;

@@ -64,6 +64,9 @@ ckpt_code ckpt_save_files(ckpt_store* store, const ckpt_save_options* options,
       files.stream = [fd = in.stream_fd](MutableByteSpan out) { return ReadDescriptor(fd, out); };
       files.stream_name = in.stream_name;
     }
+    if (in.confirm != nullptr) {
+      files.confirm = [&in] { return in.confirm(in.confirm_user) == 0; };
+    }
     CKPT_ASSIGN_OR_RETURN(Saved saved,
                           SaveFiles(store->store.get(), Texts(paths, path_count), files));
     return WriteResult(ToResult(saved, watch.seconds()), result);

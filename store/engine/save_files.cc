@@ -290,6 +290,7 @@ Result<Saved> SaveFiles(Store* store, const std::vector<std::string>& paths,
     CKPT_RETURN_IF_ERROR(options.stream ? saver.Stream() : saver.Paths(paths));
     CKPT_RETURN_IF_ERROR(saver.Finish());
   }
+  if (options.confirm && !options.confirm()) return Cancelled("the caller refused what was read");
   return writer->End();
 }
 

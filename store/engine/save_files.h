@@ -23,6 +23,8 @@ struct SaveFilesOptions {
   // A stream to read to its end as one entry; paths are then empty.
   std::function<Result<std::size_t>(MutableByteSpan)> stream;
   std::string stream_name;
+  // Asked when all is read and nothing committed; false: there is no checkpoint (Cancelled).
+  std::function<bool()> confirm;
 };
 
 Result<Saved> SaveFiles(Store* store, const std::vector<std::string>& paths,

@@ -1,0 +1,183 @@
+#include "cli/run_restore.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <filesystem>
+#include <map>
+#include <set>
+
+#include "cli/exit_codes.h"
+#include "cli/text.h"
+
+namespace ckpt {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A checkpoint's entries: name -> kind.
+using Kinds = std::map<std::string, std::int32_t>;
+
+int OnEntry(const ckpt_entry* entry, void* user) {
+  (*static_cast<Kinds*>(user))[entry->name] = entry->kind;
+  return Interrupted();
+}
+
+int OnName(const char* name, std::uint64_t /*bytes*/, void* user) {
+  static_cast<std::set<std::string>*>(user)->insert(name);
+  return Interrupted();
+}
+
+std::string NewFolderName() {
+  char time_text[32] = {};
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  std::strftime(time_text, sizeof time_text, "%Y%m%d-%H%M%S", localtime_r(&now, &parts));
+  return std::string(kDisplacedFolder) + "/" + time_text + "-" + std::to_string(getpid());
+}
+
+std::string FullCheckpointName(const ckpt_restore_result& result) {
+  return std::string(result.series) + "@" + std::to_string(result.attempt) + ":" +
+         std::to_string(result.step);
+}
+
+int CountCheckpoint(const ckpt_checkpoint* /*checkpoint*/, void* user) {
+  ++*static_cast<int*>(user);
+  return 0;
+}
+
+// Nothing was saved yet, as opposed to: nothing of what was saved can be restored.
+bool IsFresh(const StoreHandle& store, const std::string& series) {
+  ckpt_list_options options = CKPT_LIST_OPTIONS_INIT;
+  options.series = series.c_str();
+  options.last = 1;
+  int count = 0;
+  const ckpt_code code = ckpt_list(store.get(), &options, CountCheckpoint, &count);
+  return code == CKPT_NOT_FOUND || (code == CKPT_OK && count == 0);
+}
+
+// Of what would be written, and of what matches and is not in the checkpoint, what is there.
+std::vector<std::string> InTheWay(const FileSet& present, const Kinds& kinds,
+                                  const std::set<std::string>& written) {
+  std::set<std::string> names;
+  for (const std::string& name : written) {
+    FileState state;
+    const auto kind = kinds.find(name);
+    const bool folder = kind != kinds.end() && kind->second == CKPT_ENTRY_DIRECTORY;
+    if (LookAtFile(name, &state) && !(folder && S_ISDIR(state.mode))) names.insert(name);
+  }
+  for (const auto& [name, state] : present.files) {
+    // Folders stay: what is in them is looked at by itself.
+    if (!kinds.contains(name) && !S_ISDIR(state.mode)) names.insert(name);
+  }
+  return {names.begin(), names.end()};
+}
+
+std::string ListOf(const std::vector<std::string>& names) {
+  constexpr std::size_t kMost = 3;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(names.size(), kMost); ++i) {
+    text += (i > 0 ? ", " : "") + PrintableName(names[i]);
+  }
+  if (names.size() > kMost) text += " and " + std::to_string(names.size() - kMost) + " more";
+  return text;
+}
+
+class Restorer {
+ public:
+  Restorer(Console& console, StoreHandle& store) : console_(console), store_(store) {}
+
+  // Finds the newest sound checkpoint and what it would write.
+  ckpt_code Plan(const std::string& series) {
+    ckpt_restore_options options = Options(series);
+    options.dry_run = 1;
+    ckpt_code code = ckpt_restore_files(store_.get(), &options, OnName, &written_, &planned_);
+    if (code != CKPT_OK) return code;
+    checkpoint_ = FullCheckpointName(planned_);
+    return ckpt_inspect(store_.get(), checkpoint_.c_str(), nullptr, OnEntry, nullptr, &kinds_);
+  }
+
+  // "" or what went wrong.
+  std::string MakeWay(const FileSet& present) {
+    const std::vector<std::string> names = InTheWay(present, kinds_, written_);
+    if (names.empty()) return "";
+    std::string folder;
+    if (std::string error = Displace(names, &folder); !error.empty()) return error;
+    console_.Notice("moved to " + folder + "/: " + ListOf(names));
+    return "";
+  }
+
+  ckpt_code Restore(RunStart* start) {
+    // The very checkpoint that was planned for: a newer one may come up meanwhile.
+    ckpt_restore_options options = Options(checkpoint_);
+    options.fallback = 0;
+    ckpt_restore_result result = CKPT_RESTORE_RESULT_INIT;
+    const ckpt_code code = ckpt_restore_files(store_.get(), &options, nullptr, nullptr, &result);
+    if (code != CKPT_OK) return code;
+    start->restored = true;
+    start->step = result.step;
+    console_.Notice("restored " + PrintableName(result.series) + "@" + std::to_string(result.step) +
+                    ": " + HumanBytes(result.bytes) + " in " +
+                    Plural(result.files, "entry", "entries") + ", " + HumanCount(result.skipped) +
+                    " there already" +
+                    (planned_.fell_back != 0 ? ", an older one because of damage" : ""));
+    return CKPT_OK;
+  }
+
+ private:
+  static ckpt_restore_options Options(const std::string& checkpoint) {
+    ckpt_restore_options options = CKPT_RESTORE_OPTIONS_INIT;
+    options.checkpoint = checkpoint.c_str();
+    options.to = ".";
+    options.fallback = 1;
+    options.force = 1;  // what differs is moved away first; folders keep what else is in them
+    return options;
+  }
+
+  Console& console_;
+  StoreHandle& store_;
+  std::string checkpoint_;
+  std::set<std::string> written_;
+  Kinds kinds_;
+  ckpt_restore_result planned_ = CKPT_RESTORE_RESULT_INIT;
+};
+
+}  // namespace
+
+std::string Displace(const std::vector<std::string>& names, std::string* folder) {
+  *folder = NewFolderName();
+  for (const std::string& name : names) {
+    const fs::path target = fs::path(*folder) / name;
+    std::error_code error;
+    fs::create_directories(target.parent_path(), error);
+    if (error || rename(name.c_str(), target.c_str()) != 0) {
+      const std::string reason = error ? error.message() : strerror(errno);
+      return "cannot move '" + name + "' to '" + target.string() + "': " + reason;
+    }
+  }
+  return "";
+}
+
+int RestoreForRun(Console& console, StoreHandle& store, const std::string& series,
+                  const SetScanner& scanner, RunStart* start) {
+  Restorer restorer(console, store);
+  ckpt_code code = restorer.Plan(series);
+  if (code == CKPT_NOT_FOUND) {
+    const std::string message = ckpt_error_message();
+    return IsFresh(store, series) ? kExitDone : console.Fail(code, message);
+  }
+  if (code == CKPT_OK) {
+    if (const std::string error = restorer.MakeWay(scanner.Scan()); !error.empty()) {
+      return console.Fail(CKPT_IO, error);
+    }
+    code = restorer.Restore(start);
+  }
+  return code == CKPT_OK ? kExitDone : console.Fail(code);
+}
+
+}  // namespace ckpt

@@ -1,0 +1,306 @@
+// run: real programs, real signals, a scontrol of our own. The contract is docs/run.md.
+//
+// Programs are shell scripts. What they wait for is a condition, never a time; the waits in loops
+// only bound how often they look.
+
+#include "tests/cli/cli_fixture.h"
+
+namespace ckpt {
+namespace {
+
+class RunTest : public CliTest {
+ protected:
+  // In the shell: waits until the series has N checkpoints; its program's pid is in "pid".
+  static std::string Functions() {
+    return "saved() { until [ $(ckpt-store list --json s 2>/dev/null | grep -c '\"series\"') -ge "
+           "$1 ];"
+           " do sleep 0.05; done; }; "
+           "present() { until [ -s $1 ]; do sleep 0.02; done; }; "
+           "gone() { while kill -0 $1 2>/dev/null; do sleep 0.02; done; }; "
+           "export CKPT_STORE=$PWD/../store; ";
+  }
+  Outcome Sh(const std::string& line) const { return Run(Functions() + line); }
+  static std::string RunCommand(const std::string& options, const std::string& program) {
+    return "ckpt-store run --series s --save 'r.*' " + options + " -- sh -c '" + program + "'";
+  }
+  // A scontrol that answers `job` and records what it is asked.
+  void FakeScontrol(const std::string& job) const {
+    Write("bin/scontrol", "#!/bin/sh\necho \"$*\" >> '" + Path("asked").string() +
+                              "'\nif [ $1 = show ]; then echo \"" + job + "\"; fi\n");
+    std::filesystem::permissions(Path("bin/scontrol"), std::filesystem::perms::owner_all);
+  }
+  // Runs a program under --requeue in what looks like job 77.
+  Outcome InJob(const std::string& options, const std::string& program,
+                const std::string& environment = "SLURM_JOB_ID=77") const {
+    std::filesystem::remove(Path("asked"));
+    return Sh("PATH=$PWD/bin:$PATH; export " + environment + "; exec " +
+              RunCommand("--requeue " + options, program));
+  }
+  bool Requeued(const std::string& job = "77") const {
+    return Read("asked").find("requeue " + job + "\n") != std::string::npos;
+  }
+};
+
+TEST_F(RunTest, ExitStatusIsThePrograms) {
+  EXPECT_EQ(Sh(RunCommand("", "exit 0")).exit, 0);
+  EXPECT_EQ(Sh(RunCommand("", "exit 3")).exit, 3);
+  EXPECT_EQ(Sh("exec " + RunCommand("", "kill -TERM $$")).exit, 143);
+  EXPECT_EQ(Sh("exec " + RunCommand("", "kill -KILL $$")).exit, 137);
+  EXPECT_EQ(Sh("exec " + RunCommand("", "ulimit -c 0; kill -SEGV $$")).exit, 139);
+  const Outcome missing = Sh("ckpt-store run --series s --save x -- ./nowhere");
+  EXPECT_EQ(missing.exit, 127);
+  EXPECT_NE(missing.err.find("./nowhere"), std::string::npos) << missing.err;
+}
+
+TEST_F(RunTest, StandardStreamsAreThePrograms) {
+  const Outcome outcome = Sh("printf abc | " + RunCommand("", "cat; echo E >&2"));
+  EXPECT_EQ(outcome.exit, 0);
+  EXPECT_EQ(outcome.out, "abc");
+  EXPECT_NE(outcome.err.find("E\n"), std::string::npos);
+}
+
+TEST_F(RunTest, ASetThatCameToRestIsSavedWhileTheProgramRuns) {
+  // The program itself waits for its checkpoint: without one it never ends.
+  const Outcome outcome =
+      Sh(RunCommand("--settle 1s", "echo 1 > r.1; until ckpt-store list s; do sleep 0.1; done"));
+  EXPECT_EQ(outcome.exit, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("s@1"), std::string::npos) << outcome.out;
+}
+
+TEST_F(RunTest, TheLastSetIsSavedWhenTheProgramEndsWell) {
+  Sh(RunCommand("", "echo 1 > r.1; echo 2 > r.2"));
+  const auto entries = Sh("ckpt-store inspect s --json").Json()["entries"];
+  ASSERT_EQ(entries.size(), 2u);
+  EXPECT_EQ(entries[1]["name"], "r.2");
+}
+
+TEST_F(RunTest, AProgramThatFailsMidWriteLeavesTheSetBefore) {
+  Sh(RunCommand("", "echo 1 > r.1"));
+  const Outcome failed =
+      Sh("exec " + RunCommand("", "echo torn > r.2; echo changed > r.1; exit 1"));
+  EXPECT_EQ(failed.exit, 1);
+  EXPECT_NE(failed.err.find("half written"), std::string::npos) << failed.err;
+  const Outcome next =
+      Sh(RunCommand("", "cat r.*; echo $CKPT_RESTORED $CKPT_STEP; pwd; echo $CKPT_DIR"));
+  EXPECT_EQ(next.out.substr(0, 6), "1\n1 1\n") << next.out;
+  EXPECT_NE(next.err.find("r.1, r.2"), std::string::npos) << next.err;
+  EXPECT_EQ(Sh("cat .ckpt-displaced/*/r.1 .ckpt-displaced/*/r.2").out, "changed\ntorn\n");
+}
+
+TEST_F(RunTest, AFreshStartTouchesNothing) {
+  Write("r.0", "input");
+  const Outcome first = Sh(RunCommand("", "cat r.0; echo :$CKPT_RESTORED:$CKPT_STEP:"));
+  EXPECT_EQ(first.out, "input:0::\n");
+  EXPECT_FALSE(std::filesystem::exists(Path(".ckpt-displaced")));
+}
+
+TEST_F(RunTest, OnRestartRunsAnotherCommandLine) {
+  const std::string line =
+      RunCommand("--on-restart \"echo again \\$CKPT_STEP\"", "echo first; echo 1 > r.1");
+  EXPECT_EQ(Sh(line).out, "first\n");
+  EXPECT_EQ(Sh(line).out, "again 1\n");
+}
+
+TEST_F(RunTest, SignalsGoToTheProgramWhoseLastFilesAreSaved) {
+  const Outcome outcome =
+      Sh(RunCommand(
+             "",
+             "trap \"echo last > r.9; exit 0\" TERM; echo $$ > pid; while :; do sleep 0.05; done") +
+         " & present pid; kill -TERM $!; wait $!; echo exit $?; ckpt-store cat s r.9");
+  EXPECT_EQ(outcome.out, "exit 0\nlast\n") << outcome.err;
+}
+
+TEST_F(RunTest, ForwardMapsSignals) {
+  const Outcome outcome =
+      Sh(RunCommand("--forward USR1=TERM --forward TERM=NONE",
+                    "trap \"echo got TERM; exit 0\" TERM; trap \"exit 9\" USR1; echo $$ > pid; "
+                    "while :; do sleep 0.05; done") +
+         " & present pid; kill -USR1 $!; wait $!; echo exit $?");
+  EXPECT_EQ(outcome.out, "got TERM\nexit 0\n");
+  EXPECT_EQ(Sh("ckpt-store run --series s --save x --forward TERM -- true").exit, 2);
+  EXPECT_EQ(Sh("ckpt-store run --series s --save x --forward TERM=NO -- true").exit, 2);
+}
+
+TEST_F(RunTest, AProgramThatIgnoresSignalsIsKilledWhenAskedTo) {
+  const Outcome outcome =
+      Sh(RunCommand("--kill-after 1s --settle 1s",
+                    "trap \"\" TERM; echo 1 > r.1; echo $$ > pid; while :; do sleep 0.05; done") +
+         " & present pid; saved 1; echo torn > r.2; kill -TERM $!; wait $!; echo exit $?");
+  EXPECT_EQ(outcome.out, "exit 137\n") << outcome.err;
+}
+
+TEST_F(RunTest, KilledItselfTheNextRunHasTheLastSettledSet) {
+  Sh("{ " + RunCommand("--settle 1s", "echo 1 > r.1; echo $$ > pid; while :; do sleep 0.05; done") +
+     "; } & present pid; saved 1; echo torn > r.2; "
+     "kill -KILL $(ps -o ppid= -p $(cat pid)); gone $(cat pid)");
+  const Outcome next = Sh(RunCommand("", "echo r.*; cat r.1"));
+  EXPECT_EQ(next.out, "r.1\n1\n") << next.err;
+}
+
+TEST_F(RunTest, TheMarkerSaysWhenASetIsWhole) {
+  const Outcome outcome = Sh(RunCommand(
+      "--when DONE --settle 1s",
+      "echo 1 > r.1; echo > DONE; while [ -e DONE ]; do sleep 0.02; done; echo 2 > r.2; exit 0"));
+  EXPECT_EQ(outcome.exit, 0) << outcome.err;
+  // Without a marker the last set is not known to be whole.
+  EXPECT_EQ(Sh("ckpt-store inspect s --json").Json()["entries"].size(), 1u);
+}
+
+TEST_F(RunTest, AMarkerOlderThanTheFilesIsNotBelieved) {
+  const Outcome outcome =
+      Sh(RunCommand("--when DONE --every 1h",
+                    "mkdir b; echo > b/D; sleep 0.05; echo 1 > r.1; mv b/D DONE2; ln -s DONE2 D; "
+                    "touch DONE; sleep 0.05; echo more >> r.1; kill -KILL $$"));
+  EXPECT_NE(outcome.err.find("changed after"), std::string::npos) << outcome.err;
+  EXPECT_EQ(Sh("ckpt-store list s").exit, 4);
+}
+
+TEST_F(RunTest, ALeftOverMarkerIsMovedAway) {
+  Write("DONE", "");
+  Sh(RunCommand("--when DONE", "echo 1 > r.1; exit 0"));
+  EXPECT_EQ(Sh("ckpt-store list s").exit, 4);
+}
+
+TEST_F(RunTest, ReadyCommandDecides) {
+  const std::string ready = "--ready-cmd \"test \\$# -eq 2 && grep -q end r.2\"";
+  const Outcome outcome =
+      Sh(RunCommand(ready + " --settle 1s",
+                    "echo 1 > r.1; echo begin > r.2; sleep 0.6; echo end >> r.2; "
+                    "until ckpt-store list s 2>/dev/null; do sleep 0.1; done; kill -KILL $$"));
+  EXPECT_NE(outcome.out.find("s@1"), std::string::npos) << outcome.err;
+  EXPECT_EQ(Sh("ckpt-store cat s r.2").out, "begin\nend\n");
+}
+
+TEST_F(RunTest, NothingIsLeftBehind) {
+  const Outcome outcome = Sh(RunCommand(
+      "",
+      "sleep 1000 & echo $! > pid1; (trap \"\" TERM; sh -c \"echo \\$PPID > pid2; sleep 1000\") & "
+      "while [ ! -s pid2 ]; do sleep 0.02; done; exit 5"));
+  EXPECT_EQ(outcome.exit, 5);
+  EXPECT_NE(outcome.err.find("left behind"), std::string::npos) << outcome.err;
+  EXPECT_NE(Sh("kill -0 $(cat pid1)").exit, 0);
+  EXPECT_NE(Sh("kill -0 $(cat pid2)").exit, 0);
+}
+
+TEST_F(RunTest, RefusesWhatCannotBeRestored) {
+  EXPECT_EQ(Sh("ckpt-store run --series s --save /tmp/x -- true").exit, 2);
+  EXPECT_EQ(Sh("ckpt-store run --series s --save ../x -- true").exit, 2);
+  EXPECT_EQ(Sh("mkdir real; ln -s real link; ckpt-store run --series s --save link/x -- true").exit,
+            2);
+  EXPECT_EQ(Sh("ckpt-store run --series s -- true").exit, 2);
+  EXPECT_EQ(Sh("ckpt-store run --save x -- true").exit, 2);
+}
+
+TEST_F(RunTest, OnlyTheFirstTaskOfAStepActs) {
+  const std::string line = "SLURM_STEP_ID=0 SLURM_PROCID=1 " + RunCommand("", "echo ran");
+  const Outcome later = Sh(line);
+  EXPECT_EQ(later.exit, 2);
+  EXPECT_EQ(later.out, "");
+  EXPECT_NE(later.err.find("-- srun PROGRAM"), std::string::npos) << later.err;
+  EXPECT_EQ(Sh("SLURM_STEP_ID=0 SLURM_PROCID=0 " + RunCommand("", "echo ran")).out, "ran\n");
+}
+
+TEST_F(RunTest, FoldersAreSavedAndRestoredAsAWhole) {
+  const std::string line = "ckpt-store run --series s --save out -- sh -c ";
+  Sh(line + "'mkdir -p out/sub; echo 1 > out/sub/a; echo 2 > out/b'");
+  Sh("echo torn > out/sub/a; echo new > out/sub/c; rm out/b");
+  EXPECT_EQ(Sh(line + "'cd out; find * -type f | sort; cat sub/a b'").out, "b\nsub/a\n1\n2\n");
+}
+
+// ---- requeue
+
+constexpr char kFailing[] = "exit 1";
+
+TEST_F(RunTest, RequeuesAtTheTimeLimitAndAtPreemptionOnly) {
+  FakeScontrol(
+      "JobId=77 JobName=a b Requeue=1 JobState=COMPLETING Reason=TimeLimit Dependency=(null)");
+  const Outcome limit = InJob("", kFailing);
+  EXPECT_EQ(limit.exit, 1);
+  EXPECT_TRUE(Requeued()) << limit.err;
+  InJob("", "exit 0");
+  EXPECT_FALSE(Requeued());
+
+  FakeScontrol(
+      "JobId=77 Requeue=1 JobState=RUNNING Reason=None StartTime=2026-01-01T10:00:00 "
+      "PreemptTime=2026-01-01T11:00:00");
+  EXPECT_EQ(InJob("", "kill -TERM $$").exit, 143);
+  EXPECT_TRUE(Requeued());
+
+  // Preempted in an earlier life of the job.
+  FakeScontrol(
+      "JobId=77 Requeue=1 JobState=RUNNING Reason=None StartTime=2026-01-01T12:00:00 "
+      "PreemptTime=2026-01-01T11:00:00");
+  InJob("", kFailing);
+  EXPECT_FALSE(Requeued());
+
+  FakeScontrol("JobId=77 Requeue=0 JobState=COMPLETING Reason=TimeLimit");
+  InJob("", kFailing);
+  EXPECT_FALSE(Requeued());
+}
+
+TEST_F(RunTest, NeverRequeuesAfterScancel) {
+  FakeScontrol(
+      "JobId=77 Requeue=1 JobState=COMPLETING Reason=None StartTime=2026-01-01T10:00:00 "
+      "EndTime=2026-01-01T11:00:00 PreemptTime=None");
+  const Outcome outcome = InJob("", "kill -TERM $PPID; while :; do sleep 0.05; done");
+  EXPECT_EQ(outcome.exit, 143);
+  EXPECT_FALSE(Requeued()) << outcome.err;
+}
+
+TEST_F(RunTest, AWarningCountsWhenTheEndIsNear) {
+  const std::string job =
+      "JobId=77 Requeue=1 JobState=RUNNING Reason=None PreemptTime=None EndTime=";
+  FakeScontrol(job + "$(date -d '+5 min' +%Y-%m-%dT%H:%M:%S)");
+  const std::string warned = "kill -USR1 $PPID; while :; do sleep 0.05; done";
+  EXPECT_EQ(InJob("", warned).exit, 128 + SIGUSR1);
+  EXPECT_TRUE(Requeued());
+  InJob("--near-limit 60s", warned);
+  EXPECT_FALSE(Requeued());
+  // SIGTERM comes with the end itself, or from scancel, which shows a moment later.
+  InJob("", "kill -TERM $PPID; while :; do sleep 0.05; done");
+  EXPECT_FALSE(Requeued());
+  InJob("", kFailing);
+  EXPECT_FALSE(Requeued());
+}
+
+TEST_F(RunTest, RequeuesArrayTasksByTheirOwnName) {
+  FakeScontrol(
+      "JobId=80 ArrayJobId=70 ArrayTaskId=3 Requeue=1 JobState=COMPLETING Reason=TimeLimit");
+  InJob("", kFailing, "SLURM_JOB_ID=80 SLURM_ARRAY_JOB_ID=70 SLURM_ARRAY_TASK_ID=3");
+  EXPECT_TRUE(Requeued("70_3")) << Read("asked");
+  EXPECT_NE(Read("asked").find("show job -o 70_3"), std::string::npos);
+}
+
+TEST_F(RunTest, DoneIfAndMaxRestartsBoundRequeueing) {
+  FakeScontrol("JobId=77 Requeue=1 JobState=COMPLETING Reason=TimeLimit");
+  InJob("--done-if \"test -e r.end\"", "echo > r.end; exit 1");
+  EXPECT_FALSE(Requeued());
+  InJob("--done-if \"test -e never\"", "exit 0");
+  EXPECT_TRUE(Requeued());
+  InJob("--max-restarts 2", kFailing, "SLURM_JOB_ID=77 SLURM_RESTART_COUNT=1");
+  EXPECT_TRUE(Requeued());
+  EXPECT_EQ(InJob("--max-restarts 2", kFailing, "SLURM_JOB_ID=77 SLURM_RESTART_COUNT=2").exit, 1);
+  EXPECT_FALSE(Requeued());
+}
+
+TEST_F(RunTest, WhereNobodyCanRequeueTheExitCodeSaysSo) {
+  const std::string stopped = "kill -TERM $PPID; while :; do sleep 0.05; done";
+  const Outcome outside = Sh("unset SLURM_JOB_ID; exec " + RunCommand("--requeue", stopped));
+  EXPECT_EQ(outside.exit, 75) << outside.err;
+  // It failed by itself: nothing says that running it again would help.
+  EXPECT_EQ(Sh("unset SLURM_JOB_ID; exec " + RunCommand("--requeue", kFailing)).exit, 1);
+  EXPECT_EQ(Sh("exec " + RunCommand("", stopped)).exit, 143);
+}
+
+TEST_F(RunTest, TheSetIsSavedBeforeTheJobIsRequeued) {
+  Write("bin/scontrol", "#!/bin/sh\n[ $1 = requeue ] && ckpt-store cat s r.1 > '" +
+                            Path("seen").string() +
+                            "'\necho JobState=COMPLETING Reason=TimeLimit Requeue=1\n");
+  std::filesystem::permissions(Path("bin/scontrol"), std::filesystem::perms::owner_all);
+  InJob("",
+        "trap \"echo last > r.1; exit 0\" TERM; kill -TERM $PPID; while :; do sleep 0.05; done");
+  EXPECT_EQ(Read("seen"), "last\n");
+}
+
+}  // namespace
+}  // namespace ckpt
