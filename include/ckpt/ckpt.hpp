@@ -402,6 +402,13 @@ class Stepped {
   std::optional<Error> error_;
 };
 
+// A tag for the members of a struct, to change whenever they do.
+struct Layout {
+  Layout() = default;
+  explicit Layout(std::string text) : tag(std::move(text)) {}
+  std::string tag;
+};
+
 using SessionOptions = ckpt_session_options;
 inline SessionOptions DefaultSessionOptions() {
   SessionOptions options = CKPT_SESSION_OPTIONS_INIT;
@@ -420,17 +427,17 @@ class Session {
   }
 
   // The vector's elements, wherever it has them at a save; resized at restore. `layout`: for
-  // elements that are structs, a tag to change with their members.
+  // elements that are structs.
   template <typename T, typename A>
   Result<void> Protect(const std::string& name, std::vector<T, A>* data,
-                       const std::string& layout = "") {
+                       const Layout& layout = Layout()) {
     static_assert(!std::is_same_v<T, bool>, "std::vector<bool> has no elements in memory");
     return ProtectWith<T>(Full(name), data, &LocateVector<T, A>, &AcceptsVector,
                           &PrepareVector<T, A>, layout);
   }
   // One trivially copyable value.
   template <typename T, typename = std::enable_if_t<std::is_trivially_copyable_v<T>>>
-  Result<void> Protect(const std::string& name, T* value, const std::string& layout = "") {
+  Result<void> Protect(const std::string& name, T* value, const Layout& layout = Layout()) {
     static_assert(!std::is_pointer_v<T>,
                   "a pointer to elements is protected with its shape: Protect(name, &p, {n})");
     return ProtectWith<T>(Full(name), value, &LocateValue<T>, &AcceptsValue, &PrepareValue, layout);
@@ -578,12 +585,11 @@ class Session {
   template <typename T>
   Result<void> ProtectWith(const std::string& name, void* user, int (*locate)(ckpt_array*, void*),
                            int (*accepts)(const ckpt_array*, void*),
-                           int (*prepare)(const ckpt_array*, void**, void*),
-                           const std::string& layout) {
+                           int (*prepare)(const ckpt_array*, void**, void*), const Layout& layout) {
     ckpt_protected how = CKPT_PROTECTED_INIT;
     how.dtype = internal::DtypeOf<T>();
     how.element_bytes = static_cast<std::uint32_t>(sizeof(T));
-    how.layout = layout.c_str();
+    how.layout = layout.tag.c_str();
     how.locate = locate;
     how.accepts = accepts;
     how.prepare = prepare;

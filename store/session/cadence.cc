@@ -37,7 +37,7 @@ double Cadence::interval_s() const {
 
 void Cadence::Costs(double blocked_s, double durable_s) {
   blocked_s_ = Blend(blocked_s_, blocked_s);
-  if (durable_s >= 0) durable_s_ = Blend(durable_s_, durable_s);
+  if (durable_s > 0) durable_s_ = Blend(durable_s_, durable_s);
 }
 
 // The next chance comes a step from now, and the save then takes as long as saves take.

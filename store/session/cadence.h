@@ -38,8 +38,9 @@ class Cadence {
   Cadence(const Settings& settings, const Now& start) : settings_(settings), saved_(start) {}
 
   bool Due(const Now& now);
-  // A save was begun at `now` and costs the application so much; it was durable after `durable_s`.
   void Saved(const Now& now) { saved_ = now; }
+  // A save held the application up so long, and one takes so long until it is durable (0: not
+  // known).
   void Costs(double blocked_s, double durable_s);
   double interval_s() const;
   // From the beginning of a save until it is durable, as measured; 0: nothing measured yet.

@@ -112,7 +112,7 @@ void Committer::Begin(std::shared_ptr<Capture> capture) {
     changed_.wait(lock, [&] { return ends_queued_ < kCapturedMax; });
   }
   capture->waited_s = SecondsSince(begin);
-  capture->number = ++captured_number_;
+  capture->number = ++begun_number_;
   capturing_ = std::move(capture);
   CaptureMessage message;
   message.kind = Kind::kBegin;
@@ -155,6 +155,7 @@ void Committer::EndArray(std::unique_ptr<CapturedArray> array) {
 }
 
 void Committer::End(double blocked_s) {
+  captured_number_ = capturing_->number;
   capturing_->blocked_s = blocked_s;
   {
     std::lock_guard lock(mutex_);
@@ -267,6 +268,7 @@ void Committer::KeepHouse(bool last) {
 
 void Committer::Handle(CaptureMessage message) {
   const Kind kind = message.kind;
+  const std::int64_t begin = store_->env()->MonotonicNs();
   Status s;
   try {
     if (kind == Kind::kBegin) {
@@ -278,6 +280,7 @@ void Committer::Handle(CaptureMessage message) {
   } catch (const std::exception& e) {  // a thread has nobody to throw to
     s = OutOfMemory(std::string("a save failed: ") + e.what());
   }
+  busy_s_ += SecondsSince(begin);
   if (!s.ok()) Fail(std::move(s));
   if (kind == Kind::kChunk) {
     ring_.Release(message.ring_end);
@@ -431,6 +434,7 @@ void Committer::CommitNow(bool closed) {
     commit_wanted_ = false;
     return;
   }
+  const std::int64_t begin = store_->env()->MonotonicNs();
   const std::int64_t step = staged_.empty() ? -1 : staged_.back()->step;
   if (!staged_.empty()) At(SessionProbe::At::kBeforeCommit, step);
   if (Status s = writer_->Commit(closed); !s.ok()) return Fail(std::move(s));
@@ -438,12 +442,15 @@ void Committer::CommitNow(bool closed) {
   At(SessionProbe::At::kDurable, step);
   std::uint64_t bytes = 0;
   for (const auto& capture : staged_) bytes += capture->changed_bytes;
-  const double seconds = SecondsSince(staged_.front()->begin_ns);
-  if (bytes > kBatchBytes && seconds > 0) write_rate_ = static_cast<double>(bytes) / seconds;
+  busy_s_ += SecondsSince(begin);
+  if (bytes > kBatchBytes && busy_s_ > 0) write_rate_ = static_cast<double>(bytes) / busy_s_;
+  const double cost_s = staged_.back()->blocked_s + busy_s_ / static_cast<double>(staged_.size());
+  busy_s_ = 0;
   SaveReport done;
   {
     std::lock_guard lock(mutex_);
     durable_number_ = staged_.back()->number;
+    save_cost_s_ = cost_s;
     report_.durable_step = step;
     report_.undurable_bytes -= std::min(bytes, report_.undurable_bytes);
     if (report_.last.step == step) {
@@ -540,6 +547,11 @@ Status Committer::WaitDurable() {
   Status s = WaitFor(captured_number_, durable_number_);
   commit_wanted_ = false;
   return s;
+}
+
+double Committer::SaveCost() const {
+  std::lock_guard lock(mutex_);
+  return save_cost_s_;
 }
 
 SessionReport Committer::Report() const {

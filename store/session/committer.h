@@ -84,7 +84,9 @@ class Committer {
   // False while housekeeping goes on that something more urgent waits for.
   bool MayKeepHouse();
   SessionReport Report() const;
-  std::size_t buffer_bytes() const { return ring_.size_bytes(); }
+  // Seconds that a save took of late, from its beginning until durable, without those it was left
+  // lying by the durability policy; 0: nothing measured.
+  double SaveCost() const;
 
  private:
   using Kind = CaptureMessage::Kind;
@@ -127,7 +129,8 @@ class Committer {
   std::shared_ptr<Capture> capturing_;
   std::vector<CaptureMessage> batch_;
   std::size_t batch_bytes_ = 0;
-  std::uint64_t captured_number_ = 0;
+  std::uint64_t begun_number_ = 0;
+  std::uint64_t captured_number_ = 0;  // of the last that was complete
 
   // The thread's.
   std::unique_ptr<CheckpointWriter> writer_;
@@ -138,7 +141,8 @@ class Committer {
   std::vector<std::shared_ptr<Capture>> staged_;  // not durable
   std::int64_t first_staged_ns_ = 0;
   std::int64_t polled_ns_ = 0;
-  double write_rate_ = 0;  // changed bytes a second, from capture to durable
+  double busy_s_ = 0;      // spent on what is staged and not durable, or being staged
+  double write_rate_ = 0;  // changed bytes a second of such work
   Housekeeper housekeeper_;
   std::map<int, std::uint32_t> answered_;  // signals whose previous handlers were called
   bool failing_ = false;                   // said once
@@ -166,6 +170,7 @@ class Committer {
   std::uint64_t dropped_number_ = 0;
   Status error_;      // since the last TakeError
   Status last_drop_;  // why dropped_number_ was
+  double save_cost_s_ = 0;
   SessionReport report_;
 };
 

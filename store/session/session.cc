@@ -110,9 +110,12 @@ Session::~Session() {
     (void)reader_.release();
     return;
   }
-  if (capture_ != nullptr) AbortCapture();
-  committer_.reset();
+  if (committer_ != nullptr) {
+    if (capture_ != nullptr) AbortCapture();
+    committer_->Close();  // its thread asks for it as long as it runs
+  }
   reader_.reset();
+  committer_.reset();
   if (signals_.slot >= 0) SignalOwner::Get()->Unsubscribe(signals_);
 }
 
@@ -219,10 +222,11 @@ StepResult Session::StepNow(std::int64_t step) {
   StepResult result;
   committer_->LookForSignals();
   const bool repeated = last_step_ == step || saved_step_ == step;
-  result.error = committer_->TakeError();
-  if (!result.error.ok()) rescan_ = true;
+  result.error = NoteFailure(committer_->TakeError());
   if (generation_ != committer_->generation()) rescan_ = true;
-  if (!result.error.ok() && options_.on_error == OnError::kStop) result.stop = true;
+  rescan_ = rescan_ || failed_behind_;
+  if (failed_behind_ && options_.on_error == OnError::kStop) result.stop = true;
+  failed_behind_ = false;
   SignalOwner* owner = SignalOwner::Get();
   const bool stop = committer_->stop_signal() != 0 && owner->StopAt(step);
   const bool due = !repeated && cadence_->Due(Now(step));
@@ -237,7 +241,6 @@ StepResult Session::StepNow(std::int64_t step) {
     LookAtHandlers();
   }
   result.stop = result.stop || stop;
-  stopped_ = stopped_ || result.stop;
   if (!result.stop) owner->Passed(step);
   return result;
 }
@@ -295,7 +298,6 @@ StepResult Session::End() {
   result.error = s.ok() ? committer_->TakeError() : std::move(s);
   committer_->LookForSignals();
   result.stop = committer_->stop_signal() != 0 && SignalOwner::Get()->StopAt(step);
-  stopped_ = stopped_ || result.stop;
   if (result.stop) committer_->StopWasReturned();
   if (!result.stop) SignalOwner::Get()->Passed(step);
   committer_->SetInStep(false);
@@ -310,12 +312,18 @@ void Session::Abort() {
 
 Status Session::WaitStaged() {
   CKPT_RETURN_IF_ERROR(CheckCaller());
-  return committer_->WaitStaged();
+  return NoteFailure(committer_->WaitStaged());
 }
 
 Status Session::Commit() {
   CKPT_RETURN_IF_ERROR(CheckCaller());
-  return committer_->WaitDurable();
+  return NoteFailure(committer_->WaitDurable());
+}
+
+// A failure behind has consequences at the next step, whoever was told of it first.
+Status Session::NoteFailure(Status status) {
+  failed_behind_ = failed_behind_ || !status.ok();
+  return status;
 }
 
 SessionReport Session::Report() {

@@ -142,6 +142,7 @@ class Session {
   Cadence::Now Now(std::int64_t step) const;
   void StartCadence(std::int64_t step);
   StepResult StepNow(std::int64_t step);
+  Status NoteFailure(Status status);
 
   Status BeginCapture(std::int64_t step, bool urgent);
   Status CaptureArray(const std::string& name, const ArrayView& view);
@@ -192,9 +193,9 @@ class Session {
   std::optional<std::int64_t> saved_step_;  // captured, or restored
   std::shared_ptr<Capture> capture_;
   std::vector<std::string> put_names_;
-  bool rescan_ = false;        // a save was lost: the next Step saves ...
-  std::int64_t tried_ns_ = 0;  // ... unless it was tried just now
-  bool stopped_ = false;
+  bool rescan_ = false;         // a save was lost: the next Step saves ...
+  std::int64_t tried_ns_ = 0;   // ... unless it was tried just now
+  bool failed_behind_ = false;  // and no step has seen to it yet
   bool finished_ = false;
   bool handlers_said_ = false;
 };

@@ -145,7 +145,7 @@ void Session::EndCapture() {
   has_base_ = false;  // from here on what was captured last is the base
   rescan_ = false;
   cadence_->Saved(Now(capture_->step));
-  cadence_->Costs(blocked_s, committer_->Report().last.durable_s);
+  cadence_->Costs(blocked_s, committer_->SaveCost());
   capture_.reset();
   committer_->End(blocked_s);
 }

@@ -1,0 +1,283 @@
+// Sessions: what a save costs the application, and how long a stop signal takes to be safe; beside
+// what the machine can do, measured in the same run (BM_Limit_*, which come first).
+//
+// Ratios are counters: "x_xxh3" is blocked time over one XXH3-128 pass by one thread, "x_memcpy",
+// "x_write" likewise. Sizes: $CKPT_BENCH_BYTES (1 GiB) of state, $CKPT_BENCH_TRIALS (1,000)
+// signals. Stores are below $TMPDIR (/tmp), which should be a real disk.
+
+#include <benchmark/benchmark.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "store/codec/hash.h"
+#include "store/session/session.h"
+
+namespace ckpt {
+namespace {
+
+constexpr std::size_t kChunkBytes = 64u << 10;
+
+std::uint64_t Setting(const char* name, std::uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
+}
+std::uint64_t StateBytes() { return Setting("CKPT_BENCH_BYTES", 1ull << 30); }
+
+// Seconds of each limit: the best seen.
+struct Limits {
+  double xxh3_s = 0, memcpy_s = 0, write_s = 0;
+} g_limits;
+
+void Keep(double* best, double now) { *best = *best == 0 ? now : std::min(*best, now); }
+
+void Check(const Status& status) {
+  if (status.ok()) return;
+  std::fprintf(stderr, "%s\n", status.ToString().c_str());
+  std::abort();
+}
+
+class TempFolder {
+ public:
+  TempFolder() {
+    const char* base = std::getenv("TMPDIR");
+    path_ = std::string(base != nullptr ? base : "/tmp") + "/ckpt-bench-XXXXXX";
+    if (mkdtemp(path_.data()) == nullptr) std::abort();
+  }
+  TempFolder(const TempFolder&) = delete;
+  TempFolder& operator=(const TempFolder&) = delete;
+  ~TempFolder() { std::filesystem::remove_all(path_); }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+using State = std::vector<std::uint64_t>;
+
+void Fill(State* state, std::uint64_t seed) {
+  std::uint64_t x = seed * 0x9e3779b97f4a7c15u + 1;
+  for (std::uint64_t& word : *state) {
+    x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+    word = x;
+  }
+}
+
+State& SharedState() {
+  static State state = [] {
+    State made(StateBytes() / 8);
+    Fill(&made, 1);
+    return made;
+  }();
+  return state;
+}
+
+ByteSpan BytesOf(const State& state) { return std::as_bytes(std::span(state)); }
+
+double Seconds(std::int64_t since_ns) {
+  return static_cast<double>(PosixEnv()->MonotonicNs() - since_ns) * 1e-9;
+}
+
+// ---- limits ------------------------------------------------------------------------------------
+
+void BM_Limit_Xxh3(benchmark::State& bench) {
+  ByteSpan bytes = BytesOf(SharedState());
+  for (auto _ : bench) {
+    const std::int64_t begin = PosixEnv()->MonotonicNs();
+    for (std::size_t at = 0; at < bytes.size(); at += kChunkBytes) {
+      benchmark::DoNotOptimize(HashChunk(bytes.subspan(at, kChunkBytes)));
+    }
+    bench.SetIterationTime(Seconds(begin));
+    Keep(&g_limits.xxh3_s, Seconds(begin));
+  }
+  bench.SetBytesProcessed(bench.iterations() * static_cast<std::int64_t>(bytes.size()));
+}
+BENCHMARK(BM_Limit_Xxh3)->UseManualTime()->Iterations(5)->Unit(benchmark::kMillisecond);
+
+void BM_Limit_Memcpy(benchmark::State& bench) {
+  const State& state = SharedState();
+  State copy(state.size());
+  for (auto _ : bench) {
+    const std::int64_t begin = PosixEnv()->MonotonicNs();
+    std::memcpy(copy.data(), state.data(), state.size() * 8);
+    benchmark::ClobberMemory();
+    bench.SetIterationTime(Seconds(begin));
+    Keep(&g_limits.memcpy_s, Seconds(begin));
+  }
+  bench.SetBytesProcessed(bench.iterations() * static_cast<std::int64_t>(state.size() * 8));
+}
+BENCHMARK(BM_Limit_Memcpy)->UseManualTime()->Iterations(5)->Unit(benchmark::kMillisecond);
+
+void BM_Limit_WriteFsync(benchmark::State& bench) {
+  const State& state = SharedState();
+  for (auto _ : bench) {
+    TempFolder folder;
+    const int fd = open((folder.path() + "/f").c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    const std::int64_t begin = PosixEnv()->MonotonicNs();
+    const char* from = reinterpret_cast<const char*>(state.data());
+    for (std::size_t left = state.size() * 8; left > 0;) {
+      const ssize_t wrote = write(fd, from, std::min<std::size_t>(left, 8u << 20));
+      if (wrote <= 0) std::abort();
+      from += wrote;
+      left -= static_cast<std::size_t>(wrote);
+    }
+    if (fsync(fd) != 0) std::abort();
+    bench.SetIterationTime(Seconds(begin));
+    Keep(&g_limits.write_s, Seconds(begin));
+    close(fd);
+  }
+  bench.SetBytesProcessed(bench.iterations() * static_cast<std::int64_t>(state.size() * 8));
+}
+BENCHMARK(BM_Limit_WriteFsync)->UseManualTime()->Iterations(3)->Unit(benchmark::kMillisecond);
+
+// ---- saves -------------------------------------------------------------------------------------
+
+std::unique_ptr<Session> OpenSession(const std::string& folder, State* state,
+                                     std::uint64_t buffer_bytes,
+                                     Durability durability = Durability::kEachSave) {
+  SessionOptions options;
+  options.every_steps = 1;
+  options.buffer_bytes = buffer_bytes;
+  options.durability = durability;
+  options.on_stop = OnStop::kLeaveExit;
+  auto session = Session::Open(PosixEnv(), folder + "/store", "bench", options);
+  Check(session.status());
+  ProtectedItem item;
+  item.name = "x";
+  ArrayShape shape;
+  shape.dtype = Dtype::kUint64;
+  shape.element_bytes = 8;
+  item.locate = [state, shape]() -> Result<ArrayView> {
+    ArrayShape now = shape;
+    now.shape = {state->size()};
+    return ArrayView{BytesOf(*state), now};
+  };
+  item.accepts = [](const ArrayShape&) { return Status(); };
+  item.prepare = [state](const ArrayShape&) -> Result<MutableByteSpan> {
+    return std::as_writable_bytes(std::span(*state));
+  };
+  Check((*session)->Protect(item));
+  return *std::move(session);
+}
+
+void Report(benchmark::State& bench, double best_s, const SessionReport& report) {
+  bench.counters["x_xxh3"] = best_s / g_limits.xxh3_s;
+  bench.counters["x_memcpy"] = best_s / g_limits.memcpy_s;
+  bench.counters["x_write"] = best_s / g_limits.write_s;
+  bench.counters["waited_s"] = report.last.waited_s;
+  bench.counters["durable_s"] = report.last.durable_s;
+}
+
+// permille: how much changes between saves, in one block.
+void Saves(benchmark::State& bench, std::uint64_t permille, std::uint64_t buffer_bytes) {
+  State& state = SharedState();
+  TempFolder folder;
+  auto session = OpenSession(folder.path(), &state, buffer_bytes);
+  std::int64_t step = 1;
+  Check(session->Step(step).error);
+  Check(session->Commit());
+  double best = 0;
+  for (auto _ : bench) {
+    const std::size_t count = state.size() / 1000 * permille;
+    const std::size_t at = count == state.size() ? 0
+                                                 : (static_cast<std::size_t>(step) * count) %
+                                                       (state.size() - count + 1);
+    for (std::size_t i = 0; i < count; ++i) state[at + i] += static_cast<std::uint64_t>(step) | 1;
+    const std::int64_t begin = PosixEnv()->MonotonicNs();
+    Check(session->Step(++step).error);
+    const double blocked = Seconds(begin);
+    bench.SetIterationTime(blocked);
+    Keep(&best, blocked);
+    Check(session->Commit());
+  }
+  Report(bench, best, session->Report());
+  bench.SetBytesProcessed(bench.iterations() * static_cast<std::int64_t>(state.size() * 8));
+}
+
+void BM_Session_NothingChanged(benchmark::State& bench) { Saves(bench, 0, 64u << 20); }
+BENCHMARK(BM_Session_NothingChanged)->UseManualTime()->Iterations(5)->Unit(benchmark::kMillisecond);
+
+void BM_Session_OnePercentChanged(benchmark::State& bench) { Saves(bench, 10, 64u << 20); }
+BENCHMARK(BM_Session_OnePercentChanged)
+    ->UseManualTime()
+    ->Iterations(5)
+    ->Unit(benchmark::kMillisecond);
+
+void BM_Session_AllChangedBufferAsState(benchmark::State& bench) {
+  Saves(bench, 1000, StateBytes() + (16u << 20));
+}
+BENCHMARK(BM_Session_AllChangedBufferAsState)
+    ->UseManualTime()
+    ->Iterations(3)
+    ->Unit(benchmark::kMillisecond);
+
+void BM_Session_AllChangedDefaultBuffer(benchmark::State& bench) { Saves(bench, 1000, 64u << 20); }
+BENCHMARK(BM_Session_AllChangedDefaultBuffer)
+    ->UseManualTime()
+    ->Iterations(3)
+    ->Unit(benchmark::kMillisecond);
+
+// ---- signals -----------------------------------------------------------------------------------
+
+// SIGTERM while the main thread computes, with checkpoints captured and not durable; the time until
+// all of them are. "over": trials above 100 ms + those bytes at the rate of BM_Limit_WriteFsync.
+void BM_Session_StopToDurable(benchmark::State& bench) {
+  State state(1u << 19);  // 4 MiB
+  Fill(&state, 3);
+  TempFolder folder;
+  std::mt19937_64 random(5);
+  std::vector<double> seconds;
+  double over = 0;
+  const double rate = static_cast<double>(StateBytes()) / g_limits.write_s;
+  for (auto _ : bench) {
+    auto session = OpenSession(folder.path(), &state, 64u << 20, Durability::kOnRequest);
+    Check(session->Restore().status());
+    const std::int64_t first = session->Report().durable_step;
+    (void)first;
+    std::int64_t step = static_cast<std::int64_t>(seconds.size()) * 4;
+    for (int saves = 0; saves < 3; ++saves) {
+      for (std::size_t i = 0; i < state.size(); i += 1 + random() % 4096) state[i] = random();
+      Check(session->Step(++step).error);
+    }
+    const std::int64_t until =
+        PosixEnv()->MonotonicNs() + static_cast<std::int64_t>(random() % 8000000);
+    while (PosixEnv()->MonotonicNs() < until) {
+    }
+    const auto bytes = static_cast<double>(session->Report().undurable_bytes);
+    const std::int64_t begin = PosixEnv()->MonotonicNs();
+    raise(SIGTERM);
+    double computed = 0;
+    while (session->Report().stop_to_durable_s < 0) {
+      for (int i = 0; i < 1000; ++i) benchmark::DoNotOptimize(computed += i);
+    }
+    const double took = Seconds(begin);
+    bench.SetIterationTime(took);
+    seconds.push_back(took);
+    if (took > 0.1 + bytes / rate) ++over;
+    if (session->Report().durable_step != step) std::abort();
+    (void)session->Finish(false);
+  }
+  std::sort(seconds.begin(), seconds.end());
+  auto at = [&](double share) {
+    return seconds[static_cast<std::size_t>(share * static_cast<double>(seconds.size() - 1))] * 1e3;
+  };
+  bench.counters["p50_ms"] = at(0.5);
+  bench.counters["p999_ms"] = at(0.999);
+  bench.counters["worst_ms"] = at(1);
+  bench.counters["over"] = over;
+}
+BENCHMARK(BM_Session_StopToDurable)
+    ->UseManualTime()
+    ->Iterations(static_cast<std::int64_t>(Setting("CKPT_BENCH_TRIALS", 1000)))
+    ->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace ckpt

@@ -1,0 +1,124 @@
+// The parts a session is made of: when saves are due, the ring, the record of attached files.
+
+#include <cmath>
+#include <deque>
+#include <random>
+
+#include "store/session/cadence.h"
+#include "store/session/copy_ring.h"
+#include "store/session/memory_room.h"
+#include "store/session/state_record.h"
+#include "tests/session/session_fixture.h"
+
+namespace ckpt {
+namespace {
+
+constexpr std::int64_t kSecond = 1'000'000'000;
+
+Cadence::Now At(std::int64_t step, double seconds, std::int64_t realtime_ns = 0) {
+  return {step, static_cast<std::int64_t>(seconds * 1e9) + 1, realtime_ns};
+}
+
+// The interval that makes the expected time to complete least, by Daly's model (exponential
+// failures, no restart time): found by search, not by the formula.
+double BestInterval(double cost, double mtbf) {
+  auto waste = [&](double tau) { return std::expm1((tau + cost) / mtbf) / tau; };
+  double best = 0, least = 1e300;
+  for (double tau = mtbf / 10000; tau < 3 * mtbf; tau *= 1.001) {
+    if (waste(tau) < least) least = waste(tau), best = tau;
+  }
+  return best;
+}
+
+TEST(Cadence, DalysIntervalIsTheBestOne) {
+  for (double cost : {0.001, 0.1, 1.0, 30.0, 600.0}) {
+    for (double mtbf : {3600.0, 86400.0}) {
+      EXPECT_NEAR(DalyInterval(cost, mtbf) / BestInterval(cost, mtbf), 1, 0.02) << cost;
+    }
+  }
+  EXPECT_EQ(DalyInterval(100, 40), 40);
+}
+
+TEST(Cadence, StepsAndSecondsWhicheverComesFirst) {
+  Cadence::Settings settings;
+  settings.every_steps = 10;
+  settings.every_seconds = 5;
+  Cadence cadence(settings, At(0, 0));
+  EXPECT_FALSE(cadence.Due(At(9, 4.9)));
+  EXPECT_TRUE(cadence.Due(At(10, 4.9)));
+  EXPECT_TRUE(cadence.Due(At(1, 5.1)));
+  cadence.Saved(At(10, 4.9));
+  EXPECT_FALSE(cadence.Due(At(19, 9.8)));
+  EXPECT_TRUE(cadence.Due(At(20, 9.8)));
+}
+
+TEST(Cadence, ByItselfFollowsTheMeasuredCost) {
+  Cadence::Settings settings;
+  settings.mean_time_between_failures_s = 3600;
+  Cadence cadence(settings, At(0, 0));
+  cadence.Costs(2, 4);
+  EXPECT_NEAR(cadence.interval_s(), DalyInterval(2, 3600), 1e-9);
+  EXPECT_FALSE(cadence.Due(At(1, cadence.interval_s() - 1)));
+  EXPECT_TRUE(cadence.Due(At(2, cadence.interval_s() + 1)));
+}
+
+TEST(Cadence, SavesOnceMoreBeforeTheAllocationEnds) {
+  Cadence::Settings settings;
+  settings.every_seconds = 1e6;
+  settings.end_time_ns = 1000 * kSecond;
+  Cadence cadence(settings, At(0, 0));
+  cadence.Costs(1, 5);
+  EXPECT_FALSE(cadence.Due(At(1, 1, 900 * kSecond)));
+  EXPECT_FALSE(cadence.Due(At(2, 11, 910 * kSecond)));  // a step takes 10 s
+  EXPECT_TRUE(cadence.Due(At(3, 75, 975 * kSecond)));
+  EXPECT_FALSE(cadence.Due(At(4, 80, 980 * kSecond)));
+}
+
+TEST(CopyRing, HandsOutWhatIsFreeInOrderAndNothingTwice) {
+  CopyRing ring(64 << 10);
+  std::deque<std::pair<ByteSpan, std::uint64_t>> taken;
+  std::mt19937 random(3);
+  std::uint64_t number = 0;
+  for (int i = 0; i < 20000; ++i) {
+    std::uint64_t end = 0;
+    const std::size_t size = 16 + random() % 30000;
+    std::byte* place = ring.Take(size, &end);
+    if (place == nullptr || taken.size() > 8) {
+      ASSERT_FALSE(taken.empty());
+      auto [bytes, until] = taken.front();
+      EXPECT_EQ(LoadU64(bytes.data()), LoadU64(bytes.data() + bytes.size() - 8));
+      ring.Release(until);
+      taken.pop_front();
+    }
+    if (place == nullptr) continue;
+    ++number;
+    std::memcpy(place, &number, 8);
+    std::memcpy(place + size - 8, &number, 8);
+    taken.emplace_back(ByteSpan(place, size), end);
+  }
+  EXPECT_GT(number, 5000u);
+}
+
+TEST(StateRecord, ComesBackAndIsRefusedAtEveryLength) {
+  StateRecord record;
+  record.files = {{"/tmp/log", 17}, {"odd\xff", 0}};
+  record.layouts = {{"particles", "v2"}};
+  Bytes bytes = EncodeStateRecord(record);
+  auto back = DecodeStateRecord(bytes);
+  ASSERT_TRUE(back.ok());
+  EXPECT_EQ(*back, record);
+  for (std::size_t n = 0; n < bytes.size(); ++n) {
+    EXPECT_EQ(DecodeStateRecord(ByteSpan(bytes).first(n)).status().code(), Code::kCorruption) << n;
+  }
+  for (std::size_t i = 0; i < bytes.size() * 8; ++i) {
+    Bytes flipped = bytes;
+    flipped[i / 8] ^= std::byte{1} << (i % 8);
+    auto other = DecodeStateRecord(flipped);
+    EXPECT_FALSE(other.ok() && *other == record) << i;
+  }
+}
+
+TEST(MemoryRoom, IsSomething) { EXPECT_GT(MemoryRoom(PosixEnv()), 1u << 20); }
+
+}  // namespace
+}  // namespace ckpt
