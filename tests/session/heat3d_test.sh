@@ -8,7 +8,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 rounds=${CKPT_TEST_ROUNDS:-6}
-run=("$heat3d" --size 48 --steps 4000 --seconds 0.1)
+run=("$heat3d" --size 48 --steps 40000 --seconds 0.1)
 
 "${run[@]}" --store whole.ckpt | tail -1 >expected
 for ((round = 1; ; ++round)); do

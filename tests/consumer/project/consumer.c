@@ -50,6 +50,55 @@ static int round_trip(const char* path) {
   return ok ? 0 : 1;
 }
 
+/* Runs until `last` in a session, continuing what is there. Answers main's exit status. */
+static int run(const char* path, int64_t last, double* sum) {
+  double memory[2][500];
+  double* now = memory[0];
+  double* next = memory[1];
+  int64_t done = 0;
+  const uint64_t shape[1] = {500};
+  ckpt_session_options options = CKPT_SESSION_OPTIONS_INIT;
+  options.every_steps = 2;
+  ckpt_session* session = NULL;
+  ckpt_session_restored restored = CKPT_SESSION_RESTORED_INIT;
+  if (ckpt_session_open(path, "session", &options, &session) != CKPT_OK) return 1;
+  if (ckpt_session_protect_pointer(session, "T", (void**)&now, CKPT_FLOAT64, 8, 1, shape) !=
+          CKPT_OK ||
+      ckpt_session_restore(session, &restored) != CKPT_OK) {
+    ckpt_session_close(session);
+    return 1;
+  }
+  done = restored.step;
+  if (!restored.restored) memset(memory, 0, sizeof(memory));
+  while (done < last) {
+    double* swap = now;
+    int32_t outcome = CKPT_STEP_CONTINUE;
+    for (int i = 0; i < 500; ++i) next[i] = 0.5 * now[i] + (double)(i + done);
+    now = next;
+    next = swap;
+    ++done;
+    if (ckpt_session_step(session, done, &outcome) != CKPT_OK) break;
+    if (outcome == CKPT_STEP_STOP) break;
+  }
+  *sum = 0;
+  for (int i = 0; i < 500; ++i) *sum += now[i];
+  return ckpt_session_finish(session, done == last);
+}
+
+/* Interrupted and continued, or in one go: the same. */
+static int session_round_trip(const char* path) {
+  char whole_path[4096];
+  double half = 0, continued = 0, whole = 1;
+  if (snprintf(whole_path, sizeof(whole_path), "%s-whole", path) >= (int)sizeof(whole_path))
+    return 1;
+  if (run(path, 4, &half) == 0 && run(path, 9, &continued) == 0 &&
+      run(whole_path, 9, &whole) == 0 && continued == whole && half != whole) {
+    return 0;
+  }
+  fprintf(stderr, "session: %g, %g, %g: %s\n", half, continued, whole, ckpt_error_message());
+  return 1;
+}
+
 int main(int argc, char** argv) {
   const int32_t expected =
       CKPT_VERSION_MAJOR * 1000000 + CKPT_VERSION_MINOR * 1000 + CKPT_VERSION_PATCH;
@@ -60,5 +109,7 @@ int main(int argc, char** argv) {
 #ifdef DEPENDENCIES_BUNDLED
   if (mdb_env_open() != 1 || ZSTD_compress() != 2) return 1;
 #endif
-  return argc > 1 ? round_trip(argv[1]) : 0;
+  if (argc < 2) return 0;
+  if (round_trip(argv[1]) != 0) return 1;
+  return session_round_trip(argv[1]);
 }

@@ -48,6 +48,31 @@ static bool ContinuesWhereItEnded(const char* path) {
          refused.error().code() == CKPT_INVALID_ARGUMENT;
 }
 
+// The recipe of a session.
+static int RunSession(const char* path, std::int64_t last, std::vector<double>* result) {
+  ckpt::SessionOptions options = ckpt::DefaultSessionOptions();
+  options.every_steps = 1;
+  auto session = ckpt::Session::Open(path, "session", options).value();
+  std::vector<double> T;
+  std::int64_t done = 0;
+  session.Protect("T", &T).value();
+  if (session.Restore(&done).value() == ckpt::kFresh) T.assign(1000, 0.0);
+  while (done < last) {
+    Advance(&T);
+    ++done;
+    if (session.Step(done) == ckpt::kStop) break;
+  }
+  *result = T;
+  return session.Finish(done == last);
+}
+
+static bool SessionContinues(const char* path) {
+  std::vector<double> half, continued, whole(1000);
+  for (int i = 0; i < 5; ++i) Advance(&whole);
+  return RunSession(path, 3, &half) == 0 && RunSession(path, 5, &continued) == 0 &&
+         continued == whole;
+}
+
 int main(int argc, char** argv) {
   constexpr std::int32_t kExpected =
       CKPT_VERSION_MAJOR * 1000000 + CKPT_VERSION_MINOR * 1000 + CKPT_VERSION_PATCH;
@@ -55,7 +80,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "the library is %d, its header %d\n", ckpt_version(), kExpected);
     return 1;
   }
-  if (argc > 1 && !ContinuesWhereItEnded(argv[1])) {
+  if (argc > 1 && !(ContinuesWhereItEnded(argv[1]) && SessionContinues(argv[1]))) {
     std::fprintf(stderr, "what was saved did not come back\n");
     return 1;
   }
