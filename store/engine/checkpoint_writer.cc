@@ -110,9 +110,9 @@ Status CheckpointWriter::DecideRun(const SeriesView& view) {
   if (step_ < 0 || step_ > kStepMax) return InvalidArgument("the step must be from 0 to 2^62");
   const AttemptInfo* own = view.FindAttempt(run.id);
   if (own != nullptr && (own != view.newest_attempt() || LastStep(view, *own, options_) >= step_)) {
-    return InvalidArgument("step " + std::to_string(step_) + " cannot continue attempt " +
-                           std::to_string(own->ref.ordinal) + " of '" + options_.series +
-                           "': a later one began, or it has that step");
+    return AlreadyExists("step " + std::to_string(step_) + " cannot continue attempt " +
+                         std::to_string(own->ref.ordinal) + " of '" + options_.series +
+                         "': a later one began, or it has that step");
   }
   has_parent_ = run.has_parent;
   parent_attempt_ = run.parent_attempt;
@@ -125,7 +125,13 @@ Status CheckpointWriter::DecideRun(const SeriesView& view) {
   } else if (has_parent_ && view.FindAttempt(parent_attempt_) != nullptr) {
     before = view.Find(*view.FindAttempt(parent_attempt_), parent_step_);
   }
-  for (const CheckpointRow* row : before ? view.Group(*before) : decltype(view.Group(*before))()) {
+  if (new_attempt_ && run.begin_now) {
+    CKPT_RETURN_IF_ERROR(AppendAttempt());
+    CKPT_RETURN_IF_ERROR(chunks_->Commit(false));
+    new_attempt_ = false;
+  }
+  if (before == nullptr) return Status();
+  for (const CheckpointRow* row : view.Group(*before)) {
     if (row->rank == options_.rank) return OpenPrevious(*row);
   }
   return Status();
@@ -302,9 +308,9 @@ Result<Saved> CheckpointWriter::Stage() {
 Status CheckpointWriter::Commit(bool closed) { return chunks_->Commit(closed); }
 
 Status CheckpointWriter::Next(std::int64_t step) {
-  if (step <= step_) {
+  if (previous_.has_value() && step <= previous_->step) {
     return InvalidArgument("step " + std::to_string(step) + " does not follow step " +
-                           std::to_string(step_));
+                           std::to_string(previous_->step));
   }
   // Retention leaves two checkpoints or so: more than a few states' worth in one pack is garbage.
   const std::uint64_t state_bytes = previous_.has_value() ? previous_->logical_bytes : 0;

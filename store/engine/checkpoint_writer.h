@@ -36,6 +36,7 @@ struct RunAttempt {
   bool has_parent = false;
   Id128 parent_attempt;
   std::int64_t parent_step = 0;
+  bool begin_now = false;  // a deliberate return: durable at once, even if no save follows
 };
 
 struct SaveOptions {
@@ -68,7 +69,8 @@ struct Saved {
 
 class CheckpointWriter {
  public:
-  // Busy: another save into the series is running (after wait_ms).
+  // Busy: another save into the series is running (after wait_ms). AlreadyExists: a later attempt
+  // than that of `run` began, or it has the step.
   static Result<std::unique_ptr<CheckpointWriter>> Begin(Store* store, SaveOptions options);
 
   ChunkWriter* chunks() { return chunks_.get(); }
@@ -86,7 +88,8 @@ class CheckpointWriter {
   // well.
   Result<Saved> Stage();
   Status Commit(bool closed);
-  // After Stage: the next checkpoint of the attempt. previous() is the one just staged.
+  // After Stage: the next checkpoint of the attempt; previous() is the one just staged. After
+  // Begin: another step than was said there.
   Status Next(std::int64_t step);
   std::int64_t start_ns() const { return start_ns_; }  // wall clock
   const AttemptRef& attempt() const { return attempt_; }

@@ -47,9 +47,9 @@ struct Capture {
 };
 
 struct CaptureMessage {
-  enum class Kind : std::uint8_t { kBegin, kChunk, kArray, kEnd, kAbort };
+  enum class Kind : std::uint8_t { kBegin, kChunk, kArray, kEnd, kAbort, kAttempt };
   Kind kind = Kind::kChunk;
-  std::shared_ptr<Capture> capture;      // kBegin, kEnd, kAbort
+  std::shared_ptr<Capture> capture;      // of all but kChunk and kArray
   std::unique_ptr<CapturedArray> array;  // kArray
   ByteSpan raw;                          // kChunk: in the ring
   Id128 id;

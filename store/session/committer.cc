@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "store/io/quiet_thread.h"
+#include "store/session/state_record.h"
 
 namespace ckpt {
 namespace {
@@ -185,6 +186,15 @@ void Committer::Abort() {
   Push(std::move(message), true);
 }
 
+Status Committer::BeginAttempt(std::shared_ptr<Capture> capture) {
+  const std::uint64_t number = captured_number_ = capture->number = ++begun_number_;
+  CaptureMessage message;
+  message.kind = Kind::kAttempt;
+  message.capture = std::move(capture);
+  Push(std::move(message), true);
+  return WaitFor(number, durable_number_);
+}
+
 bool Committer::Pop(CaptureMessage* message) {
   std::lock_guard lock(mutex_);
   if (queue_.empty()) return false;
@@ -198,7 +208,7 @@ int Committer::WaitMs() const {
   std::int64_t wait_ns = kIdleMs * 1'000'000LL;
   const std::int64_t now = store_->env()->MonotonicNs();
   if (stop_signal_.load() != 0) {
-    wait_ns = std::min(wait_ns, static_cast<std::int64_t>(GraceLeft() * 1e9));
+    wait_ns = std::min(wait_ns, static_cast<std::int64_t>(SecondsUntilEnd() * 1e9));
   }
   if (!staged_.empty() && options_.durability == Durability::kInterval) {
     wait_ns = std::min(wait_ns, first_staged_ns_ - now +
@@ -271,7 +281,7 @@ void Committer::Handle(CaptureMessage message) {
   const std::int64_t begin = store_->env()->MonotonicNs();
   Status s;
   try {
-    if (kind == Kind::kBegin) {
+    if (kind == Kind::kBegin || kind == Kind::kAttempt) {
       bool current = message.capture->generation == generation_.load();
       current_ = current ? message.capture : nullptr;
       entries_.clear();
@@ -289,9 +299,11 @@ void Committer::Handle(CaptureMessage message) {
       changed_.notify_all();
     }
   }
-  if (kind == Kind::kEnd || kind == Kind::kAbort) {
+  if (kind == Kind::kEnd || kind == Kind::kAbort || kind == Kind::kAttempt) {
     std::lock_guard lock(mutex_);
-    if (current_ == nullptr || kind == Kind::kAbort) {
+    if (kind == Kind::kAttempt && current_ != nullptr) {
+      staged_number_ = durable_number_ = current_->number;
+    } else if (current_ == nullptr || kind == Kind::kAbort) {
       dropped_number_ = std::max(dropped_number_, message.capture->number);
       if (kind == Kind::kEnd) ++report_.failed_saves;
     }
@@ -317,29 +329,29 @@ Status Committer::Handle(Kind kind, CaptureMessage* message) {
       CommitNow(false);
       writer_.reset();
       return Status();
+    case Kind::kAttempt:
+      return OpenWriter(*current_);
   }
   return Status();
 }
 
 Status Committer::OpenWriter(const Capture& capture) {
-  if (writer_ != nullptr) return writer_->Next(capture.step);
-  SaveOptions save;
-  save.series = series_;
-  save.step = capture.step;
-  save.rank = options_.rank;
-  save.ranks = options_.ranks;
-  save.job_id = options_.job_id;
-  save.job_restarts = options_.job_restarts;
-  save.series_locked = true;
-  if (!options_.compatibility.empty()) {
-    save.tags.emplace_back("ckpt.compatibility", options_.compatibility);
+  if (writer_ != nullptr) {
+    CKPT_RETURN_IF_ERROR(writer_->Next(capture.step));
+  } else {
+    Status begun = BeginWriter(capture);
+    if (begun.code() == Code::kExists && options_.ranks == 1) {
+      // Somebody took this run for dead and went on: what it does from here on is a branch.
+      std::lock_guard lock(mutex_);
+      if (report_.durable_step >= 0) {
+        run_.has_parent = true;
+        run_.parent_attempt = run_.id;
+        run_.parent_step = report_.durable_step;
+      }
+      run_.id = store_->env()->RandomId();
+    }
+    CKPT_RETURN_IF_ERROR(std::move(begun));
   }
-  {
-    std::lock_guard lock(mutex_);
-    save.run = run_;
-  }
-  last_entries_.clear();
-  CKPT_ASSIGN_OR_RETURN(writer_, CheckpointWriter::Begin(store_, std::move(save)));
   if (!capture.has_base) return Status();
   const Manifest* previous = writer_->previous();
   if (previous != nullptr && previous->attempt.id == capture.base_attempt &&
@@ -349,6 +361,27 @@ Status Committer::OpenWriter(const Capture& capture) {
   return NotFound("the checkpoint that was restored, step " + std::to_string(capture.base_step) +
                   " of '" + series_ + "', is no longer there to be continued; the next save" +
                   " stores all of the state");
+}
+
+Status Committer::BeginWriter(const Capture& capture) {
+  SaveOptions save;
+  save.series = series_;
+  save.step = capture.step;
+  save.rank = options_.rank;
+  save.ranks = options_.ranks;
+  save.job_id = options_.job_id;
+  save.job_restarts = options_.job_restarts;
+  save.series_locked = true;
+  if (!options_.compatibility.empty()) {
+    save.tags.emplace_back(kCompatibilityTag, options_.compatibility);
+  }
+  {
+    std::lock_guard lock(mutex_);
+    save.run = run_;
+  }
+  last_entries_.clear();
+  CKPT_ASSIGN_OR_RETURN(writer_, CheckpointWriter::Begin(store_, std::move(save)));
+  return Status();
 }
 
 Status Committer::PutArray(const CapturedArray& array) {
@@ -608,13 +641,20 @@ void Committer::AfterSignals() {
   }
 }
 
-void Committer::EndProcessIfDue() {
+// Until the process is to be ended; a day: it is not, or not now.
+double Committer::SecondsUntilEnd() const {
+  constexpr double kNever = 86400;
   const int signal = stop_signal_.load();
-  if (signal == 0 || options_.ranks > 1 || options_.on_stop == OnStop::kLeaveExit) return;
-  if (stop_returned_.load() || in_step_.load() || !staged_.empty()) return;
-  const double margin = std::min(1.0, 0.1 * options_.grace_seconds);
-  if (GraceLeft() > margin || SignalOwner::Get()->HasPrevious(signal)) return;
-  SignalOwner::Get()->EndProcess(signal);
+  if (signal == 0 || options_.ranks > 1 || options_.on_stop == OnStop::kLeaveExit) return kNever;
+  if (stop_returned_.load() || in_step_.load() || !staged_.empty()) return kNever;
+  if (SignalOwner::Get()->HasPrevious(signal)) return kNever;
+  return GraceLeft() - std::min(1.0, 0.1 * options_.grace_seconds);
+}
+
+void Committer::EndProcessIfDue() {
+  if (SecondsUntilEnd() > 0) return;
+  SignalOwner::Get()->EndProcess(stop_signal_.load());
+  stop_returned_ = true;  // what was there before ignores it
 }
 
 }  // namespace ckpt

@@ -62,6 +62,8 @@ class Committer {
   void EndArray(std::unique_ptr<CapturedArray> array);
   void End(double blocked_s);
   void Abort();
+  // Makes the attempt of SetRun durable before any save: `capture` says what it continues.
+  Status BeginAttempt(std::shared_ptr<Capture> capture);
 
   // ---- looking, waiting, asking; any thread ----------------------------------------------------
   // The first failure behind since the last call.
@@ -101,12 +103,14 @@ class Committer {
   void Handle(CaptureMessage message);
   Status Handle(Kind kind, CaptureMessage* message);
   Status OpenWriter(const Capture& capture);
+  Status BeginWriter(const Capture& capture);
   Status PutArray(const CapturedArray& array);
   Status StageCurrent();
   bool CommitIsDue() const;
   void CommitNow(bool closed);
   void Fail(Status status);
   void AfterSignals();
+  double SecondsUntilEnd() const;
   void EndProcessIfDue();
   void PollEpoch();
   void KeepHouse(bool last);

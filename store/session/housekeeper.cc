@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::uint8_t kWhyRetention = 1;
 constexpr std::int64_t kAckWaitMs = 2000;
+constexpr double kLiveShare = 0.5;  // what is copied costs the computation's disk
 constexpr std::int64_t kFullDiskWaitMs = 10000;
 
 }  // namespace
@@ -52,6 +53,7 @@ Status Housekeeper::Drop(CheckpointWriter* writer) {
 Status Housekeeper::Collect(CheckpointWriter* writer) {
   CollectOptions options;
   options.wait_ms = kAckWaitMs;
+  options.live_share = kLiveShare;
   // Our own pack is one of those waited for.
   options.while_waiting = [writer] { return writer->chunks()->PollEpoch(); };
   CKPT_ASSIGN_OR_RETURN(auto collector, Collector::Open(store_, std::move(options)));
@@ -67,7 +69,12 @@ Status Housekeeper::MakeRoom() {
   options.wait_ms = kFullDiskWaitMs;
   CKPT_ASSIGN_OR_RETURN(auto collector, Collector::Open(store_, std::move(options)));
   CKPT_RETURN_IF_ERROR(store_->Refresh());
-  CKPT_ASSIGN_OR_RETURN(auto removals, PlanRetention(store_, rules_));
+  std::vector<Removal> removals;
+  if (auto plan = PlanRetention(store_, rules_); plan.ok()) {
+    removals = *std::move(plan);
+  } else if (plan.status().code() != Code::kNotFound) {
+    return plan.status();
+  }
   CKPT_RETURN_IF_ERROR(CommitRemovals(store_, removals, kWhyRetention));
   Collected collected;
   CKPT_RETURN_IF_ERROR(collector->Run(removals, &collected));

@@ -185,7 +185,20 @@ Result<RestoreResult> Session::Restore(std::optional<std::int64_t> step) {
   if (row == nullptr) {
     return NotFound("series '" + series_ + "' has no step " + std::to_string(*step));
   }
-  return RestoreFrom(*view, {row});
+  CKPT_ASSIGN_OR_RETURN(RestoreResult result, RestoreFrom(*view, {row}));
+  std::vector<const CheckpointRow*> line = view->Line(1);
+  if (!result.restored || row == line.front()) return result;
+  // What came after it is abandoned from here on, even if nothing is saved.
+  run_.begin_now = true;
+  committer_->SetRun(run_);
+  auto start = std::make_shared<Capture>();
+  start->step = row->step + 1;
+  start->generation = committer_->generation();
+  start->has_base = true;
+  start->base_attempt = base_attempt_;
+  start->base_step = base_step_;
+  CKPT_RETURN_IF_ERROR(committer_->BeginAttempt(std::move(start)));
+  return result;
 }
 
 Result<RestoreResult> Session::RestoreFrom(const SeriesView& view,

@@ -228,6 +228,37 @@ TEST_F(SessionRoundTrip, AnAbandonedBranchDoesNotComeBack) {
   EXPECT_EQ(back[0], 42);
 }
 
+TEST_F(SessionRoundTrip, AReturnToAnOlderStepIsDurableAtOnce) {
+  options_.keep_last = 0;
+  std::vector<double> x(1000);
+  {
+    auto s = Open();
+    ASSERT_OK(s->Protect(VectorItem("x", &x)));
+    for (int step = 1; step <= 5; ++step) {
+      x[0] = step;
+      ASSERT_OK(s->Step(step).error);
+    }
+  }
+  {
+    auto s = Open();
+    ASSERT_OK(s->Protect(VectorItem("x", &x)));
+    ASSERT_TRUE(s->Restore(2).ok());
+  }
+  EXPECT_EQ(RestoredStep(&x), 2);
+  EXPECT_EQ(x[0], 2);
+  {
+    auto s = Open();
+    ASSERT_OK(s->Protect(VectorItem("x", &x)));
+    ASSERT_TRUE(s->Restore(1).ok());
+    x[0] = 22;
+    ASSERT_OK(s->Step(2).error);
+    ASSERT_OK(s->Commit());
+    EXPECT_EQ(s->Report().failed_saves, 0u);
+  }
+  EXPECT_EQ(RestoredStep(&x), 2);
+  EXPECT_EQ(x[0], 22);
+}
+
 class SessionCaller : public SessionTest {};
 
 TEST_F(SessionCaller, AnotherThreadGetsAnError) {
