@@ -2,92 +2,27 @@
 
 #include <algorithm>
 #include <memory>
-#include <optional>
 
 #include "store/engine/fetcher.h"
-#include "store/engine/id_table.h"
 #include "store/engine/series.h"
 
 namespace ckpt {
 namespace {
-
-bool SameItem(const ChunkItem& a, const ChunkItem& b) {
-  return a.kind == b.kind && a.raw_bytes == b.raw_bytes && a.id == b.id &&
-         a.inline_bytes == b.inline_bytes;
-}
 
 bool SameMetadata(const Entry& a, const Entry& b) {
   return a.mode == b.mode && a.uid == b.uid && a.gid == b.gid && a.mtime_ns == b.mtime_ns &&
          a.xattrs == b.xattrs && a.array == b.array;
 }
 
-// Walks B's chunk list beside A's and collects what differs.
-class ListDiff {
- public:
-  ListDiff(const Entry& before, ChunkSource* before_source, const Entry& after,
-           ChunkSource* after_source, DiffedEntry* out)
-      : before_(before),
-        before_source_(before_source),
-        by_place_(after.kind == EntryKind::kArray),
-        a_(before.content, before_source),
-        b_(after.content, after_source),
-        out_(out) {}
-
-  Status Run() {
-    CKPT_RETURN_IF_ERROR(NextOfA());
-    std::uint64_t offset = 0;
-    for (;;) {
-      CKPT_ASSIGN_OR_RETURN(auto item, b_.Next());
-      if (!item.has_value()) return Status();
-      CKPT_ASSIGN_OR_RETURN(bool same, IsInA(*item, offset));
-      if (!same) AddRange(offset, item->raw_bytes);
-      offset += item->raw_bytes;
-    }
+void AddRange(std::uint64_t offset, std::uint64_t length_bytes, DiffedEntry* out) {
+  out->changed_bytes += length_bytes;
+  std::vector<ChangedRange>& ranges = out->ranges;
+  if (!ranges.empty() && ranges.back().offset + ranges.back().length_bytes == offset) {
+    ranges.back().length_bytes += length_bytes;
+  } else if (ranges.size() < kDiffRangesMax) {
+    ranges.push_back({offset, length_bytes});
   }
-
- private:
-  Status NextOfA() {
-    if (a_item_.has_value()) a_offset_ += a_item_->raw_bytes;
-    CKPT_ASSIGN_OR_RETURN(a_item_, a_.Next());
-    return Status();
-  }
-
-  Result<bool> IsInA(const ChunkItem& item, std::uint64_t offset) {
-    while (a_item_.has_value() && a_offset_ < offset) CKPT_RETURN_IF_ERROR(NextOfA());
-    if (a_item_.has_value() && a_offset_ == offset && SameItem(*a_item_, item)) return true;
-    if (by_place_ || item.kind != ChunkItem::Kind::kChunk) return false;
-    if (!all_of_a_.has_value()) CKPT_RETURN_IF_ERROR(LoadAllOfA());
-    return all_of_a_->Contains(item.id);
-  }
-
-  Status LoadAllOfA() {
-    all_of_a_.emplace();
-    return VisitChunkList(before_.content, before_source_,
-                          [&](const Id128& id, std::uint64_t, bool) -> Result<bool> {
-                            return all_of_a_->Insert(id);
-                          });
-  }
-
-  void AddRange(std::uint64_t offset, std::uint64_t length_bytes) {
-    out_->changed_bytes += length_bytes;
-    std::vector<ChangedRange>& ranges = out_->ranges;
-    if (!ranges.empty() && ranges.back().offset + ranges.back().length_bytes == offset) {
-      ranges.back().length_bytes += length_bytes;
-    } else if (ranges.size() < kDiffRangesMax) {
-      ranges.push_back({offset, length_bytes});
-    }
-  }
-
-  const Entry& before_;
-  ChunkSource* const before_source_;
-  const bool by_place_;
-  ChunkListReader a_;
-  ChunkListReader b_;
-  DiffedEntry* const out_;
-  std::optional<ChunkItem> a_item_;
-  std::uint64_t a_offset_ = 0;
-  std::optional<IdSet> all_of_a_;
-};
+}
 
 struct Side {
   Manifest manifest;
@@ -132,7 +67,10 @@ Result<bool> Compare(const Entry* before, ChunkSource* before_source, const Entr
     return !SameMetadata(*before, *after);
   }
   out->status = DiffStatus::kChanged;
-  CKPT_RETURN_IF_ERROR(ListDiff(*before, before_source, *after, after_source, out).Run());
+  bool by_place = after->kind == EntryKind::kArray;
+  CKPT_RETURN_IF_ERROR(DiffChunkLists(
+      before->content, before_source, after->content, after_source, by_place,
+      [&](std::uint64_t offset, std::uint64_t length) { AddRange(offset, length, out); }));
   return true;
 }
 

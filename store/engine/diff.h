@@ -1,10 +1,13 @@
-// What changed between two checkpoints, of any series. Subtrees of the entry tables that are equal
-// are not read. Ranks are compared with each other one by one.
+// What changed between two checkpoints, of any series. Equal subtrees, of the entry tables and of
+// the chunk lists, are not read: the cost follows what changed. Ranks are compared with each other
+// one by one.
 //
 // Changed bytes are told by chunks, without reading content: in an array, the bytes of B whose
 // chunk A does not have at that place; in a file or stream, whose bytes may move, the bytes of B
-// whose chunk A's entry has nowhere. Inline pieces and holes are compared by place. Memory: a list
-// of A's chunks of one entry at a time, 45 bytes each. Thread rule: one thread a call.
+// whose chunk A's entry has nowhere (a chunk copied out of a long stretch that did not change may
+// count as changed). Inline pieces and holes are compared by place. Memory: 16 bytes for each of
+// A's chunks, of one entry at a time, that is in a part that differs. Thread rule: one thread a
+// call.
 
 #ifndef CKPT_STORE_ENGINE_DIFF_H_
 #define CKPT_STORE_ENGINE_DIFF_H_

@@ -107,6 +107,15 @@ class ChunkListReader {
   std::unique_ptr<State> state_;
 };
 
+// Calls fn, in order, for each piece of `after`'s content that `before` has not: by_place, not at
+// that offset; otherwise (content that may move) nowhere. Inline items and holes are compared by
+// place. Nodes that both lists have are not fetched, so without by_place a chunk whose only copies
+// in `before` are in such nodes counts as new. Memory: 16 bytes for each chunk of `before` in the
+// nodes that differ. Both sources may be the same.
+using ListDiffVisitor = std::function<void(std::uint64_t offset, std::uint64_t length_bytes)>;
+Status DiffChunkLists(const TreeRef& before, ChunkSource* before_source, const TreeRef& after,
+                      ChunkSource* after_source, bool by_place, const ListDiffVisitor& fn);
+
 // ---- entry tables ---------------------------------------------------------------------------
 
 enum class EntryKind : std::uint8_t {
