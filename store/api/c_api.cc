@@ -157,6 +157,16 @@ ckpt_code ckpt_store_get_info(ckpt_store* store, ckpt_store_info* info) {
 
 namespace {
 
+// Tells all ranks. What is removed and collected while we list is not there.
+Status TellGroup(Store* store, const SeriesView& view, const CheckpointRow& first, bool abandoned,
+                 ckpt_checkpoint_fn fn, void* user) {
+  for (const CheckpointRow* rank : view.Group(first)) {
+    Status told = Tell(store, view, *rank, abandoned, fn, user);
+    if (told.code() != Code::kNotFound) CKPT_RETURN_IF_ERROR(std::move(told));
+  }
+  return Status();
+}
+
 Status ListOne(Store* store, const std::string& series, const ckpt_list_options& options,
                ckpt_checkpoint_fn fn, void* user) {
   std::size_t most = options.last == 0 ? SIZE_MAX : options.last;
@@ -166,9 +176,7 @@ Status ListOne(Store* store, const std::string& series, const ckpt_list_options&
   std::vector<const CheckpointRow*> line = view.Line(options.all ? SIZE_MAX : most);
   if (!options.all) {
     for (const CheckpointRow* row : line) {
-      for (const CheckpointRow* rank : view.Group(*row)) {
-        CKPT_RETURN_IF_ERROR(Tell(store, view, *rank, false, fn, user));
-      }
+      CKPT_RETURN_IF_ERROR(TellGroup(store, view, *row, false, fn, user));
     }
     return Status();
   }
@@ -176,9 +184,7 @@ Status ListOne(Store* store, const std::string& series, const ckpt_list_options&
   for (auto attempt = view.attempts().rbegin(); attempt != view.attempts().rend(); ++attempt) {
     for (auto i = attempt->steps.rbegin(); i != attempt->steps.rend() && most > 0; ++i, --most) {
       const CheckpointRow* first = &view.rows()[*i];
-      for (const CheckpointRow* rank : view.Group(*first)) {
-        CKPT_RETURN_IF_ERROR(Tell(store, view, *rank, !on_line.contains(first), fn, user));
-      }
+      CKPT_RETURN_IF_ERROR(TellGroup(store, view, *first, !on_line.contains(first), fn, user));
     }
   }
   return Status();

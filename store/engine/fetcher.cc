@@ -12,35 +12,108 @@ std::string Where(const ChunkPlace& place) {
   return "packs/" + PackFileName(place.pack_id) + " at " + std::to_string(place.entry.offset);
 }
 
+struct OpenPack {
+  PackReliance reliance;
+  std::shared_ptr<PackView> view;
+};
+
+// The packs that stand in for `packs`, opened. Again from the beginning when one is collected
+// between its being resolved and opened.
+Result<std::vector<OpenPack>> OpenPacks(Store* store, const std::vector<PackReliance>& packs) {
+  constexpr int kTries = 3;
+  for (int tries = 1;; ++tries) {
+    CKPT_ASSIGN_OR_RETURN(auto resolved, store->ResolvePacks(packs));
+    std::vector<OpenPack> opened;
+    Status failed;
+    for (const PackReliance& pack : resolved) {
+      auto view = store->packs()->Get(pack.pack_id);
+      failed = view.status();
+      if (!failed.ok()) break;
+      opened.push_back({pack, *std::move(view)});
+    }
+    if (failed.ok()) return opened;
+    if (failed.code() != Code::kNotFound || tries == kTries) return failed;
+    CKPT_RETURN_IF_ERROR(store->Refresh());
+  }
+}
+
+bool SamePlace(const ChunkPlace& a, const ChunkPlace& b) {
+  return a.pack_id == b.pack_id && a.entry.offset == b.entry.offset;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Fetcher>> Fetcher::Open(Store* store,
                                                const std::vector<PackReliance>& packs) {
-  std::unique_ptr<Fetcher> fetcher(new Fetcher(store));
-  CKPT_ASSIGN_OR_RETURN(auto resolved, store->ResolvePacks(packs));
-  for (const PackReliance& pack : resolved) {
-    CKPT_ASSIGN_OR_RETURN(auto view, store->packs()->Get(pack.pack_id));
-    fetcher->packs_.emplace_back(pack.pack_id, std::move(view));
-  }
-  // Where another pack has the chunk too, that copy is the one that is surely there.
-  std::stable_partition(fetcher->packs_.begin(), fetcher->packs_.end(),
-                        [&](const auto& pack) { return !store->IsHollow(pack.first); });
+  std::unique_ptr<Fetcher> fetcher(new Fetcher(store, packs));
+  CKPT_RETURN_IF_ERROR(fetcher->Resolve());
   return fetcher;
+}
+
+Status Fetcher::Resolve() {
+  CKPT_ASSIGN_OR_RETURN(auto opened, OpenPacks(store_, wanted_));
+  auto held = std::make_shared<HeldPacks>();
+  for (OpenPack& pack : opened) held->emplace_back(pack.reliance.pack_id, std::move(pack.view));
+  // Where another pack has the chunk too, that copy is the one that is surely there.
+  std::stable_partition(held->begin(), held->end(),
+                        [&](const auto& pack) { return !store_->IsHollow(pack.first); });
+  std::lock_guard lock(mutex_);
+  held_ = std::move(held);
+  return Status();
+}
+
+// By way of a look at the store: what was collected is in other packs by now.
+Status Fetcher::ResolveAnew() {
+  CKPT_RETURN_IF_ERROR(store_->Refresh());
+  return Resolve();
+}
+
+std::shared_ptr<const Fetcher::HeldPacks> Fetcher::held() const {
+  std::lock_guard lock(mutex_);
+  return held_;
+}
+
+Result<std::shared_ptr<PackView>> Fetcher::View(const Id128& pack_id) {
+  std::shared_ptr<const HeldPacks> packs = held();
+  auto it = std::find_if(packs->begin(), packs->end(),
+                         [&](const auto& pack) { return pack.first == pack_id; });
+  if (it != packs->end()) return it->second;
+  return store_->packs()->Get(pack_id);
 }
 
 Result<ChunkPlace> Fetcher::Locate(const Id128& id) {
   CKPT_ASSIGN_OR_RETURN(auto indexed, store_->FindDurable(id));
   if (indexed.has_value()) return *indexed;
+  bool unreadable = false;
+  auto place = LocateIn(*held(), id, &unreadable);
+  if (place.ok() || !unreadable) return place;
+  CKPT_RETURN_IF_ERROR(ResolveAnew());
+  return LocateIn(*held(), id, &unreadable);
+}
+
+Result<ChunkPlace> Fetcher::LocateIn(const HeldPacks& packs, const Id128& id, bool* unreadable) {
   std::string trouble;
   for (bool thorough : {false, true}) {
-    for (auto& [pack_id, view] : packs_) {
+    for (const auto& [pack_id, view] : packs) {
       auto entry = view->Find(id, thorough);
       if (entry.ok() && entry->has_value()) return ChunkPlace{pack_id, **entry};
-      if (!entry.ok()) trouble = " (" + entry.status().message() + ")";
+      if (entry.ok()) continue;
+      trouble = " (" + entry.status().message() + ")";
+      *unreadable = *unreadable || entry.status().code() == Code::kIo;
+      if (entry.status().code() == Code::kIo) store_->packs()->Forget(pack_id);
     }
   }
   return Corruption("chunk " + id.ToHex() + " is in none of the packs of this checkpoint" +
                     trouble);
+}
+
+// Another thread may have looked already: then the store knows.
+Result<ChunkPlace> Fetcher::LocateElsewhere(const ChunkPlace& gone) {
+  store_->packs()->Forget(gone.pack_id);
+  CKPT_ASSIGN_OR_RETURN(ChunkPlace place, Locate(gone.entry.id));
+  if (!SamePlace(place, gone)) return place;
+  CKPT_RETURN_IF_ERROR(ResolveAnew());
+  return Locate(gone.entry.id);
 }
 
 Status Fetcher::DecodeChunk(const ChunkPlace& place, ByteSpan stored, Decoder* decoder,
@@ -60,14 +133,13 @@ Status Fetcher::DecodeChunk(const ChunkPlace& place, ByteSpan stored, Decoder* d
 
 Status Fetcher::ReadAt(const ChunkPlace& place, Decoder* decoder, Bytes* scratch,
                        MutableByteSpan raw) {
-  CKPT_ASSIGN_OR_RETURN(auto view, store_->packs()->Get(place.pack_id));
   scratch->resize(place.entry.stored_bytes);
-  CKPT_RETURN_IF_ERROR(view->reader().ReadChunkPayload(place.entry, false, *scratch));
+  CKPT_RETURN_IF_ERROR(ReadSpan(place.pack_id, place.entry.offset + kRecordHeaderBytes, *scratch));
   return DecodeChunk(place, *scratch, decoder, raw);
 }
 
 Status Fetcher::ReadSpan(const Id128& pack_id, std::uint64_t offset, MutableByteSpan out) {
-  CKPT_ASSIGN_OR_RETURN(auto view, store_->packs()->Get(pack_id));
+  CKPT_ASSIGN_OR_RETURN(auto view, View(pack_id));
   return view->reader().ReadRaw(offset, out);
 }
 
@@ -87,16 +159,23 @@ Result<std::vector<ChunkPlace>> Fetcher::AllPlaces(const Id128& id) {
   return places;
 }
 
-Status Fetcher::ReadChunk(const ChunkPlace& place, Decoder* decoder, Bytes* scratch,
+Status Fetcher::ReadChunk(const ChunkPlace& wanted, Decoder* decoder, Bytes* scratch,
                           MutableByteSpan raw) {
+  ChunkPlace place = wanted;
   Status first = ReadAt(place, decoder, scratch, raw);
+  while (first.code() == Code::kNotFound || first.code() == Code::kIo) {
+    auto now = LocateElsewhere(place);
+    if (!now.ok() || SamePlace(*now, place)) break;
+    place = *std::move(now);
+    first = ReadAt(place, decoder, scratch, raw);
+  }
   if (first.ok() || (first.code() != Code::kCorruption && first.code() != Code::kNotFound &&
                      first.code() != Code::kIo)) {
     return first;
   }
   CKPT_ASSIGN_OR_RETURN(auto places, AllPlaces(place.entry.id));
   for (const ChunkPlace& other : places) {
-    if (other.pack_id == place.pack_id && other.entry.offset == place.entry.offset) continue;
+    if (SamePlace(other, place)) continue;
     if (ReadAt(other, decoder, scratch, raw).ok()) return Status();
   }
   if (first.code() == Code::kNotFound) return Corruption(first.message());
@@ -112,17 +191,16 @@ Result<Bytes> Fetcher::GetNode(const Id128& id, std::uint32_t raw_bytes) {
 }
 
 Result<bool> IsSound(Store* store, const Manifest& manifest) {
-  auto resolved = store->ResolvePacks(manifest.packs);
-  if (!resolved.ok()) {
-    if (resolved.status().code() == Code::kCorruption) return false;
-    return resolved.status();
+  auto opened = OpenPacks(store, manifest.packs);
+  if (!opened.ok()) {
+    if (opened.status().code() == Code::kCorruption) return false;
+    return opened.status();
   }
   bool walk = false;
-  for (const PackReliance& pack : *resolved) {
-    CKPT_ASSIGN_OR_RETURN(auto view, store->packs()->Get(pack.pack_id));
-    CKPT_ASSIGN_OR_RETURN(std::uint64_t bytes, view->reader().FileBytes());
-    if (bytes < pack.up_to) return false;
-    walk = walk || store->HasDamage(pack.pack_id);
+  for (const OpenPack& pack : *opened) {
+    CKPT_ASSIGN_OR_RETURN(std::uint64_t bytes, pack.view->reader().FileBytes());
+    if (bytes < pack.reliance.up_to) return false;
+    walk = walk || store->HasDamage(pack.reliance.pack_id);
   }
   if (!walk) return true;
   CKPT_ASSIGN_OR_RETURN(auto fetcher, Fetcher::Open(store, manifest.packs));

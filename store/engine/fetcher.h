@@ -2,14 +2,20 @@
 //
 // A chunk is looked for in the index first (where there is one), then in the tables of the packs
 // the manifest relies on; a copy that reads wrong is passed over for another one, so that a chunk
-// saved anew heals every checkpoint that needs it. The index is never needed (I1: what is handed
-// out has the id it was asked for by). Thread rule: Locate and ReadChunk by any thread, each with
-// its own Decoder; GetNode by one.
+// saved anew heals every checkpoint that needs it. The index is never needed. One rule for every
+// read: a table says where the payload is and how it is coded, and what is handed out has the id it
+// was asked for by (I1); record headers are not read.
+//
+// Packs of the manifest are held open, so that collection may unlink them meanwhile; a pack that
+// can no longer be read (also ESTALE) is resolved again through moved records, which were durable
+// before it went. Thread rule: Locate and the reads by any thread, each with its own Decoder;
+// GetNode by one.
 
 #ifndef CKPT_STORE_ENGINE_FETCHER_H_
 #define CKPT_STORE_ENGINE_FETCHER_H_
 
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "store/codec/compress.h"
@@ -26,8 +32,9 @@ class Fetcher : public ChunkSource {
 
   // Corruption, naming the id, when no pack has it.
   Result<ChunkPlace> Locate(const Id128& id);
-  // Decodes and verifies the chunk at `place` into `raw` (exactly its size); on damage, tries every
-  // other copy before giving up. `scratch` is reused between calls.
+  // Decodes and verifies the chunk at `place` into `raw` (exactly its size). When its pack is gone,
+  // it is located again; on damage, every other copy is tried before giving up. `scratch` is reused
+  // between calls.
   Status ReadChunk(const ChunkPlace& place, Decoder* decoder, Bytes* scratch, MutableByteSpan raw);
   // The same from payload bytes that were read already; no other copies are tried.
   Status DecodeChunk(const ChunkPlace& place, ByteSpan stored, Decoder* decoder,
@@ -38,12 +45,22 @@ class Fetcher : public ChunkSource {
   Result<Bytes> GetNode(const Id128& id, std::uint32_t raw_bytes) override;
 
  private:
-  explicit Fetcher(Store* store) : store_(store) {}
+  using HeldPacks = std::vector<std::pair<Id128, std::shared_ptr<PackView>>>;
+
+  Fetcher(Store* store, std::vector<PackReliance> packs) : store_(store), wanted_(packs) {}
+  Status Resolve();
+  Status ResolveAnew();
+  std::shared_ptr<const HeldPacks> held() const;
+  Result<std::shared_ptr<PackView>> View(const Id128& pack_id);
+  Result<ChunkPlace> LocateIn(const HeldPacks& packs, const Id128& id, bool* unreadable);
+  Result<ChunkPlace> LocateElsewhere(const ChunkPlace& gone);
   Status ReadAt(const ChunkPlace& place, Decoder* decoder, Bytes* scratch, MutableByteSpan raw);
   Result<std::vector<ChunkPlace>> AllPlaces(const Id128& id);
 
-  Store* store_;
-  std::vector<std::pair<Id128, std::shared_ptr<PackView>>> packs_;
+  Store* const store_;
+  const std::vector<PackReliance> wanted_;  // as the manifest names them
+  mutable std::mutex mutex_;                // guards held_
+  std::shared_ptr<const HeldPacks> held_;
   Decoder decoder_;  // GetNode's
   Bytes scratch_;
 };

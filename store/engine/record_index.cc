@@ -80,13 +80,22 @@ Bytes SeriesPrefix(char kind, std::string_view series) {
   return key;
 }
 
-Bytes CheckpointKey(const Manifest& m) {
-  Bytes key = SeriesPrefix('M', m.series);
-  AppendAttempt(m.attempt, &key);
-  BigEndian64(static_cast<std::uint64_t>(m.step), &key);
+Bytes CheckpointKey(const CheckpointRow& row) {
+  Bytes key = SeriesPrefix('M', row.series);
+  AppendAttempt(row.attempt, &key);
+  BigEndian64(static_cast<std::uint64_t>(row.step), &key);
   for (int shift = 24; shift >= 0; shift -= 8)
-    key.push_back(static_cast<std::byte>(m.rank >> shift));
+    key.push_back(static_cast<std::byte>(row.rank >> shift));
   return key;
+}
+
+Bytes CheckpointKey(const Manifest& m) {
+  CheckpointRow row;
+  row.series = m.series;
+  row.attempt = m.attempt;
+  row.step = m.step;
+  row.rank = m.rank;
+  return CheckpointKey(row);
 }
 
 Bytes TombstoneKey(const Tombstone& t) {
@@ -159,6 +168,7 @@ Result<CheckpointRow> ParseCheckpoint(ByteSpan key, ByteSpan value, const Id128&
     return Corruption("index: a checkpoint's row has the wrong size");
   }
   CheckpointRow row;
+  row.series = SeriesOfKey(key);
   row.attempt = LoadAttempt(key.subspan(fixed));
   row.step = static_cast<std::int64_t>(LoadBigEndian(key.subspan(fixed + 24, 8)));
   row.rank = static_cast<std::uint32_t>(LoadBigEndian(key.subspan(fixed + 32, 4)));

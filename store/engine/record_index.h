@@ -24,6 +24,7 @@ namespace ckpt {
 
 // What every listing needs of a checkpoint, cheap to decode.
 struct CheckpointRow {
+  std::string series;
   AttemptRef attempt;
   std::int64_t step = 0;
   std::uint32_t rank = 0;
@@ -38,6 +39,7 @@ struct CheckpointRow {
 
 Bytes SeriesPrefix(char kind, std::string_view series);
 Bytes CheckpointKey(const Manifest& manifest);
+Bytes CheckpointKey(const CheckpointRow& row);
 Bytes TombstoneKey(const Tombstone& tombstone);
 Bytes DamageKey(const DamageRecord& damage);
 Bytes MovedKey(const Id128& pack_id);  // the prefix of all epochs' rows

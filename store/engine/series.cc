@@ -278,17 +278,25 @@ ResolvedCheckpoint Resolved(SeriesView view, const CheckpointRow& row) {
   return resolved;
 }
 
-// Few are damaged, so the newest few of the line are looked at before all of it.
+constexpr int kLooksMax = 100;
+
+// Few are damaged, so the newest few of the line are looked at before all of it. One that goes
+// while it is looked at is on no line any more: the store was refreshed, and the look begins anew.
 Result<ResolvedCheckpoint> ResolveNewest(Store* store, const std::string& series,
                                          std::vector<std::string>* damaged) {
+  int looks = 0;
   for (std::size_t most = 8;; most = SIZE_MAX) {
     CKPT_ASSIGN_OR_RETURN(SeriesView view, most == SIZE_MAX
                                                ? SeriesView::Load(store, series)
                                                : SeriesView::LoadNewest(store, series, most));
     std::vector<std::string> passed_over;
     std::vector<const CheckpointRow*> line = view.Line(most);
+    bool gone = false;
     for (const CheckpointRow* row : line) {
-      CKPT_ASSIGN_OR_RETURN(CheckpointState state, StateOf(store, view, *row));
+      auto looked = StateOf(store, view, *row);
+      gone = looked.status().code() == Code::kNotFound && ++looks < kLooksMax;
+      if (gone) break;
+      CKPT_ASSIGN_OR_RETURN(CheckpointState state, std::move(looked));
       bool restorable = state == CheckpointState::kCommitted || state == CheckpointState::kStaged;
       if (restorable) {
         if (damaged != nullptr) *damaged = std::move(passed_over);
@@ -297,6 +305,7 @@ Result<ResolvedCheckpoint> ResolveNewest(Store* store, const std::string& series
       passed_over.push_back(FormatCheckpointName(series, row->attempt, row->step) + " is " +
                             std::string(StateName(state)));
     }
+    if (gone) continue;
     if (line.size() < most) {
       if (damaged != nullptr) *damaged = std::move(passed_over);
       return NotFound("series '" + series + "' has no checkpoint that can be restored");

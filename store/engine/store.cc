@@ -371,8 +371,13 @@ Status Store::ScanRecords(ByteSpan prefix, bool reverse, const Index::RecordVisi
     return reverse ? order > 0 : order < 0;
   };
   if (auto index = this->index()) {
+    std::optional<Id128> present;  // neighbours are mostly in one pack
     Status scanned = index->ScanRecords(
         prefix, reverse, [&](ByteSpan key, ByteSpan value, const Id128& pack_id) {
+          if (present != pack_id) {
+            if (!IsPresent(pack_id)) return true;
+            present = pack_id;
+          }
           for (; next != over.end() && before(*next, key); ++next) {
             if (!fn(next->key, next->value, next->pack_id)) return !(stopped = true);
           }
@@ -457,6 +462,39 @@ bool Store::IsHollow(const Id128& pack_id) const {
 }
 
 Result<Manifest> Store::ReadManifest(const CheckpointRow& row) {
+  auto manifest = ReadManifestAt(row);
+  CheckpointRow last = row;
+  while (!manifest.ok() && manifest.status().code() == Code::kNotFound) {
+    CKPT_RETURN_IF_ERROR(Refresh());
+    CKPT_ASSIGN_OR_RETURN(auto now, FindRow(row));
+    bool moved = now.has_value() && now->pack_id != last.pack_id;
+    if (!moved) {
+      return NotFound("step " + std::to_string(row.step) + " of '" + row.series +
+                      "' is no more: removed, and its space returned");
+    }
+    last = *std::move(now);
+    manifest = ReadManifestAt(last);
+  }
+  return manifest;
+}
+
+Result<std::optional<CheckpointRow>> Store::FindRow(const CheckpointRow& old) {
+  std::optional<CheckpointRow> row;
+  CKPT_RETURN_IF_ERROR(ScanRecords(CheckpointKey(old), false,
+                                   [&](ByteSpan key, ByteSpan value, const Id128& pack_id) {
+                                     auto parsed = ParseCheckpoint(key, value, pack_id);
+                                     if (parsed.ok()) row = *std::move(parsed);
+                                     return false;
+                                   }));
+  return row;
+}
+
+bool Store::IsPresent(const Id128& pack_id) const {
+  std::shared_lock lock(mutex_);
+  return states_.contains(pack_id);
+}
+
+Result<Manifest> Store::ReadManifestAt(const CheckpointRow& row) {
   CKPT_ASSIGN_OR_RETURN(auto view, pack_set_.Get(row.pack_id));
   CKPT_ASSIGN_OR_RETURN(Bytes payload, ReadDecoded(view->reader(), row.offset));
   CKPT_ASSIGN_OR_RETURN(Manifest manifest, DecodeManifest(payload));

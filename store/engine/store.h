@@ -84,7 +84,8 @@ class Store {
   Result<std::optional<ChunkPlace>> FindDurable(const Id128& id);
   // The same in hollow packs only: the chunk was read just now and is there.
   Result<std::optional<ChunkPlace>> FindInHollow(const Id128& id);
-  // Records by key prefix, index and overlay merged, in byte order of the keys. When the index
+  // Records by key prefix, index and overlay merged, in byte order of the keys; rows of the index
+  // whose pack is gone do not count (a reader cannot take them out of it). When the index
   // turns out to be damaged it is dropped and the scan begins again: fn may see rows a second time,
   // and index_losses() has grown.
   Status ScanRecords(ByteSpan prefix, bool reverse, const Index::RecordVisitor& fn);
@@ -96,7 +97,9 @@ class Store {
   bool IsBarred(const ChunkPlace& place) const;
   // Chunks of this pack that nobody needed were given back (docs/collection.md, "Hollow packs").
   bool IsHollow(const Id128& pack_id) const;
-  // The full manifest of a checkpoint.
+  // The full manifest of a checkpoint. Collection may have copied it elsewhere since the row was
+  // read: then the store is refreshed and the copy is read, so callers need not look again.
+  // NotFound: the checkpoint is no more.
   Result<Manifest> ReadManifest(const CheckpointRow& row);
 
   // ---- for writers -------------------------------------------------------------------------
@@ -145,6 +148,9 @@ class Store {
   std::set<Id128> HoldersOfCopies(const std::set<Id128>& lost);
   bool ReadAnew(const Id128& pack_id);
   bool HasDurableRow(ByteSpan key);
+  bool IsPresent(const Id128& pack_id) const;
+  Result<Manifest> ReadManifestAt(const CheckpointRow& row);
+  Result<std::optional<CheckpointRow>> FindRow(const CheckpointRow& old);
   Result<std::vector<PackReliance>> ResolveKnown(const std::vector<PackReliance>& packs);
   Status DropIndex();
   Status KeepOverlay(const Id128& pack_id, std::vector<IndexRecord> records,
