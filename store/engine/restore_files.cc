@@ -352,25 +352,43 @@ Status Restorer::SyncFolders() {
   return root_->Sync();
 }
 
+// A part of the ranks is no checkpoint: never restored.
+Status NeedAllRanks(const ResolvedCheckpoint& resolved) {
+  const CheckpointRow& first = resolved.ranks.front();
+  if (resolved.view.Complete(first)) return Status();
+  return NotFound(FormatCheckpointName(first.series, first.attempt, first.step) +
+                  " is incomplete: " + std::to_string(resolved.ranks.size()) + " of its " +
+                  std::to_string(first.ranks) + " ranks are saved");
+}
+
 // The checkpoint itself, and with fallback those before it on the line, newest first.
 Result<std::vector<std::vector<CheckpointRow>>> Candidates(Store* store,
-                                                           const RestoreFilesOptions& options) {
+                                                           const RestoreFilesOptions& options,
+                                                           bool* fell_back) {
   CKPT_ASSIGN_OR_RETURN(ResolvedCheckpoint resolved, ResolveCheckpoint(store, options.checkpoint));
-  std::vector<std::vector<CheckpointRow>> candidates{resolved.ranks};
+  Status whole = NeedAllRanks(resolved);
+  if (!whole.ok() && !options.fallback) return whole;
+  *fell_back = !whole.ok();
+  std::vector<std::vector<CheckpointRow>> candidates;
+  if (whole.ok()) candidates.push_back(resolved.ranks);
   if (!options.fallback) return candidates;
-  for (const CheckpointRow* row : resolved.view.Line()) {
-    if (row->step >= resolved.ranks.front().step) continue;
+  const CheckpointRow& first = resolved.ranks.front();
+  // The whole line: what was resolved may have looked at its beginning only.
+  CKPT_ASSIGN_OR_RETURN(SeriesView view, SeriesView::Load(store, first.series));
+  for (const CheckpointRow* row : view.Line()) {
+    if (row->step >= first.step || !view.Complete(*row)) continue;
     std::vector<CheckpointRow> ranks;
-    for (const CheckpointRow* rank : resolved.view.Group(*row)) ranks.push_back(*rank);
+    for (const CheckpointRow* rank : view.Group(*row)) ranks.push_back(*rank);
     candidates.push_back(std::move(ranks));
   }
+  if (candidates.empty()) return whole;
   return candidates;
 }
 
 // With fallback, a checkpoint is read in full before anything is touched.
 Result<std::vector<CheckpointRow>> Choose(Store* store, const RestoreFilesOptions& options,
                                           bool* fell_back) {
-  CKPT_ASSIGN_OR_RETURN(auto candidates, Candidates(store, options));
+  CKPT_ASSIGN_OR_RETURN(auto candidates, Candidates(store, options, fell_back));
   if (!options.fallback) return candidates.front();
   Status first;
   for (auto& ranks : candidates) {
