@@ -17,6 +17,7 @@ class CheckCommand : public Command {
     AddParsed<double>(app, "--part", &part_percent_, "P%", ParsePercent,
                       "a share above 0% and up to 100%", "Only so much of the bytes, at random")
         ->excludes(quick);
+    app.add_flag("--no-record", no_record_, "Do not record in the store what is found damaged");
   }
 
   int Run(Console& console) override {
@@ -26,6 +27,7 @@ class CheckCommand : public Command {
     ckpt_check_options options = CKPT_CHECK_OPTIONS_INIT;
     options.quick = quick_ ? 1 : 0;
     options.part_percent = part_percent_;
+    options.record = no_record_ ? 0 : 1;
     ckpt_check_result result = CKPT_CHECK_RESULT_INIT;
     const ckpt_code code =
         ckpt_check(store.get(), &options, OnDamage, OnNewestSound, this, &result);
@@ -89,10 +91,15 @@ class CheckCommand : public Command {
   }
 
   void PrintJson(Console& console, const ckpt_check_result& result) const {
-    Json json = {{"packs", result.packs},     {"checkpoints", result.checkpoints},
-                 {"chunks", result.chunks},   {"verified_bytes", result.verified_bytes},
-                 {"quick", quick_},           {"part_percent", part_percent_},
-                 {"seconds", result.seconds}, {"newest_sound", newest_sound_}};
+    Json json = {{"packs", result.packs},
+                 {"checkpoints", result.checkpoints},
+                 {"chunks", result.chunks},
+                 {"verified_bytes", result.verified_bytes},
+                 {"quick", quick_},
+                 {"part_percent", part_percent_},
+                 {"recorded", result.recorded},
+                 {"seconds", result.seconds},
+                 {"newest_sound", newest_sound_}};
     console.Print(damaged_.DocumentIn(json, "damaged"));
   }
 
@@ -103,14 +110,24 @@ class CheckCommand : public Command {
                                 HumanBytes(result.verified_bytes) + " verified, " +
                                 HumanSeconds(result.seconds) + "\n";
     if (result.damaged == 0) {
+      if (result.recorded > 0) {
+        console.Say(Plural(result.recorded, "place reads", "places read") +
+                    " true again and may be relied on: recorded\n");
+      }
       console.Say((quick_ ? "no damage to the structure: " : "no damage: ") + checked);
       return;
     }
     console.Print(newest_text_ + Plural(result.damaged, "place", "places") +
                   " damaged: " + checked);
+    if (result.recorded > 0) {
+      console.Say(Plural(result.recorded, "place", "places") +
+                  " recorded: nothing new relies on them, and a save that has their bytes stores "
+                  "them anew\n");
+    }
   }
 
   bool quick_ = false;
+  bool no_record_ = false;
   double part_percent_ = 100;
   bool json_ = false;
   std::string text_;

@@ -716,9 +716,14 @@ typedef struct ckpt_check_options {
   size_t struct_size;
   int32_t quick;       /* structure only: packs, directories, manifests and nodes */
   double part_percent; /* of the packs' payload bytes, chosen at random; 0 or 100: all */
+  /* What is found is recorded in a store opened for writing: damaged places, so that nothing new
+   * relies on them and the next save stores their bytes anew, and places that read true again. In
+   * one opened for reading only with `record`: it is then opened once more, for writing, when there
+   * is something to record. Where that is not possible, a notice says why. */
+  int32_t record;
 } ckpt_check_options;
 #define CKPT_CHECK_OPTIONS_INIT \
-  { sizeof(ckpt_check_options), 0, 100.0 }
+  { sizeof(ckpt_check_options), 0, 100.0, 0 }
 typedef struct ckpt_damage {
   const char* pack; /* file name, relative to the store; "" when a whole pack is missing */
   uint64_t offset;
@@ -734,9 +739,10 @@ typedef struct ckpt_check_result {
   uint64_t verified_bytes;
   uint64_t damaged;
   double seconds;
+  uint64_t recorded; /* places recorded by this check, as damaged or as true again */
 } ckpt_check_result;
 #define CKPT_CHECK_RESULT_INIT \
-  { sizeof(ckpt_check_result), 0, 0, 0, 0, 0, 0.0 }
+  { sizeof(ckpt_check_result), 0, 0, 0, 0, 0, 0.0, 0 }
 /* CKPT_OK also when there is damage: look at result->damaged. `newest_sound` (may be NULL) is told
  * one checkpoint for each series that has one. */
 CKPT_API ckpt_code ckpt_check(ckpt_store* store, const ckpt_check_options* options,

@@ -76,6 +76,7 @@ ckpt_code ckpt_check(ckpt_store* store, const ckpt_check_options* options,
     CheckOptions check;
     check.quick = in.quick != 0;
     check.part_percent = in.part_percent == 0.0 ? 100.0 : in.part_percent;
+    check.record_when_reading = in.record != 0;
     CKPT_ASSIGN_OR_RETURN(CheckReport report, CheckStore(store->store.get(), check));
     for (const FoundDamage& found : report.damage) {
       CKPT_RETURN_IF_ERROR(TellDamage(found, damage, user));
@@ -90,6 +91,7 @@ ckpt_code ckpt_check(ckpt_store* store, const ckpt_check_options* options,
     out.chunks = report.chunks;
     out.verified_bytes = report.verified_bytes;
     out.damaged = report.damage.size();
+    out.recorded = report.recorded;
     out.seconds = watch.seconds();
     return WriteResult(out, result);
   });

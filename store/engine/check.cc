@@ -19,10 +19,12 @@ Result<CheckReport> CheckStore(Store* store, const CheckOptions& options) {
   CKPT_RETURN_IF_ERROR(PackChecker(store, options, &findings).Run());
   CheckReport report;
   CKPT_RETURN_IF_ERROR(trees.Run(&report));
-  Status recorded = RecordDamage(store, findings);
-  if (recorded.code() == Code::kCancelled) return recorded;
-  if (!recorded.ok()) {
-    store->Notice("the damage could not be recorded in the store: " + recorded.message());
+  if (store->writable() || options.record_when_reading) {
+    Status recorded = RecordDamage(store, findings, &report.recorded);
+    if (recorded.code() == Code::kCancelled) return recorded;
+    if (!recorded.ok()) {
+      store->Notice("what was found could not be recorded in the store: " + recorded.message());
+    }
   }
   report.packs = findings.packs;
   findings.chunks.ForEach([&](const Id128&, std::uint8_t bits) {

@@ -19,6 +19,9 @@ namespace ckpt {
 struct CheckOptions {
   bool quick = false;           // directories, records, trees; no content
   double part_percent = 100.0;  // of the payload bytes of chunks, runs of them chosen at random
+  // What is found is recorded through a handle that may write; with this through any, as far as the
+  // store may be written.
+  bool record_when_reading = false;
 };
 
 struct SoundCheckpoint {
@@ -33,9 +36,10 @@ struct CheckReport {
   std::uint64_t checkpoints = 0;
   std::uint64_t chunks = 0;  // distinct
   std::uint64_t verified_bytes = 0;
+  std::uint64_t recorded = 0;  // places, as damaged or as true again
 };
 
-// Ok also when there is damage. Records it where the store may be written.
+// Ok also when there is damage. A notice says when it could not be recorded.
 Result<CheckReport> CheckStore(Store* store, const CheckOptions& options);
 
 }  // namespace ckpt

@@ -49,9 +49,10 @@ struct CheckFindings {
   }
 };
 
-// Makes damage records for places that are not barred yet, and takes back those that read true.
-// Does nothing in a store opened for reading.
-Status RecordDamage(Store* store, const CheckFindings& findings);
+// Makes damage records for places that are not barred yet, and takes back those that read true;
+// *recorded: how many. A store opened for reading is opened once more, for writing, when there is
+// something to record.
+Status RecordDamage(Store* store, const CheckFindings& findings, std::uint64_t* recorded);
 
 }  // namespace ckpt
 

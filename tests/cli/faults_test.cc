@@ -1,0 +1,250 @@
+// What goes wrong on real machines, seen from the command line: an index that is lost, damaged, old
+// or another store's; a writer that died or was stopped at the worst moment; ranks that are
+// missing; damage that is found, recorded and healed. The contract is docs/cli.md.
+
+#include <sys/resource.h>
+
+#include <cstdlib>
+
+#include "ckpt/ckpt.h"
+#include "tests/cli/cli_fixture.h"
+#include "tests/support/dead_writer.h"
+
+namespace ckpt {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Faults : public CliTest {
+ protected:
+  // Saves `path` into .ckpt through the library; what it answers.
+  ckpt_code Save(const std::string& series, const std::string& path, std::int64_t step,
+                 std::uint32_t rank = 0, std::uint32_t ranks = 1,
+                 std::int64_t from = CKPT_STEP_NONE) const {
+    ckpt_open_options open = CKPT_OPEN_OPTIONS_INIT;
+    open.mode = CKPT_OPEN_CREATE;
+    ckpt_store* store = nullptr;
+    ckpt_code code = ckpt_store_open(Path(".ckpt").c_str(), &open, &store);
+    if (code != CKPT_OK) return code;
+    ckpt_save_options options = CKPT_SAVE_OPTIONS_INIT;
+    options.series = series.c_str();
+    options.step = step;
+    options.from_step = from;
+    options.rank = rank;
+    options.ranks = ranks;
+    const std::string whole = Path(path);
+    const char* paths[] = {whole.c_str()};
+    ckpt_save_result result = CKPT_SAVE_RESULT_INIT;
+    code = ckpt_save_files(store, &options, paths, 1, &result);
+    if (code != CKPT_OK) ADD_FAILURE() << ckpt_error_message();
+    ckpt_store_close(store);
+    return code;
+  }
+  std::size_t Listed(const std::string& series) const {
+    return Do("ckpt-store list " + series + " --json").Json().size();
+  }
+  // The step `name` restores; its data must be those of that step.
+  int Restored(const std::string& name, const std::string& options = "") const {
+    Do("rm -rf out");
+    const auto json = Do("ckpt-store restore " + name + " --to out --json " + options).Json();
+    if (!json.contains("step")) return -1;
+    const int step = json["step"].get<int>();
+    EXPECT_TRUE(Read("out/data") == Noise(500000, static_cast<std::uint64_t>(step))) << name;
+    return step;
+  }
+  void SaveStep(int step) const {
+    Write("data", Noise(500000, static_cast<std::uint64_t>(step)));
+    Do("ckpt-store save melt data -q --reread --step " + std::to_string(step));
+  }
+};
+
+// ---- the index -------------------------------------------------------------------------------
+
+class IndexFaults : public Faults, public ::testing::WithParamInterface<const char*> {};
+
+TEST_P(IndexFaults, CostNothingButTime) {
+  SaveStep(1);
+  Do("cp -r .ckpt/index older");
+  SaveStep(2);
+  Write("elsewhere", Noise(300000, 99));
+  Do("ckpt-store -s other save melt elsewhere -q && ckpt-store -s other save x elsewhere -q");
+  Do(GetParam());
+  EXPECT_EQ(Listed("melt"), 2u);
+  EXPECT_EQ(Restored("melt"), 2);
+  EXPECT_EQ(Restored("melt@1"), 1);
+  const auto saved = Do("ckpt-store save melt data --reread --json").Json();
+  EXPECT_EQ(saved["step"], 3);
+  EXPECT_EQ(saved["new_bytes"], 0) << "what is there was not found";
+  EXPECT_EQ(Listed("melt"), 3u);
+  SaveStep(4);
+  EXPECT_EQ(Restored("melt"), 4);
+  Do("ckpt-store check -q && ckpt-store gc --keep-last 1 -q && ckpt-store check -q");
+  EXPECT_EQ(Restored("melt"), 4);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, IndexFaults,
+    ::testing::Values("rm -r .ckpt/index",                          // lost
+                      "rm -r .ckpt/index && mv older .ckpt/index",  // older
+                      "for f in .ckpt/index/*/*; do head -c 100000 /dev/zero > $f; done",
+                      "for f in .ckpt/index/*/*.mdb; do truncate -s -4096 $f; done",  // cut
+                      "for f in .ckpt/index/*/*.mdb; do printf XXXXXXXX |"
+                      " dd of=$f bs=1 seek=8200 conv=notrunc 2>/dev/null; done",
+                      "for d in .ckpt/index/*; do rm -r $d; cp -r other/index/* $d; done"));
+
+TEST_F(Faults, WriterStoppedInTheIndexDelaysNobody) {
+  SaveStep(1);
+  Write("mine", Noise(200000, 50));
+  StoppedInTheIndex stopped([&] { (void)Save("stopped", "mine", 1); });
+  ASSERT_TRUE(stopped.stopped());
+  Write("data", Noise(500000, 2));
+  // The limit is far above what these take; it ends a test that would hang.
+  EXPECT_EQ(Run("timeout 60 ckpt-store save melt data --step 2 -q").exit, 0);
+  EXPECT_EQ(Run("timeout 60 ckpt-store list --json > list").exit, 0);
+  EXPECT_EQ(Run("timeout 60 ckpt-store restore melt --to out --fallback -q").exit, 0);
+  EXPECT_TRUE(Read("out/data") == Noise(500000, 2));
+  // What it saved was durable before it went to the index.
+  EXPECT_EQ(nlohmann::json::parse(Read("list")).size(), 3u);
+  EXPECT_EQ(
+      Run("timeout 60 ckpt-store cat stopped " + Path("mine").string().substr(1) + " | cmp - mine")
+          .exit,
+      0);
+}
+
+// ---- dead writers ----------------------------------------------------------------------------
+
+class DeadWriterFaults : public Faults, public ::testing::WithParamInterface<const char*> {};
+
+TEST_P(DeadWriterFaults, LeaveWhatTheyStaged) {
+  const std::string here = std::string(GetParam()) + " ";
+  SaveStep(1);
+  Write("data", Noise(500000, 2));
+  fs::current_path(Path("."));
+  ASSERT_TRUE(DiesBeforeItsMark([&] { (void)Save("melt", "data", 2); }));
+  fs::current_path("/");
+  auto list = Do(here + "ckpt-store list melt --json").Json();
+  ASSERT_EQ(list.size(), 2u);
+  EXPECT_EQ(list[0]["state"], "staged");
+  EXPECT_EQ(list[1]["state"], "committed");
+  EXPECT_NE(Do(here + "ckpt-store list melt").out.find("staged"), std::string::npos);
+  const std::string name = Path("data").string().substr(1);
+  EXPECT_TRUE(Do(here + "ckpt-store cat melt '" + name + "'").out == Noise(500000, 2));
+  EXPECT_EQ(Do(here + "ckpt-store check --json").Json()["newest_sound"][0]["step"], 1);
+  // rm counts what is below a sync mark only: step 1 is the newest sound one.
+  EXPECT_EQ(Run(here + "ckpt-store rm melt@1").exit, 2);
+  const Outcome save = Do(here + "ckpt-store save melt data --reread");
+  EXPECT_NE(save.err.find("took over melt@1:2"), std::string::npos) << save.err;
+  list = Do(here + "ckpt-store list melt --json").Json();
+  ASSERT_EQ(list.size(), 3u);
+  EXPECT_EQ(list[1]["step"], 2);
+  EXPECT_EQ(list[1]["state"], "committed");
+  Do(here + "ckpt-store rm melt@1 -q");
+  Do(here + "ckpt-store gc -q && " + here + "ckpt-store check -q");
+  EXPECT_TRUE(Do(here + "ckpt-store cat melt@2 '" + name + "'").out == Noise(500000, 2));
+}
+
+INSTANTIATE_TEST_SUITE_P(Hosts, DeadWriterFaults, ::testing::Values("", "CKPT_HOST_ID=another"));
+
+// ---- ranks -----------------------------------------------------------------------------------
+
+TEST_F(Faults, ListShowsRanksAndWhatIsIncomplete) {
+  for (std::uint32_t rank = 0; rank < 2; ++rank) {
+    Write("rank" + std::to_string(rank), Noise(1000, rank));
+    ASSERT_EQ(Save("run", "rank" + std::to_string(rank), 10, rank, 2), CKPT_OK);
+  }
+  ASSERT_EQ(Save("run", "rank0", 20, 0, 2), CKPT_OK);
+  ASSERT_EQ(Save("run", "rank1", 20, 1, 2, 10), CKPT_OK);  // of another attempt
+  const auto list = Do("ckpt-store list run --all --json").Json();
+  ASSERT_EQ(list.size(), 4u);
+  for (const auto& one : list) {
+    EXPECT_EQ(one["ranks"], 2);
+    EXPECT_EQ(one["state"], one["step"] == 20 ? "incomplete" : "committed") << one.dump();
+  }
+  EXPECT_EQ(list[0]["attempt"], 2);
+  EXPECT_EQ(list[0]["rank"], 1);
+  EXPECT_EQ(list[1]["attempt"], 1);
+  EXPECT_EQ(list[1]["step"], 20);
+  EXPECT_EQ(list[1]["rank"], 0);
+  EXPECT_EQ(list[2]["rank"], 0);
+  EXPECT_EQ(list[3]["rank"], 1);
+  EXPECT_NE(Do("ckpt-store list run --all").out.find("rank 1/2"), std::string::npos);
+  EXPECT_EQ(Do("ckpt-store restore run --to out --json").Json()["step"], 10);
+  const Outcome part = Run("ckpt-store restore run@20 --to out2 --json");
+  EXPECT_EQ(part.exit, 4);
+  EXPECT_NE(part.err.find("incomplete"), std::string::npos) << part.err;
+}
+
+// ---- damage ----------------------------------------------------------------------------------
+
+class DamageFaults : public Faults {
+ protected:
+  // Flips a bit in the middle of step `step`'s data, in the pack that has them.
+  void Flip(int step) const {
+    const std::string needle = Noise(500000, static_cast<std::uint64_t>(step)).substr(250000, 64);
+    for (const auto& file : fs::directory_iterator(Path(".ckpt/packs"))) {
+      const std::string name = ".ckpt/packs/" + file.path().filename().string();
+      std::string bytes = Read(name);
+      const std::size_t at = bytes.find(needle);
+      if (at == std::string::npos) continue;
+      bytes[at - 1] = static_cast<char>(bytes[at - 1] ^ 1);  // a second time takes it back
+      Write(name, bytes);
+      return;
+    }
+    FAIL() << "no pack holds step " << step;
+  }
+  std::string Packs() const {
+    return Do("cd .ckpt/packs && for f in *; do cksum $f; done | sort").out;
+  }
+};
+
+TEST_F(DamageFaults, CheckRecordsWhatItFindsAndTheNextSaveHealsIt) {
+  SaveStep(1);
+  SaveStep(2);
+  Flip(2);
+  EXPECT_EQ(Do("ckpt-store list --json").Json()[0]["state"], "committed");
+  const Outcome found = Run("ckpt-store check --json");
+  EXPECT_EQ(found.exit, 3);
+  EXPECT_EQ(found.Json()["recorded"], 1);
+  EXPECT_EQ(Do("ckpt-store list --json").Json()[0]["state"], "damaged");
+  EXPECT_EQ(Restored("melt"), 1) << "the newest sound one";
+  const Outcome again = Run("ckpt-store check");
+  EXPECT_EQ(again.exit, 3);
+  EXPECT_EQ(again.out.find("recorded"), std::string::npos) << "once is enough\n" << again.out;
+  // The same files, by the same times: read again all the same, and what was damaged stored anew.
+  const auto healed = Do("ckpt-store save melt data --json").Json();
+  EXPECT_GT(healed["new_bytes"], 0);
+  EXPECT_LT(healed["new_bytes"], 300000);
+  EXPECT_EQ(Do("rm -rf out; ckpt-store restore melt@2 --to out && cmp out/data data").exit, 0);
+  EXPECT_EQ(Do("rm -rf out; ckpt-store restore melt --to out && cmp out/data data").exit, 0);
+}
+
+TEST_F(DamageFaults, CheckSaysThatItRecordedAndWhatReadsTrueAgain) {
+  SaveStep(1);
+  SaveStep(2);
+  Flip(2);
+  const Outcome text = Run("ckpt-store check");
+  EXPECT_EQ(text.exit, 3);
+  EXPECT_NE(text.out.find("1 place recorded"), std::string::npos) << text.out;
+  Flip(2);
+  EXPECT_NE(Do("ckpt-store check").out.find("true again"), std::string::npos);
+  EXPECT_EQ(Do("ckpt-store list --json").Json()[0]["state"], "committed");
+  EXPECT_EQ(Restored("melt"), 2);
+}
+
+TEST_F(DamageFaults, CheckWritesNothingWhenToldOrWhenAllIsSound) {
+  SaveStep(1);
+  SaveStep(2);
+  const std::string sound = Packs();
+  Do("ckpt-store check -q");
+  EXPECT_EQ(Packs(), sound);
+  Flip(2);
+  const std::string damaged = Packs();
+  const Outcome found = Run("ckpt-store check --no-record --json");
+  EXPECT_EQ(found.exit, 3);
+  EXPECT_EQ(found.Json()["recorded"], 0);
+  EXPECT_EQ(Packs(), damaged);
+  EXPECT_EQ(Do("ckpt-store list --json").Json()[0]["state"], "committed");
+}
+
+}  // namespace
+}  // namespace ckpt
