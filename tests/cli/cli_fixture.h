@@ -17,6 +17,8 @@
 #include <sstream>
 #include <string>
 
+#include "tests/support/temp_dir.h"
+
 namespace ckpt {
 
 struct Outcome {
@@ -42,16 +44,10 @@ class CliTest : public ::testing::Test {
   void SetUp() override {
     const char* binary = getenv("CKPT_STORE_BIN");
     if (binary == nullptr) GTEST_SKIP() << "CKPT_STORE_BIN is not set";
-    std::string name = (std::filesystem::temp_directory_path() / "ckpt-cli-XXXXXX").string();
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    folder_ = name;
     setup_ = "unset CKPT_STORE CKPT_INDEX_DIR SLURM_JOB_ID; export LC_ALL=C TZ=UTC; PATH=" +
              std::filesystem::path(binary).parent_path().string() + ":$PATH; cd '" +
              (folder_ / "work").string() + "' || exit 99; ";
     std::filesystem::create_directory(folder_ / "work");
-  }
-  void TearDown() override {
-    if (!folder_.empty()) std::filesystem::remove_all(folder_);
   }
 
   Outcome Run(const std::string& line) const {
@@ -113,7 +109,8 @@ class CliTest : public ::testing::Test {
     return out;
   }
 
-  std::filesystem::path folder_;
+  TempDir tmp_;
+  std::filesystem::path folder_ = tmp_.path();
   std::string setup_;
 };
 

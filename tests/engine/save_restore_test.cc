@@ -120,6 +120,26 @@ TEST_F(SaveRestore, UnchangedOldFilesAreNotReadAgain) {
   EXPECT_EQ(second->new_bytes, 0u);
 }
 
+TEST_F(SaveRestore, FileThatChangesOnceWhileItIsReadIsReadAgain) {
+  WriteFile(tmp_ / "d/f", RandomText(3 << 20, 4));
+  OpenStoreOptions options;
+  bool changed = false;
+  options.progress = [&](const Progress& p) {
+    if (std::string(p.phase) == "saving" && !std::exchange(changed, true)) {
+      WriteFile(tmp_ / "d/f", RandomText((3 << 20) + 1, 5));
+    }
+    return true;
+  };
+  auto store = Open(std::move(options));
+  Result<Saved> saved = Save(store.get(), {"d"});
+  ASSERT_TRUE(saved.ok()) << saved.status().ToString();
+  ASSERT_TRUE(changed);
+  EXPECT_EQ(saved->logical_bytes, (3u << 20) + 1);
+  fs::create_directory(tmp_ / "out");
+  ASSERT_TRUE(Restore(store.get(), "melt", tmp_ / "out").ok());
+  EXPECT_EQ(ReadWholeFile(tmp_ / "out/d/f"), RandomText((3 << 20) + 1, 5));
+}
+
 TEST_F(SaveRestore, FileThatKeepsChangingIsAnErrorAndNoCheckpoint) {
   WriteFile(tmp_ / "d/f", RandomText(3 << 20, 4));
   OpenStoreOptions options;

@@ -4,9 +4,7 @@
 #define CKPT_TESTS_INDEX_INDEX_FIXTURE_H_
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
@@ -15,6 +13,7 @@
 #include "store/codec/hash.h"
 #include "store/index/lmdb_index.h"
 #include "store/index/memory_index.h"
+#include "tests/support/temp_dir.h"
 
 namespace ckpt::index_test {
 
@@ -69,23 +68,6 @@ inline IndexUpdate One(PackUpdate pack) {
   update.packs.push_back(std::move(pack));
   return update;
 }
-
-// A fresh directory under the test's temporary one, removed in the end.
-class TempDir {
- public:
-  TempDir() {
-    std::string pattern = ::testing::TempDir() + "ckpt-index-XXXXXX";
-    path_ = ::mkdtemp(pattern.data());
-  }
-  ~TempDir() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 inline LmdbIndexOptions OptionsFor(const std::string& path) {
   LmdbIndexOptions options;

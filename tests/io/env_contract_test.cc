@@ -5,30 +5,23 @@
 #include <rapidcheck.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <string>
 
 #include "store/io/env.h"
 #include "tests/support/sim_world.h"
+#include "tests/support/temp_dir.h"
 
 namespace ckpt {
 namespace {
 
 class PosixWorld {
  public:
-  PosixWorld() {
-    const char* base = std::getenv("TMPDIR");
-    path_ = std::string(base != nullptr ? base : "/tmp") + "/ckpt-contract-XXXXXX";
-    if (mkdtemp(path_.data()) == nullptr) std::abort();
-  }
-  ~PosixWorld() { std::filesystem::remove_all(path_); }
   Env* env() { return PosixEnv(); }
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return tmp_.path(); }
 
  private:
-  std::string path_;
+  TempDir tmp_;
 };
 
 class SimulatedWorld {

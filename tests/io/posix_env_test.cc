@@ -18,23 +18,18 @@
 #include "store/io/entry_name.h"
 #include "store/io/env.h"
 #include "store/io/unique_fd.h"
+#include "tests/support/temp_dir.h"
 
 namespace ckpt {
 namespace {
 
 class PosixEnvTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    const char* base = std::getenv("TMPDIR");
-    path_ = std::string(base != nullptr ? base : "/tmp") + "/ckpt-posix-XXXXXX";
-    ASSERT_NE(mkdtemp(path_.data()), nullptr);
-    dir_ = *PosixEnv()->OpenDir(path_);
-  }
-  void TearDown() override { std::filesystem::remove_all(path_); }
-  std::string Path(const std::string& name) const { return path_ + "/" + name; }
+  std::string Path(const std::string& name) const { return tmp_ / name; }
 
-  std::string path_;
-  std::unique_ptr<Dir> dir_;
+  TempDir tmp_;
+  std::string path_ = tmp_.path();
+  std::unique_ptr<Dir> dir_ = *PosixEnv()->OpenDir(path_);
 };
 
 TEST_F(PosixEnvTest, FifoIsRefusedWithoutBlocking) {

@@ -5,9 +5,7 @@
 #define CKPT_TESTS_SUPPORT_PACK_FIXTURE_H_
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <random>
@@ -18,6 +16,7 @@
 #include "store/io/env.h"
 #include "store/pack/reader.h"
 #include "store/pack/writer.h"
+#include "tests/support/temp_dir.h"
 
 namespace ckpt {
 
@@ -37,24 +36,15 @@ T Must(Result<T> result) {
 // A fresh directory on a real disk, removed with its contents.
 class TemporaryDir {
  public:
-  TemporaryDir() {
-    std::string path = (std::filesystem::temp_directory_path() / "ckpt-test-XXXXXX").string();
-    if (::mkdtemp(path.data()) == nullptr) std::abort();
-    path_ = path;
-    dir_ = Must(PosixEnv()->OpenDir(path_));
-  }
-  ~TemporaryDir() {
-    dir_.reset();
-    std::filesystem::remove_all(path_);
-  }
+  TemporaryDir() : dir_(Must(PosixEnv()->OpenDir(tmp_.path()))) {}
   TemporaryDir(const TemporaryDir&) = delete;
   TemporaryDir& operator=(const TemporaryDir&) = delete;
 
   Dir* dir() { return dir_.get(); }
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return tmp_.path(); }
 
  private:
-  std::string path_;
+  TempDir tmp_;
   std::unique_ptr<Dir> dir_;
 };
 
