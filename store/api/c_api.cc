@@ -67,7 +67,10 @@ Result<std::unique_ptr<CheckpointInfo>> CheckpointInfo::Make(Store* store, const
                                                              const CheckpointRow& row,
                                                              bool abandoned) {
   auto out = std::make_unique<CheckpointInfo>();
-  CKPT_ASSIGN_OR_RETURN(out->manifest_, store->ReadManifest(row));
+  auto manifest = store->ReadManifest(row);
+  // A damaged one hides no other: it is told of as far as it is known, with its state.
+  if (manifest.status().code() == Code::kCorruption) manifest = store->ReadSummary(row);
+  CKPT_ASSIGN_OR_RETURN(out->manifest_, std::move(manifest));
   CKPT_ASSIGN_OR_RETURN(CheckpointState state, StateOf(store, view, row));
   const Manifest& m = out->manifest_;
   out->attempt_id_ = m.attempt.id.ToHex();

@@ -478,6 +478,16 @@ Result<Manifest> Store::ReadManifest(const CheckpointRow& row) {
   return manifest;
 }
 
+Result<Manifest> Store::ReadSummary(const CheckpointRow& row) {
+  Result<Manifest> summary = NotFound("'" + row.series + "' has no such checkpoint");
+  CKPT_RETURN_IF_ERROR(
+      ScanRecords(CheckpointKey(row), false, [&](ByteSpan, ByteSpan value, const Id128&) {
+        summary = ParseCheckpointSummary(value);
+        return false;
+      }));
+  return summary;
+}
+
 Result<std::optional<CheckpointRow>> Store::FindRow(const CheckpointRow& old) {
   std::optional<CheckpointRow> row;
   CKPT_RETURN_IF_ERROR(ScanRecords(CheckpointKey(old), false,

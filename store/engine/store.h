@@ -101,6 +101,8 @@ class Store {
   // read: then the store is refreshed and the copy is read, so callers need not look again.
   // NotFound: the checkpoint is no more.
   Result<Manifest> ReadManifest(const CheckpointRow& row);
+  // What the row itself tells, when the manifest cannot be read: all but its packs and extensions.
+  Result<Manifest> ReadSummary(const CheckpointRow& row);
 
   // ---- for writers -------------------------------------------------------------------------
   // What a writer of this process made durable, so that nothing needs to be read back.

@@ -174,6 +174,40 @@ TEST_F(Faults, ListShowsRanksAndWhatIsIncomplete) {
   EXPECT_NE(part.err.find("incomplete"), std::string::npos) << part.err;
 }
 
+// ---- arrays ----------------------------------------------------------------------------------
+
+TEST_F(Faults, ArraysShowTheirTypeAndComeAsNpy) {
+  ckpt_open_options open = CKPT_OPEN_OPTIONS_INIT;
+  open.mode = CKPT_OPEN_CREATE;
+  ckpt_store* store = nullptr;
+  ASSERT_EQ(ckpt_store_open(Path(".ckpt").c_str(), &open, &store), CKPT_OK);
+  ckpt_save_options save = CKPT_SAVE_OPTIONS_INIT;
+  save.series = "heat";
+  ckpt_writer* writer = nullptr;
+  ASSERT_EQ(ckpt_begin(store, &save, &writer), CKPT_OK) << ckpt_error_message();
+  std::vector<double> numbers(20000);
+  for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<double>(i) * 0.5;
+  const std::uint64_t shape[] = {100, 200};
+  ASSERT_EQ(ckpt_put(writer, "T", numbers.data(), CKPT_FLOAT64, 0, 2, shape), CKPT_OK);
+  ckpt_save_result result = CKPT_SAVE_RESULT_INIT;
+  ASSERT_EQ(ckpt_end(writer, &result), CKPT_OK) << ckpt_error_message();
+  ckpt_store_close(store);
+
+  const auto inspected = Do("ckpt-store inspect heat --json").Json()["entries"][0];
+  EXPECT_EQ(inspected["kind"], "array");
+  EXPECT_EQ(inspected["dtype"], "float64");
+  EXPECT_EQ(inspected["shape"], nlohmann::json::parse("[100,200]"));
+  EXPECT_EQ(inspected["order"], "C");
+  EXPECT_EQ(inspected["logical_bytes"], 160000);
+  const std::string npy = Do("ckpt-store cat heat T --npy").out;
+  const std::string raw(reinterpret_cast<const char*>(numbers.data()), 160000);
+  ASSERT_EQ(npy.size(), 128 + raw.size());
+  EXPECT_EQ(npy.substr(0, 6), "\x93NUMPY");
+  EXPECT_NE(npy.find("'shape': (100, 200)"), std::string::npos);
+  EXPECT_TRUE(npy.substr(128) == raw);
+  EXPECT_TRUE(Do("ckpt-store cat heat T").out == raw);
+}
+
 // ---- damage ----------------------------------------------------------------------------------
 
 class DamageFaults : public Faults {
@@ -229,6 +263,35 @@ TEST_F(DamageFaults, CheckSaysThatItRecordedAndWhatReadsTrueAgain) {
   EXPECT_NE(Do("ckpt-store check").out.find("true again"), std::string::npos);
   EXPECT_EQ(Do("ckpt-store list --json").Json()[0]["state"], "committed");
   EXPECT_EQ(Restored("melt"), 2);
+}
+
+// With the index, which still has its row, and without.
+TEST_F(DamageFaults, DamagedManifestHidesNoOtherCheckpoint) {
+  SaveStep(1);
+  SaveStep(2);
+  std::string name;
+  std::size_t at = 0;
+  for (const auto& file : fs::directory_iterator(Path(".ckpt/packs"))) {
+    const std::size_t found = Read(".ckpt/packs/" + file.path().filename().string()).rfind("melt");
+    if (found == std::string::npos) continue;
+    name = ".ckpt/packs/" + file.path().filename().string();
+    at = found;  // in the newest manifest
+  }
+  ASSERT_NE(at, 0u);
+  std::string bytes = Read(name);
+  bytes[at] = static_cast<char>(bytes[at] ^ 1);
+  Write(name, bytes);
+  for (const char* index : {"", "rm -r .ckpt/index; "}) {
+    const auto list = Do(std::string(index) + "ckpt-store list --json").Json();
+    ASSERT_GE(list.size(), 1u) << index;
+    EXPECT_EQ(list[list.size() - 1]["step"], 1);
+    EXPECT_EQ(list[list.size() - 1]["state"], "committed");
+    if (list.size() == 2) {
+      EXPECT_EQ(list[0]["state"], "damaged");
+    }
+    EXPECT_EQ(Restored("melt"), 1);
+    EXPECT_EQ(Run("ckpt-store check -q").exit, 3);
+  }
 }
 
 TEST_F(DamageFaults, CheckWritesNothingWhenToldOrWhenAllIsSound) {

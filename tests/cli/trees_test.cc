@@ -3,6 +3,7 @@
 
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
@@ -47,9 +48,11 @@ TEST_F(Trees, ModesTimesLinksAttributesAndHolesComeBack) {
      " && chmod 4750 plain && touch -d '2001-02-03 04:05:06.789 UTC' plain"
      " && chmod 1777 empty && touch -h -d '2002-03-04 UTC' soft && touch -d '2003-04-05 UTC' "
      "empty");
+  if (geteuid() == 0)
+    Do("chown 12345:23456 in/plain && chown -h 7:8 in/soft && chmod 4750 in/plain");
   const bool attributes = Run("setfattr -n user.note -v hello in/plain").exit == 0;
   Do("ckpt-store save melt in && ckpt-store restore melt --to out");
-  const std::string list = "find . -printf '%P %y %m %s %T@ %l %n\\n' | sort";
+  const std::string list = "find . -printf '%P %y %m %s %T@ %l %n %U %G\\n' | sort";
   EXPECT_EQ(Do("cd out/in && " + list).out, Do("cd in && " + list).out);
   EXPECT_EQ(Do("cd out/in && [ plain -ef hard ] && echo same").out, "same\n");
   Do("cmp in/holes out/in/holes && cmp in/plain out/in/plain");
@@ -102,6 +105,18 @@ TEST_F(Trees, SeriesNamedLikeAnOptionNeedsTheEndOfOptions) {
   Do("ckpt-store save -- melt a");
   EXPECT_EQ(Run("ckpt-store save -- ../melt a").exit, 2);
   EXPECT_EQ(Run("ckpt-store save 'a@b' a").exit, 2);
+}
+
+// Memory follows neither the size of the data nor, but for a little, the threads.
+TEST_F(Trees, LargeFilesAreSavedAndRestoredInBoundedMemory) {
+  Do("head -c 300000000 /dev/urandom > data");
+  Do("ckpt-store save melt data --threads 4 -q");
+  Do("ckpt-store restore melt --to out --threads 4 -q && cmp data out/data");
+  Do("ckpt-store check -q && ckpt-store gc -q");
+  struct rusage usage = {};
+  getrusage(RUSAGE_CHILDREN, &usage);
+  std::printf("300 MB: peak memory %ld MiB\n", usage.ru_maxrss >> 10);
+  EXPECT_LT(usage.ru_maxrss, 200 << 10);
 }
 
 // 2,000 entries; 100,000 with CKPT_LONG_TESTS=1. Memory is bounded whatever their number.

@@ -121,8 +121,8 @@ TEST_P(DeadWriter, TornTailIsPassedOverAndItsStepSavedAnew) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Hosts, DeadWriter, ::testing::Values(Host::kSame, Host::kOther),
-                         [](const auto& info) {
-                           return info.param == Host::kSame ? "Same" : "Other";
+                         [](const auto& host) {
+                           return host.param == Host::kSame ? "Same" : "Other";
                          });
 
 }  // namespace
