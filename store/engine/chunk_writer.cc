@@ -344,9 +344,7 @@ Status ChunkWriter::Commit(bool closed) {
   start_offset_ = pack_->end_offset();
   own_.clear();
   staged_ = false;
-  // The checkpoint is durable: a cache that cannot be told of it is no failure of the save.
-  Status published = store_->Publish(pack_->pack_id(), pack_->TakeDurableNews());
-  (void)published;
+  store_->PublishLater(pack_->pack_id(), pack_->TakeDurableNews());
   return Status();
 }
 

@@ -66,8 +66,8 @@ class ChunkWriter : public ChunkSink {
   }
   // Fills in the packs and appends the manifest, with no acknowledgement between.
   Status StageManifest(Manifest* manifest);
-  // Everything appended is durable, not broken by a collector, and published to the index, when
-  // this is ok.
+  // Everything appended is durable, and this writer not broken by a collector, when this is ok. The
+  // index is told later.
   Status Commit(bool closed);
   // Everything appended has reached the kernel when this is ok: it survives the process, and from
   // here on nothing takes it back.

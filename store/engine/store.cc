@@ -25,7 +25,8 @@ Result<Bytes> ReadDecoded(const PackReader& reader, std::uint64_t offset) {
 Store::Store(Env* env, std::string path, OpenStoreOptions options)
     : env_(env), path_(std::move(path)), options_(std::move(options)), overlay_(NewMemoryIndex()) {}
 
-Store::~Store() = default;
+// Only the cache is told here; what a save promised was kept long before.
+Store::~Store() { PublishPending(); }
 
 int Store::threads() const {
   if (options_.threads > 0) return options_.threads;
@@ -60,6 +61,7 @@ Status Store::DropIndex() {
 
 Status Store::Refresh() {
   std::lock_guard refresh(refresh_mutex_);
+  PublishPending();
   CKPT_RETURN_IF_ERROR(RefreshPacks());
   std::set<std::pair<Id128, std::uint64_t>> barred;
   std::set<Id128> hollow;
@@ -275,6 +277,8 @@ Status Store::Publish(const Id128& id, PackContents news) {
     auto it = coverage_.find(id);
     if (it != coverage_.end()) update.covered_before = it->second.covered_bytes;
   }
+  // A Refresh met it first.
+  if (update.coverage.covered_bytes <= update.covered_before) return Status();
   update.chunks = std::move(news.chunks);
   update.records = std::move(records);
   if (auto index = this->index()) {
@@ -295,6 +299,28 @@ Status Store::Publish(const Id128& id, PackContents news) {
     states_.erase(id);
   }
   return RefreshPack(id);  // into the overlay, from the pack itself
+}
+
+void Store::PublishLater(const Id128& id, PackContents news) {
+  std::lock_guard lock(pending_mutex_);
+  pending_.emplace_back(id, std::move(news));
+  has_pending_ = true;
+}
+
+void Store::PublishPending() {
+  if (!has_pending_) return;
+  std::lock_guard refresh(refresh_mutex_);
+  std::vector<std::pair<Id128, PackContents>> pending;
+  {
+    std::lock_guard lock(pending_mutex_);
+    pending.swap(pending_);
+    has_pending_ = false;
+  }
+  for (auto& [id, news] : pending) {
+    // The checkpoints are durable: a cache that cannot be told of them is no failure.
+    Status published = Publish(id, std::move(news));
+    (void)published;
+  }
 }
 
 bool Store::PackMatchesIndex(const Id128& id) {
@@ -336,6 +362,7 @@ Result<std::optional<ChunkPlace>> Store::FindInHollow(const Id128& id) {
 }
 
 Result<std::optional<ChunkPlace>> Store::FindPlace(const Id128& id, bool hollow) {
+  PublishPending();
   auto usable = [&](const ChunkPlace& place) {
     std::shared_lock lock(mutex_);
     return states_.contains(place.pack_id) && hollow_.contains(place.pack_id) == hollow &&
@@ -358,6 +385,7 @@ Status Store::ScanRecords(ByteSpan prefix, bool reverse, const Index::RecordVisi
     Bytes value;
     Id128 pack_id;
   };
+  PublishPending();
   std::vector<Row> over;
   CKPT_RETURN_IF_ERROR(overlay_->ScanRecords(
       prefix, reverse, [&](ByteSpan key, ByteSpan value, const Id128& pack_id) {
@@ -440,7 +468,8 @@ Result<std::vector<PackReliance>> Store::ResolveKnown(const std::vector<PackReli
   return result;
 }
 
-std::map<Id128, PackState> Store::PackStates() const {
+std::map<Id128, PackState> Store::PackStates() {
+  PublishPending();
   std::shared_lock lock(mutex_);
   return states_;
 }

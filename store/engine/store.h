@@ -92,7 +92,7 @@ class Store {
   // The packs that stand in for `packs` today: those that are present, and for a missing one those
   // that `moved` records name. Corruption names a pack that is missing for good.
   Result<std::vector<PackReliance>> ResolvePacks(const std::vector<PackReliance>& packs);
-  std::map<Id128, PackState> PackStates() const;
+  std::map<Id128, PackState> PackStates();
   bool HasDamage(const Id128& pack_id) const;  // a damage record names a place in it
   bool IsBarred(const ChunkPlace& place) const;
   // Chunks of this pack that nobody needed were given back (docs/collection.md, "Hollow packs").
@@ -107,6 +107,10 @@ class Store {
   // ---- for writers -------------------------------------------------------------------------
   // What a writer of this process made durable, so that nothing needs to be read back.
   Status Publish(const Id128& pack_id, PackContents news);
+  // The same, off the way to an acknowledgement: when this process next asks what is known, at
+  // PublishPending (any thread; cheap when nothing is), or when the store is closed.
+  void PublishLater(const Id128& pack_id, PackContents news);
+  void PublishPending();
   // Bulk rebuild of the index from sorted directories. Answers the chunks in it.
   Result<IndexStats> Reindex();
   void Forget(const Id128& pack_id);  // unlinked or given up
@@ -176,6 +180,9 @@ class Store {
   std::atomic<std::uint64_t> index_losses_{0};
 
   std::recursive_mutex refresh_mutex_;  // one Refresh or Publish at a time
+  std::mutex pending_mutex_;            // guards pending_
+  std::atomic<bool> has_pending_{false};
+  std::vector<std::pair<Id128, PackContents>> pending_;
 
   mutable std::shared_mutex mutex_;  // guards what follows
   std::shared_ptr<Index> index_;

@@ -104,7 +104,7 @@ TEST(GoldenStore, MakeStore) {
 class Golden : public ::testing::Test {
  protected:
   Golden() {
-    fs::path golden = fs::path(__FILE__).parent_path().parent_path() / "golden/format-1.ckpt";
+    fs::path golden = fs::path(CKPT_GOLDEN_DIR) / "format-1.ckpt";
     fs::copy(golden, dir_ / "store", fs::copy_options::recursive);
     // What version control does not keep.
     fs::permissions(dir_ / "store", fs::perms(0700));
