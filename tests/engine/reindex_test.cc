@@ -50,6 +50,7 @@ TEST_F(ReindexTest, GivesWhatGrowingGave) {
   auto store = Open();
   WriteFile(tmp_ / "d/f", RandomText(5 << 20, 1));
   SaveDir(store.get());
+  store->PublishPending();
   auto grown = store->index()->Stats();
   ASSERT_TRUE(grown.ok());
   auto built = store->Reindex();
