@@ -115,10 +115,13 @@ void ParallelReader::Work() {
 
 Status ParallelReader::Run(const Piece& piece, Scratch* scratch) try {
   const std::vector<Part>& parts = piece.parts;
+  ReadTarget* target = piece.job->target.get();
+  scratch->raw_bytes = 0;
   for (std::size_t begin = 0; begin < parts.size();) {
     const Part& first = parts[begin];
     if (!first.inline_bytes.empty()) {
-      CKPT_RETURN_IF_ERROR(piece.job->target->Write(first.offset, first.inline_bytes));
+      CKPT_ASSIGN_OR_RETURN(MutableByteSpan raw, Gather(target, first, scratch));
+      std::copy(first.inline_bytes.begin(), first.inline_bytes.end(), raw.begin());
       ++begin;
       continue;
     }
@@ -138,7 +141,7 @@ Status ParallelReader::Run(const Piece& piece, Scratch* scratch) try {
     CKPT_RETURN_IF_ERROR(RunSpan(piece, begin, end, scratch));
     begin = end;
   }
-  return Status();
+  return Flush(target, scratch);
 } catch (const std::bad_alloc&) {  // a thread has nobody to throw to
   return OutOfMemory("no memory to read a piece of " + std::to_string(piece.raw_bytes) + " bytes");
 }
@@ -163,8 +166,7 @@ Status ParallelReader::RunSpan(const Piece& piece, std::size_t begin, std::size_
   return Status();
 }
 
-// Raw chunks are written from where they were read; others are decoded once, into their place where
-// the target has memory for it.
+// Decoded once, into their place where the target has memory for it.
 Status ParallelReader::Place(const Piece& piece, const Part& part, ByteSpan stored,
                              Scratch* scratch) {
   ReadTarget* target = piece.job->target.get();
@@ -172,22 +174,36 @@ Status ParallelReader::Place(const Piece& piece, const Part& part, ByteSpan stor
   if (entry.raw_bytes != part.raw_bytes) {
     return Corruption("chunk " + entry.id.ToHex() + " has another size than its list says");
   }
-  MutableByteSpan direct = target->Direct(part.offset, part.raw_bytes);
-  bool plain = direct.empty() && entry.codec == static_cast<std::uint8_t>(Codec::kRaw);
-  if (plain && stored.size() == part.raw_bytes && HashChunk(stored) == entry.id) {
-    return target->Write(part.offset, stored);
-  }
-  MutableByteSpan raw = direct;
-  if (direct.empty()) {
-    scratch->raw.resize(std::max<std::size_t>(scratch->raw.size(), part.raw_bytes));
-    raw = MutableByteSpan(scratch->raw).first(part.raw_bytes);
+  MutableByteSpan raw = target->Direct(part.offset, part.raw_bytes);
+  if (raw.empty()) {
+    CKPT_ASSIGN_OR_RETURN(raw, Gather(target, part, scratch));
   }
   bool good = stored.size() == entry.stored_bytes &&
               fetcher_->DecodeChunk(part.place, stored, &scratch->decoder, raw).ok();
-  if (!good) {
-    CKPT_RETURN_IF_ERROR(fetcher_->ReadChunk(part.place, &scratch->decoder, &scratch->chunk, raw));
+  if (good) return Status();
+  return fetcher_->ReadChunk(part.place, &scratch->decoder, &scratch->chunk, raw);
+}
+
+// Memory for the part's bytes behind its neighbour's: a file's writers exclude each other, so
+// that a few large writes cost half of many small ones (bench/peers, restore).
+Result<MutableByteSpan> ParallelReader::Gather(ReadTarget* target, const Part& part,
+                                               Scratch* scratch) {
+  const std::size_t bytes = part.inline_bytes.empty() ? part.raw_bytes : part.inline_bytes.size();
+  if (part.offset != scratch->raw_offset + scratch->raw_bytes) {
+    CKPT_RETURN_IF_ERROR(Flush(target, scratch));
   }
-  return direct.empty() ? target->Write(part.offset, raw) : Status();
+  if (scratch->raw_bytes == 0) scratch->raw_offset = part.offset;
+  const std::size_t begin = scratch->raw_bytes;
+  scratch->raw_bytes += bytes;
+  if (scratch->raw.size() < scratch->raw_bytes) scratch->raw.resize(scratch->raw_bytes);
+  return MutableByteSpan(scratch->raw).subspan(begin, bytes);
+}
+
+Status ParallelReader::Flush(ReadTarget* target, Scratch* scratch) {
+  if (scratch->raw_bytes == 0) return Status();
+  ByteSpan bytes = ByteSpan(scratch->raw).first(scratch->raw_bytes);
+  scratch->raw_bytes = 0;
+  return target->Write(scratch->raw_offset, bytes);
 }
 
 }  // namespace ckpt

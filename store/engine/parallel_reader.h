@@ -69,7 +69,10 @@ class ParallelReader {
     Decoder decoder;
     Bytes stored;
     Bytes chunk;
+    // What is to be written next: neighbours in the entry go to the target together.
     Bytes raw;
+    std::uint64_t raw_offset = 0;  // in the entry
+    std::size_t raw_bytes = 0;
   };
 
   Status Push(Piece piece);
@@ -77,6 +80,8 @@ class ParallelReader {
   Status Run(const Piece& piece, Scratch* scratch);
   Status RunSpan(const Piece& piece, std::size_t begin, std::size_t end, Scratch* scratch);
   Status Place(const Piece& piece, const Part& part, ByteSpan stored, Scratch* scratch);
+  static Result<MutableByteSpan> Gather(ReadTarget* target, const Part& part, Scratch* scratch);
+  static Status Flush(ReadTarget* target, Scratch* scratch);
   Status Finish(Job* job);
 
   Fetcher* const fetcher_;
