@@ -148,6 +148,7 @@ class Store {
   Status ReadFormat();
   void OpenIndex();
   Result<std::string> IndexPath();
+  static Result<Bytes> ReadDecoded(const PackReader& reader, std::uint64_t offset);
   Status RefreshPacks();
   Status RefreshPack(const Id128& pack_id);
   void ForgetVanished(const std::set<Id128>& present);

@@ -1,0 +1,285 @@
+// Store's view of its packs: looking for news, and telling the index (or the overlay) of it.
+
+#include <algorithm>
+
+#include "store/codec/compress.h"
+#include "store/engine/store.h"
+
+namespace ckpt {
+
+// Payload of a record that may be compressed (manifests).
+Result<Bytes> Store::ReadDecoded(const PackReader& reader, std::uint64_t offset) {
+  Bytes stored;
+  CKPT_ASSIGN_OR_RETURN(RecordHeader header, reader.ReadRecord(offset, &stored));
+  if (header.codec == 0) return stored;
+  Bytes raw(header.raw_bytes);  // bounded by the header's type
+  Decoder decoder;
+  CKPT_RETURN_IF_ERROR(decoder.Decode(header.codec, header.codec_param, stored, raw));
+  return raw;
+}
+
+Status Store::Refresh() {
+  std::lock_guard refresh(refresh_mutex_);
+  PublishPending();
+  CKPT_RETURN_IF_ERROR(RefreshPacks());
+  std::set<std::pair<Id128, std::uint64_t>> barred;
+  std::set<Id128> hollow;
+  CKPT_RETURN_IF_ERROR(ScanRecords(AsBytes("D"), false,
+                                   [&](ByteSpan /*key*/, ByteSpan value, const Id128& /*pack*/) {
+                                     auto damage = DecodeDamage(PayloadOfValue(value));
+                                     if (!damage.ok()) return true;
+                                     std::pair place(damage->pack_id, damage->offset);
+                                     if (damage->kind == DamageRecord::kFound) barred.insert(place);
+                                     if (damage->kind == DamageRecord::kHealed)
+                                       barred.erase(place);  // in order of time
+                                     if (damage->kind == DamageRecord::kHollow)
+                                       hollow.insert(damage->pack_id);
+                                     return true;
+                                   }));
+  std::unique_lock lock(mutex_);
+  barred_ = std::move(barred);
+  hollow_ = std::move(hollow);
+  return Status();
+}
+
+Status Store::RefreshPacks() {
+  if (auto index = this->index()) {
+    auto packs = index->Packs();
+    std::unique_lock lock(mutex_);
+    coverage_.clear();
+    if (packs.ok()) {
+      for (PackCoverage& c : *packs) coverage_[c.pack_id] = c;
+    } else {
+      index_ = nullptr;
+    }
+  }
+  CKPT_ASSIGN_OR_RETURN(auto names, packs_dir_->List());
+  std::set<Id128> present;
+  for (const DirEntry& name : names) {
+    Id128 id;
+    if (ParsePackFileName(name.name, &id)) present.insert(id);
+  }
+  for (const Id128& id : present) {
+    Status s = RefreshPack(id);
+    if (s.code() == Code::kNotFound) continue;  // collected while we looked, or never began
+    CKPT_RETURN_IF_ERROR(std::move(s));
+  }
+  ForgetVanished(present);
+  return Status();
+}
+
+void Store::ForgetVanished(const std::set<Id128>& present) {
+  IndexUpdate gone;
+  std::vector<Id128> vanished;
+  {
+    std::shared_lock lock(mutex_);
+    for (const auto& [id, c] : coverage_) {
+      if (!present.contains(id)) gone.dropped_packs.push_back(id);
+    }
+    for (const auto& [id, state] : states_) {
+      if (!present.contains(id)) vanished.push_back(id);
+    }
+  }
+  std::set<Id128> lost(vanished.begin(), vanished.end());
+  lost.insert(gone.dropped_packs.begin(), gone.dropped_packs.end());
+  std::set<Id128> copies = HoldersOfCopies(lost);
+  for (const Id128& id : vanished) Forget(id);
+  bool all_published = true;
+  for (const Id128& id : copies) {
+    if (present.contains(id)) all_published = ReadAnew(id) && all_published;
+  }
+  auto index = this->index();
+  if (index == nullptr || !writable() || gone.dropped_packs.empty() || !all_published) return;
+  auto published = index->Publish(gone);  // a failure leaves rows that do not count
+  (void)published;
+}
+
+// Of two copies of a record the index keeps one, under the pack that was published last: perhaps
+// the one that is gone now. The copies are in the packs that say where its contents moved.
+std::set<Id128> Store::HoldersOfCopies(const std::set<Id128>& lost) {
+  std::set<Id128> holders;
+  for (const Id128& id : lost) {
+    Status scanned = ScanRecords(MovedKey(id), false, [&](ByteSpan, ByteSpan, const Id128& pack) {
+      holders.insert(pack);
+      return true;
+    });
+    (void)scanned;  // what was not seen is found when the index is made anew
+  }
+  return holders;
+}
+
+// Everything a pack holds is put again. False: the index has not got it.
+bool Store::ReadAnew(const Id128& id) {
+  {
+    std::unique_lock lock(mutex_);
+    states_.erase(id);
+    coverage_.erase(id);
+  }
+  if (!RefreshPack(id).ok()) return false;
+  std::shared_lock lock(mutex_);
+  return coverage_.contains(id);
+}
+
+bool Store::HasDurableRow(ByteSpan key) {
+  bool durable = false;
+  Status scanned = ScanRecords(key, false, [&](ByteSpan found, ByteSpan value, const Id128&) {
+    durable = AsText(found) == AsText(key) && !IsStagedValue(value);
+    return false;
+  });
+  return scanned.ok() && durable;
+}
+
+Status Store::RefreshPack(const Id128& id) {
+  auto view = pack_set_.Get(id);
+  if (!view.ok()) {
+    if (view.status().code() != Code::kCorruption) return view.status();
+    std::unique_lock lock(mutex_);  // a pack that never began, or a damaged one: named by `check`
+    states_[id].broken = true;
+    return Status();
+  }
+  const PackReader& reader = (*view)->reader();
+  CKPT_ASSIGN_OR_RETURN(std::uint64_t file_bytes, reader.FileBytes());
+  PackCoverage covered{id, 0, 0, 0};
+  {
+    std::unique_lock lock(mutex_);
+    auto state = states_.find(id);
+    bool seen = state != states_.end() && !state->second.broken;
+    if (seen && state->second.file_bytes == file_bytes && !reader.header().reserve) {
+      return Status();
+    }
+    if (auto it = coverage_.find(id); it != coverage_.end()) covered = it->second;
+    if (!seen && covered.covered_bytes == file_bytes) {
+      states_[id] =
+          PackState{file_bytes, file_bytes, file_bytes, {}, reader.header().reserve, {}, {}};
+      return Status();
+    }
+  }
+  if (covered.covered_bytes > 0) {
+    CKPT_ASSIGN_OR_RETURN(bool same,
+                          reader.HeaderChecksumIs(covered.check_offset, covered.check_checksum));
+    if (!same || covered.covered_bytes > file_bytes) covered = PackCoverage{id, 0, 0, 0};
+  }
+  CKPT_ASSIGN_OR_RETURN(PackContents news, reader.ReadFrom(covered.covered_bytes, !writable()));
+  CKPT_ASSIGN_OR_RETURN(auto records, ReadIndexRecords(reader, news.records, false));
+  CKPT_ASSIGN_OR_RETURN(auto staged, ReadIndexRecords(reader, news.tail_records, true));
+  PackUpdate update;
+  update.coverage = {id, news.durable_end, news.check_offset, news.check_checksum};
+  update.covered_before = covered.covered_bytes;
+  update.chunks = std::move(news.chunks);
+  update.records = std::move(records);
+  bool published = update.coverage.covered_bytes == covered.covered_bytes;
+  auto index = this->index();
+  if (!published && index != nullptr && writable()) {
+    IndexUpdate one;
+    one.packs.push_back(std::move(update));
+    auto result = index->Publish(one);
+    published = result.ok() && *result;
+    update = std::move(one.packs.front());
+  }
+  if (published) {
+    update.records.clear();
+    update.chunks.clear();
+    std::unique_lock lock(mutex_);
+    if (update.coverage.covered_bytes > 0) coverage_[id] = update.coverage;
+  }
+  for (IndexRecord& record : staged) {
+    // A copy that was adopted serves, and is more than staged.
+    if (!HasDurableRow(record.key)) update.records.push_back(std::move(record));
+  }
+  CKPT_RETURN_IF_ERROR(KeepOverlay(id, std::move(update.records), std::move(update.chunks)));
+  std::unique_lock lock(mutex_);
+  states_[id] =
+      PackState{file_bytes, news.durable_end,      news.end, news.mark, reader.header().reserve,
+                false,      std::move(news.damage)};
+  return Status();
+}
+
+Status Store::KeepOverlay(const Id128& id, std::vector<IndexRecord> records,
+                          std::vector<ChunkEntry> chunks) {
+  IndexUpdate update;
+  PackUpdate pack;
+  // Replaced as a whole, never continued; everything in it counts.
+  pack.coverage = {id, UINT64_MAX, 0, 0};
+  pack.records = std::move(records);
+  pack.chunks = std::move(chunks);
+  update.packs.push_back(std::move(pack));
+  std::unique_lock lock(mutex_);
+  auto published = overlay_->Publish(update);
+  return published.ok() ? Status() : published.status();
+}
+
+Result<std::vector<IndexRecord>> Store::ReadIndexRecords(const PackReader& reader,
+                                                         const std::vector<RecordEntry>& entries,
+                                                         bool staged) {
+  std::vector<IndexRecord> records;
+  for (const RecordEntry& entry : entries) {
+    auto payload = ReadDecoded(reader, entry.offset);
+    if (!payload.ok()) {
+      if (payload.status().code() == Code::kCorruption) continue;  // absent; `check` names it
+      return payload.status();
+    }
+    auto record = MakeIndexRecord(entry.type, entry.offset, staged, *payload);
+    if (record.ok() && record->has_value()) records.push_back(std::move(**record));
+  }
+  return records;
+}
+
+Status Store::Publish(const Id128& id, PackContents news) {
+  std::lock_guard refresh(refresh_mutex_);
+  CKPT_ASSIGN_OR_RETURN(auto view, pack_set_.Get(id));
+  CKPT_ASSIGN_OR_RETURN(std::uint64_t file_bytes, view->reader().FileBytes());
+  CKPT_ASSIGN_OR_RETURN(auto records, ReadIndexRecords(view->reader(), news.records, false));
+  PackUpdate update;
+  update.coverage = {id, news.durable_end, news.check_offset, news.check_checksum};
+  {
+    std::shared_lock lock(mutex_);
+    auto it = coverage_.find(id);
+    if (it != coverage_.end()) update.covered_before = it->second.covered_bytes;
+  }
+  // A Refresh met it first.
+  if (update.coverage.covered_bytes <= update.covered_before) return Status();
+  update.chunks = std::move(news.chunks);
+  update.records = std::move(records);
+  if (auto index = this->index()) {
+    IndexUpdate one;
+    one.packs.push_back(std::move(update));
+    auto published = index->Publish(one);
+    if (published.ok() && *published) {
+      std::unique_lock lock(mutex_);
+      coverage_[id] = one.packs.front().coverage;
+      states_[id] =
+          PackState{file_bytes, news.durable_end, news.durable_end, news.mark, {}, {}, {}};
+      matches_[id] = true;
+      return Status();
+    }
+  }
+  {
+    std::unique_lock lock(mutex_);
+    states_.erase(id);
+  }
+  return RefreshPack(id);  // into the overlay, from the pack itself
+}
+
+void Store::PublishLater(const Id128& id, PackContents news) {
+  std::lock_guard lock(pending_mutex_);
+  pending_.emplace_back(id, std::move(news));
+  has_pending_ = true;
+}
+
+void Store::PublishPending() {
+  if (!has_pending_) return;
+  std::lock_guard refresh(refresh_mutex_);
+  std::vector<std::pair<Id128, PackContents>> pending;
+  {
+    std::lock_guard lock(pending_mutex_);
+    pending.swap(pending_);
+    has_pending_ = false;
+  }
+  for (auto& [id, news] : pending) {
+    // The checkpoints are durable: a cache that cannot be told of them is no failure.
+    Status published = Publish(id, std::move(news));
+    (void)published;
+  }
+}
+
+}  // namespace ckpt
