@@ -481,17 +481,18 @@ typedef struct ckpt_session_options {
   int32_t keep_all;          /* no retention */
   double housekeeping_share; /* of the time, at most, for retention; 0: 0.05 */
   uint32_t rank;
-  uint32_t ranks;     /* 0 means 1 */
-  const char* run_id; /* for ranks > 1: the same string in all ranks of one run */
-  const char* job_id; /* NULL: $SLURM_JOB_ID */
-  int64_t wait_ms;    /* for another session of the series to end; -1: for ever */
-  int32_t log;        /* a line for each save to standard error */
+  uint32_t ranks;        /* 0 means 1 */
+  const char* run_id;    /* for ranks > 1: the same string in all ranks of one run */
+  const char* job_id;    /* NULL: $SLURM_JOB_ID */
+  int64_t wait_ms;       /* for another session of the series to end; -1: for ever */
+  int32_t log;           /* a line for each save to standard error */
+  int32_t ask_scheduler; /* for end_time_ns: one call of scontrol, by rank 0 */
 } ckpt_session_options;
 #define CKPT_SESSION_OPTIONS_INIT                                                                  \
   {                                                                                                \
     sizeof(ckpt_session_options), NULL, NULL, 0, 0, 0, 0.0, 0.0, 0, CKPT_DURABLE_EACH_SAVE, 60.0,  \
         0, NULL, 0, NULL, 0, 0.0, CKPT_ON_STOP_SIGNAL, CKPT_ON_ERROR_GO_ON, 2, 0, 0, 0, 0.0, 0, 1, \
-        NULL, NULL, 10000, 0                                                                       \
+        NULL, NULL, 10000, 0, 0                                                                    \
   }
 
 /* Opens the store, takes the series for this process and the signals for the session, and starts

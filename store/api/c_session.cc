@@ -144,6 +144,7 @@ Result<SessionOptions> ToSessionOptions(const ckpt_session_options& in) {
     out.mean_time_between_failures_s = in.mean_time_between_failures_s;
   }
   out.end_time_ns = in.end_time_ns;
+  out.ask_scheduler = in.ask_scheduler != 0;
   if (in.durability < 0 || in.durability > CKPT_DURABLE_ON_REQUEST || in.on_stop < 0 ||
       in.on_stop > CKPT_ON_STOP_LEAVE || in.on_error < 0 || in.on_error > CKPT_ON_ERROR_STOP) {
     return InvalidArgument("durability, on_stop or on_error has a value that is not known");

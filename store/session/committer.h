@@ -150,6 +150,7 @@ class Committer {
   Housekeeper housekeeper_;
   std::map<int, std::uint32_t> answered_;  // signals whose previous handlers were called
   bool failing_ = false;                   // said once
+  std::int64_t room_made_ns_ = 0;
 
   std::atomic<std::uint64_t> generation_{1};
   std::atomic<bool> room_wanted_{false};

@@ -43,7 +43,8 @@ struct SessionOptions {
   std::int64_t every_steps = 0;
   double every_seconds = 0;
   double mean_time_between_failures_s = 24 * 3600;
-  std::int64_t end_time_ns = 0;  // of the allocation, since 1970; 0: $SLURM_JOB_END_TIME
+  std::int64_t end_time_ns = 0;  // of the allocation, since 1970; 0: see allocation.h
+  bool ask_scheduler = false;    // for it, once, by rank 0
 
   Durability durability = Durability::kEachSave;
   double durable_seconds = 60;             // kInterval

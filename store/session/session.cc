@@ -5,10 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "store/codec/hash.h"
 #include "store/io/process.h"
+#include "store/session/allocation.h"
 #include "store/session/memory_room.h"
 
 namespace ckpt {
@@ -85,9 +85,7 @@ Result<std::unique_ptr<Session>> Session::Open(Env* env, const std::string& path
     o.job_id = EnvironmentVariable("SLURM_JOB_ID");
     o.job_restarts = EnvironmentNumber("SLURM_RESTART_COUNT");
   }
-  if (o.end_time_ns == 0) {
-    o.end_time_ns = std::atoll(EnvironmentVariable("SLURM_JOB_END_TIME").c_str()) * kSecond;
-  }
+  if (o.end_time_ns == 0) o.end_time_ns = AllocationEndNs(o.ask_scheduler && o.rank == 0);
   CKPT_RETURN_IF_ERROR(s->OpenStore(path));
   CKPT_ASSIGN_OR_RETURN(s->series_lock_, s->store_->LockSeries(series, o.rank, o.series_wait_ms));
   s->run_ = s->MakeRun();
@@ -216,6 +214,7 @@ void Session::StartCadence(std::int64_t step) {
   settings.mean_time_between_failures_s = options_.mean_time_between_failures_s;
   settings.end_time_ns = options_.end_time_ns;
   cadence_.emplace(settings, Now(saved_step_.value_or(step > 0 ? step - 1 : 0)));
+  interval_s_ = cadence_->interval_s();
 }
 
 StepResult Session::StepNow(std::int64_t step) {
@@ -229,10 +228,12 @@ StepResult Session::StepNow(std::int64_t step) {
   failed_behind_ = false;
   SignalOwner* owner = SignalOwner::Get();
   const bool stop = committer_->stop_signal() != 0 && owner->StopAt(step);
-  const bool due = !repeated && cadence_->Due(Now(step));
-  const bool asked = stop ? MayTakeFresh() : committer_->TakeSaveRequest();
+  // Asked in any case: it measures how long steps take.
+  const bool due = cadence_->Due(Now(step)) && !repeated;
+  const bool asked = !stop && committer_->TakeSaveRequest();
   const bool again = rescan_ && env_->MonotonicNs() - tried_ns_ >= kSecond;
-  if (saved_step_ != step && (due || asked || again)) {
+  const bool wanted = stop ? MayTakeFresh() : due || asked || again;
+  if (saved_step_ != step && wanted) {
     tried_ns_ = env_->MonotonicNs();
     Status saved = SaveAsTold(step, asked || stop);
     result.saved = saved.ok();
@@ -255,7 +256,9 @@ Status Session::SaveAsTold(std::int64_t step, bool urgent) {
     if (s.ok()) return s;
     rescan_ = true;
     saved_step_.reset();
-    if (s.code() == Code::kInvalidArgument) return s;
+    const bool storage = s.code() == Code::kNoSpace || s.code() == Code::kIo ||
+                         s.code() == Code::kBusy || s.code() == Code::kCorruption;
+    if (!storage) return s;
     committer_->LookForSignals();
     const bool stopping = committer_->stop_signal() != 0;
     if (options_.on_error != OnError::kRetry || stopping) {
@@ -330,7 +333,7 @@ SessionReport Session::Report() {
   if (::getpid() != pid_ || committer_ == nullptr) return SessionReport();
   SessionReport report = committer_->Report();
   report.handlers_replaced = handlers_said_;
-  if (cadence_.has_value()) report.interval_s = cadence_->interval_s();
+  report.interval_s = interval_s_;
   return report;
 }
 

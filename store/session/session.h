@@ -25,6 +25,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -192,12 +193,13 @@ class Session {
   std::optional<std::int64_t> last_step_;   // of Step
   std::optional<std::int64_t> saved_step_;  // captured, or restored
   std::shared_ptr<Capture> capture_;
-  std::vector<std::string> put_names_;
+  std::set<std::string> put_names_;
   bool rescan_ = false;         // a save was lost: the next Step saves ...
   std::int64_t tried_ns_ = 0;   // ... unless it was tried just now
   bool failed_behind_ = false;  // and no step has seen to it yet
   bool finished_ = false;
-  bool handlers_said_ = false;
+  std::atomic<bool> handlers_said_{false};
+  std::atomic<double> interval_s_{0};
 };
 
 }  // namespace ckpt

@@ -65,10 +65,9 @@ Status Session::CaptureArray(const std::string& name, const ArrayView& view) {
     return InvalidArgument("'" + ShownName(name) + "' has " + std::to_string(view.data.size()) +
                            " bytes where its shape needs " + std::to_string(bytes));
   }
-  if (std::find(put_names_.begin(), put_names_.end(), name) != put_names_.end()) {
+  if (!put_names_.insert(name).second) {
     return InvalidArgument("'" + ShownName(name) + "' was put into this checkpoint before");
   }
-  put_names_.push_back(name);
   Known& known = known_[name];
   const std::size_t chunk_bytes =
       ArrayChunkBytes(store_->format().array_chunk_bytes, shape.element_bytes);
@@ -139,13 +138,12 @@ void Session::EndCapture() {
   const double blocked_s = static_cast<double>(env_->MonotonicNs() - capture_->begin_ns) * 1e-9;
   saved_step_ = capture_->step;
   // What this checkpoint does not hold, the next one cannot take over from it.
-  std::erase_if(known_, [&](const auto& known) {
-    return std::find(put_names_.begin(), put_names_.end(), known.first) == put_names_.end();
-  });
+  std::erase_if(known_, [&](const auto& known) { return !put_names_.contains(known.first); });
   has_base_ = false;  // from here on what was captured last is the base
   rescan_ = false;
   cadence_->Saved(Now(capture_->step));
   cadence_->Costs(blocked_s, committer_->SaveCost());
+  interval_s_ = cadence_->interval_s();
   capture_.reset();
   committer_->End(blocked_s);
 }

@@ -4,6 +4,8 @@
 #include <deque>
 #include <random>
 
+#include "store/io/command.h"
+#include "store/session/allocation.h"
 #include "store/session/cadence.h"
 #include "store/session/copy_ring.h"
 #include "store/session/memory_room.h"
@@ -116,6 +118,25 @@ TEST(StateRecord, ComesBackAndIsRefusedAtEveryLength) {
     auto other = DecodeStateRecord(flipped);
     EXPECT_FALSE(other.ok() && *other == record) << i;
   }
+}
+
+TEST(AllocationEnd, IsReadFromWhatScontrolPrints) {
+  setenv("TZ", "UTC", 1);
+  tzset();
+  EXPECT_EQ(ParseEndTime("JobId=7 StartTime=2026-01-01T00:00:00 EndTime=2026-11-22T10:00:30 x=1"),
+            1795341630 * kSecond);
+  for (const char* none : {"", "EndTime=", "EndTime=Unknown Deadline=N/A", "EndTime=2026-11-22"}) {
+    EXPECT_EQ(ParseEndTime(none), 0) << none;
+  }
+}
+
+TEST(CommandOutput, IsWhatTheProgramPrints) {
+  auto text = CommandOutput({"sh", "-c", "echo one; echo two >&2; echo three"}, 10000);
+  ASSERT_TRUE(text.ok()) << text.status().ToString();
+  EXPECT_EQ(*text, "one\nthree\n");
+  EXPECT_EQ(CommandOutput({"no-such-program-anywhere"}, 1000).status().code(), Code::kNotFound);
+  EXPECT_EQ(CommandOutput({"sh", "-c", "exit 3"}, 10000).status().code(), Code::kIo);
+  EXPECT_EQ(CommandOutput({"sleep", "100"}, 100).status().code(), Code::kIo);
 }
 
 TEST(MemoryRoom, IsSomething) { EXPECT_GT(MemoryRoom(PosixEnv()), 1u << 20); }

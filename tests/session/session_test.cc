@@ -147,6 +147,34 @@ TEST_F(SessionRoundTrip, EveryCheckpointThatIsKeptReadsBackExactly) {
   }
 }
 
+TEST_F(SessionRoundTrip, OnRequestNothingIsCommittedUntilAsked) {
+  options_.durability = Durability::kOnRequest;
+  std::vector<double> x = Numbers(1000, 1);
+  auto s = Open();
+  ASSERT_OK(s->Protect(VectorItem("x", &x)));
+  for (int step = 1; step <= 10; ++step) {
+    x[0] = step;
+    ASSERT_OK(s->Step(step).error);
+    ASSERT_OK(s->WaitStaged());
+  }
+  EXPECT_EQ(s->Report().staged_step, 10);
+  EXPECT_EQ(s->Report().durable_step, -1);
+  ASSERT_OK(s->Commit());
+  EXPECT_EQ(s->Report().durable_step, 10);
+}
+
+TEST_F(SessionRoundTrip, AfterTheIntervalWhatIsStagedIsCommitted) {
+  options_.durability = Durability::kInterval;
+  options_.durable_seconds = 0.3;
+  std::vector<double> x = Numbers(1000, 1);
+  auto s = Open();
+  ASSERT_OK(s->Protect(VectorItem("x", &x)));
+  ASSERT_OK(s->Step(1).error);
+  ASSERT_OK(s->WaitStaged());
+  while (s->Report().durable_step < 1) usleep(1000);  // hangs when it never comes
+  EXPECT_GE(s->Report().last.durable_s, 0.3);
+}
+
 TEST_F(SessionRoundTrip, ABufferSmallerThanTheStateWaitsAndSaysSo) {
   options_.buffer_bytes = 1 << 20;
   std::vector<double> x(2'000'000);

@@ -1,0 +1,51 @@
+#include "store/session/allocation.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <string>
+
+#include "store/io/command.h"
+#include "store/io/process.h"
+
+namespace ckpt {
+namespace {
+
+constexpr std::int64_t kSecond = 1'000'000'000;
+constexpr std::int64_t kAskMs = 5000;
+
+std::int64_t AskScheduler() {
+  const std::string job = EnvironmentVariable("SLURM_JOB_ID");
+  if (job.empty() || job.find_first_not_of("0123456789") != std::string::npos) return 0;
+  auto text = CommandOutput({"scontrol", "--oneliner", "show", "job", job}, kAskMs);
+  return text.ok() ? ParseEndTime(*text) : 0;
+}
+
+}  // namespace
+
+std::int64_t ParseEndTime(std::string_view text) {
+  constexpr std::string_view kKey = "EndTime=";
+  const std::size_t at = text.find(kKey);
+  if (at == std::string_view::npos) return 0;
+  const std::string value(text.substr(at + kKey.size(), 19));
+  std::tm when = {};
+  const int fields =
+      std::sscanf(value.c_str(), "%4d-%2d-%2dT%2d:%2d:%2d", &when.tm_year, &when.tm_mon,
+                  &when.tm_mday, &when.tm_hour, &when.tm_min, &when.tm_sec);
+  if (fields != 6) return 0;  // "Unknown", "N/A"
+  when.tm_year -= 1900;
+  when.tm_mon -= 1;
+  when.tm_isdst = -1;
+  const std::time_t seconds = std::mktime(&when);
+  return seconds > 0 ? static_cast<std::int64_t>(seconds) * kSecond : 0;
+}
+
+std::int64_t AllocationEndNs(bool ask) {
+  const std::int64_t told = std::atoll(EnvironmentVariable("SLURM_JOB_END_TIME").c_str());
+  if (told > 0) return told * kSecond;
+  if (!ask) return 0;
+  static const std::int64_t asked = AskScheduler();
+  return asked;
+}
+
+}  // namespace ckpt

@@ -1,0 +1,21 @@
+// When the scheduler will end this job.
+// Thread rule: any thread; the scheduler is asked once a process.
+
+#ifndef CKPT_STORE_SESSION_ALLOCATION_H_
+#define CKPT_STORE_SESSION_ALLOCATION_H_
+
+#include <cstdint>
+#include <string_view>
+
+namespace ckpt {
+
+// Nanoseconds since 1970; 0: not known. From $SLURM_JOB_END_TIME; where that is not set and `ask`
+// says so, from one call of scontrol for the job of $SLURM_JOB_ID.
+std::int64_t AllocationEndNs(bool ask);
+
+// "... EndTime=2026-11-22T10:00:00 ..." as scontrol prints it, in local time; 0: there is none.
+std::int64_t ParseEndTime(std::string_view text);
+
+}  // namespace ckpt
+
+#endif  // CKPT_STORE_SESSION_ALLOCATION_H_

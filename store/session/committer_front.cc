@@ -1,0 +1,295 @@
+// The committer's other side: what the application's thread and signals ask of it.
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "store/session/committer.h"
+
+namespace ckpt {
+namespace {
+
+constexpr std::size_t kBatchBytes = 512u << 10;
+constexpr std::size_t kBatchMessages = 64;
+// So many checkpoints may be captured before the first of them is staged.
+constexpr std::size_t kCapturedMax = 4;
+constexpr int kIdleMs = 1000;
+
+}  // namespace
+
+// ---- the queue ---------------------------------------------------------------------------------
+
+void Committer::Wake() {
+  const std::uint64_t one = 1;
+  ssize_t wrote = ::write(signals_.event_fd, &one, sizeof(one));
+  (void)wrote;  // full: it is awake
+}
+
+void Committer::Flush() {
+  bool wake = false;
+  {
+    std::lock_guard lock(mutex_);
+    for (CaptureMessage& message : batch_) {
+      if (message.kind == Kind::kEnd) ++ends_queued_;
+      queue_.push_back(std::move(message));
+    }
+    wake = sleeping_;
+  }
+  batch_.clear();
+  batch_bytes_ = 0;
+  if (wake) Wake();
+}
+
+void Committer::Push(CaptureMessage message, bool now) {
+  batch_bytes_ += message.raw.size();
+  batch_.push_back(std::move(message));
+  if (now || batch_bytes_ >= kBatchBytes || batch_.size() >= kBatchMessages) Flush();
+}
+
+void Committer::Begin(std::shared_ptr<Capture> capture) {
+  const std::int64_t begin = store_->env()->MonotonicNs();
+  {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return ends_queued_ < kCapturedMax; });
+  }
+  capture->waited_s = SecondsSince(begin);
+  capture->number = ++begun_number_;
+  capturing_ = std::move(capture);
+  CaptureMessage message;
+  message.kind = Kind::kBegin;
+  message.capture = capturing_;
+  Push(std::move(message), false);
+}
+
+bool Committer::Copy(ByteSpan raw, const Id128& id, std::size_t element_width) {
+  std::uint64_t end = 0;
+  std::byte* room = ring_.Take(raw.size(), &end);
+  if (room == nullptr) {
+    const std::int64_t begin = store_->env()->MonotonicNs();
+    Flush();
+    room_wanted_ = true;
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] {
+      room = ring_.Take(raw.size(), &end);
+      return room != nullptr || generation_.load() != capturing_->generation;
+    });
+    room_wanted_ = false;
+    capturing_->waited_s += SecondsSince(begin);
+    if (room == nullptr) return false;
+  }
+  std::memcpy(room, raw.data(), raw.size());
+  capturing_->changed_bytes += raw.size();
+  CaptureMessage message;
+  message.raw = ByteSpan(room, raw.size());
+  message.id = id;
+  message.element_width = element_width;
+  message.ring_end = end;
+  Push(std::move(message), false);
+  return generation_.load() == capturing_->generation;
+}
+
+void Committer::EndArray(std::unique_ptr<CapturedArray> array) {
+  CaptureMessage message;
+  message.kind = Kind::kArray;
+  message.array = std::move(array);
+  Push(std::move(message), false);
+}
+
+void Committer::End(double blocked_s) {
+  captured_number_ = capturing_->number;
+  capturing_->blocked_s = blocked_s;
+  {
+    std::lock_guard lock(mutex_);
+    report_.last = SaveReport();
+    report_.last.step = capturing_->step;
+    report_.last.blocked_s = blocked_s;
+    report_.last.waited_s = capturing_->waited_s;
+    report_.last.logical_bytes = capturing_->logical_bytes;
+    report_.last.changed_bytes = capturing_->changed_bytes;
+    ++report_.saves;
+    report_.blocked_s += blocked_s;
+    report_.waited_s += capturing_->waited_s;
+    report_.changed_bytes += capturing_->changed_bytes;
+    report_.undurable_bytes += capturing_->changed_bytes;
+  }
+  At(SessionProbe::At::kCaptured, capturing_->step);
+  CaptureMessage message;
+  message.kind = Kind::kEnd;
+  message.capture = std::move(capturing_);
+  Push(std::move(message), true);
+}
+
+void Committer::Abort() {
+  CaptureMessage message;
+  message.kind = Kind::kAbort;
+  message.capture = std::move(capturing_);
+  Push(std::move(message), true);
+}
+
+Status Committer::BeginAttempt(std::shared_ptr<Capture> capture) {
+  const std::uint64_t number = captured_number_ = capture->number = ++begun_number_;
+  CaptureMessage message;
+  message.kind = Kind::kAttempt;
+  message.capture = std::move(capture);
+  Push(std::move(message), true);
+  return WaitFor(number, durable_number_);
+}
+
+bool Committer::Pop(CaptureMessage* message) {
+  std::lock_guard lock(mutex_);
+  if (queue_.empty()) return false;
+  *message = std::move(queue_.front());
+  queue_.pop_front();
+  if (message->kind == Kind::kEnd) --ends_queued_;
+  return true;
+}
+
+int Committer::WaitMs() const {
+  std::int64_t wait_ns = kIdleMs * 1'000'000LL;
+  const std::int64_t now = store_->env()->MonotonicNs();
+  if (stop_signal_.load() != 0) {
+    wait_ns = std::min(wait_ns, static_cast<std::int64_t>(SecondsUntilEnd() * 1e9));
+  }
+  if (!staged_.empty() && options_.durability == Durability::kInterval) {
+    wait_ns = std::min(wait_ns, first_staged_ns_ - now +
+                                    static_cast<std::int64_t>(options_.durable_seconds * 1e9));
+  }
+  return static_cast<int>(std::max<std::int64_t>(0, wait_ns) / 1'000'000) + 1;
+}
+
+void Committer::Wait() {
+  {
+    std::lock_guard lock(mutex_);
+    if (!queue_.empty() || stop_thread_) return;
+    sleeping_ = true;
+  }
+  pollfd ready = {signals_.event_fd, POLLIN, 0};
+  if (::poll(&ready, 1, WaitMs()) > 0) {
+    std::uint64_t count = 0;
+    ssize_t got = ::read(signals_.event_fd, &count, sizeof(count));
+    (void)got;
+  }
+  std::lock_guard lock(mutex_);
+  sleeping_ = false;
+}
+
+// ---- waiting -----------------------------------------------------------------------------------
+
+Status Committer::TakeError() {
+  std::lock_guard lock(mutex_);
+  return std::exchange(error_, Status());
+}
+
+Status Committer::LostReason() {
+  std::lock_guard lock(mutex_);
+  error_ = Status();
+  return last_drop_.ok() ? Cancelled("the save was given up") : last_drop_;
+}
+
+bool Committer::MayKeepHouse() {
+  if (!keeping_house_.load()) return true;
+  LookForSignals();
+  return stop_signal_.load() == 0 && !room_wanted_.load();
+}
+
+void Committer::SetRun(const RunAttempt& run) {
+  std::lock_guard lock(mutex_);
+  run_ = run;
+}
+
+Status Committer::WaitFor(std::uint64_t number, const std::uint64_t& reached) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return reached >= number || dropped_number_ >= number; });
+  if (reached >= number) return Status();
+  error_ = Status();  // told here
+  return last_drop_.ok() ? Cancelled("the save was given up") : last_drop_;
+}
+
+Status Committer::WaitStaged() { return WaitFor(captured_number_, staged_number_); }
+
+Status Committer::WaitDurable() {
+  commit_wanted_ = true;
+  Wake();
+  Status s = WaitFor(captured_number_, durable_number_);
+  commit_wanted_ = false;
+  return s;
+}
+
+double Committer::SaveCost() const {
+  std::lock_guard lock(mutex_);
+  return save_cost_s_;
+}
+
+SessionReport Committer::Report() const {
+  std::lock_guard lock(mutex_);
+  SessionReport report = report_;
+  report.stop_signal = stop_signal_.load();
+  return report;
+}
+
+// ---- signals -----------------------------------------------------------------------------------
+
+void Committer::LookForSignals() {
+  std::lock_guard lock(mutex_);
+  auto fresh = [&](int signal) {
+    std::uint32_t count = SignalOwner::Get()->Count(signals_, signal);
+    return std::exchange(seen_signals_[signal], count) != count;
+  };
+  auto stop = [&](int signal) {
+    if (stop_signal_.load() != 0) return;  // a second one joins
+    stop_ns_ = store_->env()->MonotonicNs();
+    stop_signal_ = signal;
+  };
+  for (int signal : options_.save_signals) {
+    if (!fresh(signal)) continue;
+    save_requested_ = true;
+    const std::int64_t left_ns = options_.end_time_ns - store_->env()->RealtimeNs();
+    bool end_is_near = static_cast<double>(left_ns) * 1e-9 < options_.grace_seconds;
+    if (options_.end_time_ns != 0 && end_is_near) stop(signal);
+  }
+  for (int signal : options_.stop_signals) {
+    if (fresh(signal)) stop(signal);
+  }
+}
+
+double Committer::GraceLeft() const {
+  if (stop_signal_.load() == 0) return options_.grace_seconds;
+  return options_.grace_seconds - SecondsSince(stop_ns_.load());
+}
+
+// Nothing is left in the queue and nothing uncommitted that signals ask for.
+void Committer::AfterSignals() {
+  std::map<int, std::uint32_t> seen;
+  {
+    std::lock_guard lock(mutex_);
+    seen = seen_signals_;
+    if (stop_signal_.load() != 0 && report_.stop_to_durable_s < 0) {
+      report_.stop_to_durable_s = SecondsSince(stop_ns_.load());
+    }
+  }
+  for (const auto& [signal, count] : seen) {
+    if (answered_[signal] == count) continue;
+    answered_[signal] = count;
+    SignalOwner::Get()->CallPrevious(signal);
+  }
+}
+
+// Until the process is to be ended; a day: it is not, or not now.
+double Committer::SecondsUntilEnd() const {
+  constexpr double kNever = 86400;
+  const int signal = stop_signal_.load();
+  if (signal == 0 || options_.ranks > 1 || options_.on_stop == OnStop::kLeaveExit) return kNever;
+  if (stop_returned_.load() || in_step_.load() || !staged_.empty()) return kNever;
+  if (SignalOwner::Get()->HasPrevious(signal)) return kNever;
+  return GraceLeft() - std::min(1.0, 0.1 * options_.grace_seconds);
+}
+
+void Committer::EndProcessIfDue() {
+  if (SecondsUntilEnd() > 0) return;
+  SignalOwner::Get()->EndProcess(stop_signal_.load());
+  stop_returned_ = true;  // what was there before ignores it
+}
+
+}  // namespace ckpt
