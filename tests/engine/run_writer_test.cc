@@ -130,7 +130,7 @@ class RunWriter : public ::testing::TestWithParam<bool> {
  protected:
   RunWriter() { block_bytes = GetParam() ? 60000 : 1000; }
   ~RunWriter() override { block_bytes = 3000; }
-  std::uint64_t stride() const { return GetParam() ? 11 : 1; }
+  std::uint64_t stride() const { return GetParam() ? 31 : 1; }
 };
 INSTANTIATE_TEST_SUITE_P(Blocks, RunWriter, ::testing::Bool(),
                          [](const auto& large) { return large.param ? "Large" : "Small"; });
