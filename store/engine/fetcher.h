@@ -47,7 +47,8 @@ class Fetcher : public ChunkSource {
  private:
   using HeldPacks = std::vector<std::pair<Id128, std::shared_ptr<PackView>>>;
 
-  Fetcher(Store* store, std::vector<PackReliance> packs) : store_(store), wanted_(packs) {}
+  Fetcher(Store* store, std::vector<PackReliance> packs)
+      : store_(store), wanted_(std::move(packs)) {}
   Status Resolve();
   Status ResolveAnew();
   std::shared_ptr<const HeldPacks> held() const;
