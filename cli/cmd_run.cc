@@ -38,11 +38,10 @@ bool ParseForward(const std::string& text, std::map<int, int>* forward) {
 class RunCommand : public Command {
  public:
   void Define(CLI::App& app) override {
-    AddText(app, "--series", &plan_.series, "NAME", "The series that the program's files belong to")
-        ->required();
+    AddText(app, "--series", &plan_.series, "NAME",
+            "The series that the program's files belong to");
     AddRepeated(app, "--save", &patterns_, "GLOB",
-                "Files and folders to save, together as one set; may be repeated")
-        ->required();
+                "Files and folders to save, together as one set; may be repeated");
     AddTime(app, "--every", &plan_.every_ns, "At least so long between saves (default: none)");
     AddTime(app, "--settle", &plan_.settle_ns,
             "Save when nothing about the set changed for so long (2s)");
@@ -76,6 +75,9 @@ class RunCommand : public Command {
     if (!plan_.marker.empty() && !plan_.ready_command.empty()) {
       return console.FailUsage("--when and --ready-cmd exclude each other");
     }
+    if (!patterns_.empty() && plan_.series.empty()) {
+      return console.FailUsage("--save needs --series");
+    }
     const SetScanner scanner(patterns_, plan_.marker, StorePath(console.options()));
     if (const std::string text = scanner.Objection(); !text.empty()) {
       return console.FailUsage("--save: " + text);
@@ -103,6 +105,7 @@ class RunCommand : public Command {
 
   // A store is created now rather than after an hour of computing.
   int Restore(Console& console, const SetScanner& scanner, RunStart* start) {
+    if (patterns_.empty()) return kExitDone;  // the program saves by itself
     StoreHandle store(console);
     const bool exists = std::filesystem::exists(StorePath(console.options()) + "/format");
     if (const int status = store.Open(exists ? CKPT_OPEN_READ : CKPT_OPEN_CREATE);

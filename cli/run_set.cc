@@ -132,6 +132,7 @@ void SetScanner::AddTree(const std::string& path, FileSet* set) const {
 
 std::vector<std::string> SetScanner::Folders(const FileSet& set) const {
   std::set<std::string> folders;
+  if (patterns_.empty()) return {};
   for (const std::string& pattern : patterns_) folders.insert(FixedFolder(pattern));
   if (!marker_.empty()) folders.insert(FixedFolder(marker_));
   for (const auto& [name, state] : set.files) {

@@ -65,6 +65,9 @@ RequeueChoice ChooseRequeue(const std::string& line, Warning warning, std::int64
                             std::int64_t near_s) {
   if (Field(line, "JobState").empty()) return {false, false, "scontrol said nothing of the job"};
   if (Field(line, "Requeue") == "0") return {true, false, "it was submitted without --requeue"};
+  if (const auto restarts = ParseCount(Field(line, "Restarts")); restarts > SlurmRestarts()) {
+    return {true, false, "Slurm has requeued it already"};
+  }
   if (Field(line, "Reason") == "TimeLimit") return {true, true, "its time limit was reached"};
   if (WasPreempted(line)) return {true, true, "it was preempted"};
   if (WasWarned(line, warning, now, near_s)) return {true, true, "its time limit is near"};

@@ -187,8 +187,14 @@ TEST_F(RunTest, RefusesWhatCannotBeRestored) {
   EXPECT_EQ(Sh("ckpt-store run --series s --save ../x -- true").exit, 2);
   EXPECT_EQ(Sh("mkdir real; ln -s real link; ckpt-store run --series s --save link/x -- true").exit,
             2);
-  EXPECT_EQ(Sh("ckpt-store run --series s -- true").exit, 2);
   EXPECT_EQ(Sh("ckpt-store run --save x -- true").exit, 2);
+}
+
+TEST_F(RunTest, WithoutPatternsNothingIsOpened) {
+  const Outcome outcome = Sh("ckpt-store run -- sh -c 'echo $CKPT_RESTORED; exit 4'");
+  EXPECT_EQ(outcome.exit, 4);
+  EXPECT_EQ(outcome.out, "0\n");
+  EXPECT_FALSE(std::filesystem::exists(Path("../store")));
 }
 
 TEST_F(RunTest, OnlyTheFirstTaskOfAStepActs) {
@@ -230,6 +236,11 @@ TEST_F(RunTest, RequeuesAtTheTimeLimitAndAtPreemptionOnly) {
   FakeScontrol(
       "JobId=77 Requeue=1 JobState=RUNNING Reason=None StartTime=2026-01-01T12:00:00 "
       "PreemptTime=2026-01-01T11:00:00");
+  InJob("", kFailing);
+  EXPECT_FALSE(Requeued());
+
+  // Slurm was faster.
+  FakeScontrol("JobId=77 Requeue=1 Restarts=1 JobState=COMPLETING Reason=TimeLimit");
   InJob("", kFailing);
   EXPECT_FALSE(Requeued());
 
