@@ -112,11 +112,20 @@ class RunCommand : public Command {
         status != kExitDone) {
       return status;
     }
+    if (const int status = Claim(console, store); status != kExitDone) return status;
     if (const int status = RestoreForRun(console, store, plan_.series, scanner, start);
         status != kExitDone) {
       return status;
     }
     return DropOldMarker(console);
+  }
+
+  // Held until the process ends. A job that was requeued may meet its former self for a moment.
+  int Claim(Console& console, StoreHandle& store) {
+    constexpr std::int64_t kWaitMs = 10'000;
+    const ckpt_code code = ckpt_claim_series(store.get(), plan_.series.c_str(), kWaitMs, &claim_);
+    if (code == CKPT_OK || code == CKPT_UNSUPPORTED) return kExitDone;
+    return console.Fail(code);
   }
 
   // One that an earlier run left: it says nothing about what the program will write.
@@ -149,11 +158,15 @@ class RunCommand : public Command {
                          "cannot run '" + plan_.program[0] + "': " + strerror(end.start_error));
       return end.start_error == ENOENT ? kExitNoCommand : kExitCannotRun;
     }
-    const Warning warning = end.warned             ? Warning::kOther
-                            : end.stop_signal != 0 ? Warning::kTerm
-                                                   : Warning::kNone;
-    if (MustBeRunAgain(console, end.status, warning)) return kExitAgain;
+    if (MustBeRunAgain(console, end.status, WarningOf(end))) return kExitAgain;
     EndAs(end.status);
+  }
+
+  static Warning WarningOf(const RunEnd& end) {
+    if (end.warned) return Warning::kOther;
+    if (end.stop_signal != 0) return Warning::kTerm;
+    // srun's tasks may have been warned and not we: it then ends with 128 + signal.
+    return ExitOfStatus(end.status) > kExitSignal ? Warning::kTasks : Warning::kNone;
   }
 
   int StoppedBeforeStart(Console& console) {
@@ -172,7 +185,8 @@ class RunCommand : public Command {
       return false;
     }
     const RequeueChoice choice = AskSlurm(warning, near_limit_ns_ / kSecondNs);
-    if (!choice.known && warning == Warning::kNone) return false;  // it failed by itself
+    const bool told = warning == Warning::kTerm || warning == Warning::kOther;
+    if (!choice.known && !told) return false;  // it failed by itself
     std::string error = choice.known ? "" : choice.why;
     if (choice.known && !choice.requeue) {
       console.Notice("not requeued: " + choice.why);
@@ -199,6 +213,7 @@ class RunCommand : public Command {
   }
 
   RunPlan plan_;
+  ckpt_claim* claim_ = nullptr;
   std::vector<std::string> patterns_;
   std::vector<std::string> forwards_;
   bool requeue_ = false;

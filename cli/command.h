@@ -40,6 +40,7 @@ extern const CommandInfo kStatsCommand;
 extern const CommandInfo kRmCommand;
 extern const CommandInfo kGcCommand;
 extern const CommandInfo kRunCommand;
+extern const CommandInfo kRequestCommand;
 extern const CommandInfo kFreezeCommand;
 extern const CommandInfo kCheckCommand;
 extern const CommandInfo kReindexCommand;

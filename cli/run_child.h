@@ -23,6 +23,9 @@ namespace ckpt {
 inline constexpr int kExitCannotRun = 126;
 inline constexpr int kExitNoCommand = 127;
 
+// The value that a SIGUSR1 carries which is not for the program: "save now" (ckpt-store request).
+inline constexpr int kRequestValue = 0x636b7074;
+
 // Blocks the signals for the rest of the process and answers a descriptor to read them from.
 int BlockSignals();
 // "USR1", "SIGUSR1", "10"; 0: no such signal.

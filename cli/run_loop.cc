@@ -112,6 +112,8 @@ void RunLoop::TakeSignals() {
     const int signal = static_cast<int>(info.ssi_signo);
     if (signal == SIGCHLD) {
       reap = true;
+    } else if (info.ssi_code == SI_QUEUE && info.ssi_int == kRequestValue) {
+      SaveSoon();
     } else {
       PassOn(signal, info.ssi_code > 0);
     }
@@ -130,7 +132,10 @@ void RunLoop::PassOn(int signal, bool from_terminal) {
     if (plan_.kill_after_ns > 0) kill_at_ = Now() + plan_.kill_after_ns;
   }
   if (signal != SIGTERM) end_.warned = true;
-  // The end is near: what is settled is saved now.
+  SaveSoon();  // the end is near
+}
+
+void RunLoop::SaveSoon() {
   asked_ = true;
   if (candidate_.empty()) next_look_ = Now();
 }

@@ -70,6 +70,7 @@ class RunLoop {
   void Wait();
   void TakeSignals();
   void PassOn(int signal, bool from_terminal);
+  void SaveSoon();
   void Reap();
   void HelperEnded(int exit);
   void Look(std::int64_t now);

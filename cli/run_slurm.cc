@@ -43,8 +43,8 @@ bool WasPreempted(const std::string& line) {
 // SIGTERM is no warning: it comes with the end itself, or from scancel.
 bool WasWarned(const std::string& line, Warning warning, std::int64_t now, std::int64_t near_s) {
   const auto end = TimeField(line, "EndTime");
-  return warning == Warning::kOther && Field(line, "JobState") == "RUNNING" && end &&
-         *end - now <= near_s;
+  const bool warned = warning == Warning::kOther || warning == Warning::kTasks;
+  return warned && Field(line, "JobState") == "RUNNING" && end && *end - now <= near_s;
 }
 
 }  // namespace

@@ -26,8 +26,9 @@ bool IsLaterSlurmTask();
 // How often Slurm has restarted the job.
 std::uint64_t SlurmRestarts();
 
-// How the program was told to stop.
-enum class Warning { kNone, kTerm, kOther };
+// How the program was told to stop: not that we know; SIGTERM came, another signal came; none came,
+// and the program ended by one.
+enum class Warning { kNone, kTerm, kOther, kTasks };
 
 struct RequeueChoice {
   bool known = false;    // Slurm could be asked

@@ -714,6 +714,27 @@ typedef struct ckpt_freeze ckpt_freeze;
 CKPT_API ckpt_code ckpt_freeze_begin(ckpt_store* store, int64_t wait_ms, ckpt_freeze** freeze);
 CKPT_API void ckpt_thaw(ckpt_freeze* freeze);
 
+/* Takes a series for a program that is run: a second claim is CKPT_BUSY after wait_ms (-1: never).
+ * Saves are not hindered. The claim outlives the store's handle and ends with the process at the
+ * latest; a forked child does not have it. */
+typedef struct ckpt_claim ckpt_claim;
+CKPT_API ckpt_code ckpt_claim_series(ckpt_store* store, const char* series, int64_t wait_ms,
+                                     ckpt_claim** claim);
+CKPT_API void ckpt_claim_release(ckpt_claim* claim); /* NULL is allowed */
+
+/* Who is at work on a series, told by locks. */
+typedef struct ckpt_runner {
+  size_t struct_size;
+  int32_t claimed;     /* a program is run under a claim */
+  int64_t claimed_pid; /* of the process that holds it; 0: not one of this host that we may see */
+  int32_t writing;     /* a session, or a save, of this rank */
+  int64_t writing_pid; /* likewise */
+} ckpt_runner;
+#define CKPT_RUNNER_INIT \
+  { sizeof(ckpt_runner), 0, 0, 0, 0 }
+CKPT_API ckpt_code ckpt_get_runner(ckpt_store* store, const char* series, uint32_t rank,
+                                   ckpt_runner* runner);
+
 typedef struct ckpt_check_options {
   size_t struct_size;
   int32_t quick;       /* structure only: packs, directories, manifests and nodes */

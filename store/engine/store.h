@@ -67,6 +67,14 @@ struct PackState {
   std::vector<DamagedRange> damage;
 };
 
+// The rank whose lock is the claim of a series by a program that is run; no writer has it.
+inline constexpr std::uint32_t kClaimRank = 0xffffffff;
+
+struct LockState {
+  bool held = false;
+  std::int64_t pid = 0;  // of the process on this host that holds it; 0: none is seen
+};
+
 class Store {
  public:
   // NotFound: no store there (and the mode does not create). PermissionDenied: owner or mode.
@@ -118,6 +126,11 @@ class Store {
   // Takes the lock of (series, rank), made when missing. Busy after `wait_ms` (-1: never).
   Result<std::unique_ptr<File>> LockSeries(const std::string& series, std::uint32_t rank,
                                            std::int64_t wait_ms);
+  // Takes the series for a program that is run: a second one is refused (Busy). Saves into the
+  // series are not hindered.
+  Result<std::unique_ptr<File>> ClaimSeries(const std::string& series, std::int64_t wait_ms);
+  // Whether somebody holds the lock of (series, rank), or with kClaimRank the claim. Takes nothing.
+  Result<LockState> LookAtSeriesLock(const std::string& series, std::uint32_t rank);
   Result<std::unique_ptr<File>> LockCollector(std::int64_t wait_ms);
 
   Env* env() const { return env_; }

@@ -6,6 +6,7 @@
 #include "store/engine/reindex.h"
 #include "store/engine/store.h"
 #include "store/index/lmdb_index.h"
+#include "store/io/lock_holder.h"
 
 namespace ckpt {
 namespace {
@@ -94,6 +95,16 @@ Status CreateReserve(Env* env, Dir* packs, const Id128& uuid, std::uint32_t perm
     return IsEmptyPacks(packs).status();
   }
   return (*writer)->Commit(true);
+}
+
+// In locks/; docs/format.md.
+std::string SeriesLockName(const std::string& series, std::uint32_t rank) {
+  Bytes key;
+  ByteWriter w(&key);
+  w.Raw(AsBytes(series));
+  w.U8(0);
+  w.U32(rank);
+  return HashChunk(key).ToHex();
 }
 
 }  // namespace
@@ -274,13 +285,26 @@ Result<std::unique_ptr<File>> Store::LockFile(const std::string& name, std::int6
 
 Result<std::unique_ptr<File>> Store::LockSeries(const std::string& series, std::uint32_t rank,
                                                 std::int64_t wait_ms) {
-  Bytes key;
-  ByteWriter w(&key);
-  w.Raw(AsBytes(series));
-  w.U8(0);
-  w.U32(rank);
-  return LockFile(HashChunk(key).ToHex(), wait_ms,
+  return LockFile(SeriesLockName(series, rank), wait_ms,
                   "another save into series '" + series + "' is running");
+}
+
+Result<std::unique_ptr<File>> Store::ClaimSeries(const std::string& series, std::int64_t wait_ms) {
+  return LockFile(SeriesLockName(series, kClaimRank), wait_ms,
+                  "another 'run' of series '" + series + "' is running");
+}
+
+Result<LockState> Store::LookAtSeriesLock(const std::string& series, std::uint32_t rank) {
+  CKPT_ASSIGN_OR_RETURN(auto locks, root_->OpenDir("locks"));
+  auto file = locks->OpenFile(SeriesLockName(series, rank), OpenOptions{});
+  if (!file.ok() && file.status().code() == Code::kNotFound) return LockState{};
+  if (!file.ok()) return file.status();
+  LockState state;
+  CKPT_ASSIGN_OR_RETURN(state.held, (*file)->LockedByOther());
+  if (!state.held) return state;
+  CKPT_ASSIGN_OR_RETURN(FileInfo info, (*file)->Stat());
+  state.pid = LockHolder(info.device, info.inode);
+  return state;
 }
 
 Result<std::unique_ptr<File>> Store::LockCollector(std::int64_t wait_ms) {

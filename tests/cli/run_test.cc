@@ -213,6 +213,49 @@ TEST_F(RunTest, FoldersAreSavedAndRestoredAsAWhole) {
   EXPECT_EQ(Sh(line + "'cd out; find * -type f | sort; cat sub/a b'").out, "b\nsub/a\n1\n2\n");
 }
 
+// ---- request
+
+TEST_F(RunTest, RequestSavesAtOnceAndWaits) {
+  const Outcome outcome =
+      Sh(RunCommand("--settle 1s --every 1h",
+                    "trap \"exit 9\" USR1; echo 1 > r.1; echo $$ > pid; until [ -e end ]; do sleep "
+                    "0.05; done") +
+         " & present pid; ckpt-store request s --json; touch end; wait $!; echo exit $?");
+  EXPECT_NE(outcome.out.find("\"step\": 1"), std::string::npos) << outcome.out << outcome.err;
+  EXPECT_NE(outcome.out.find("exit 0"), std::string::npos) << outcome.out << outcome.err;
+}
+
+TEST_F(RunTest, RequestToNobodyIsNotFound) {
+  Sh(RunCommand("", "echo 1 > r.1"));
+  EXPECT_EQ(Sh("ckpt-store request s").exit, 4);
+  EXPECT_EQ(Sh("ckpt-store request t").exit, 4);
+}
+
+TEST_F(RunTest, RequestTimesOutWhereNothingIsNew) {
+  const Outcome outcome =
+      Sh(RunCommand("", "echo $$ > pid; until [ -e end ]; do sleep 0.05; done") +
+         " & present pid; ckpt-store request s --timeout 1s; echo $?; touch end; wait $!");
+  EXPECT_EQ(outcome.out, "5\n") << outcome.err;
+}
+
+TEST_F(RunTest, RequestNeverSignalsAProcessThatDoesNotExpectIt) {
+  // A save that waits for its input holds the series, too; SIGUSR1 would end it.
+  const Outcome outcome =
+      Sh("mkfifo in; ckpt-store save s - < in & exec 3> in; echo begin >&3; "
+         "until ckpt-store request s --timeout 1s 2> err; [ $? -eq 5 ]; do sleep 0.05; done; "
+         "cat err; echo end >&3; exec 3>&-; wait $!; echo saved $?");
+  EXPECT_NE(outcome.out.find("does not take SIGUSR1"), std::string::npos) << outcome.out;
+  EXPECT_NE(outcome.out.find("saved 0"), std::string::npos) << outcome.out;
+}
+
+TEST_F(RunTest, OneRunOfASeriesAtATime) {
+  const Outcome outcome = Sh(
+      RunCommand("", "echo $$ > pid; until [ -e end ]; do sleep 0.05; done") + " & present pid; " +
+      RunCommand("", "echo never") + "; echo second $?; touch end; wait $!");
+  EXPECT_NE(outcome.out.find("second 5"), std::string::npos) << outcome.out;
+  EXPECT_EQ(outcome.out.find("never"), std::string::npos);
+}
+
 // ---- requeue
 
 constexpr char kFailing[] = "exit 1";
@@ -272,6 +315,9 @@ TEST_F(RunTest, AWarningCountsWhenTheEndIsNear) {
   EXPECT_FALSE(Requeued());
   InJob("", kFailing);
   EXPECT_FALSE(Requeued());
+  // What srun answers when its tasks were warned.
+  InJob("", "exit 143");
+  EXPECT_TRUE(Requeued());
 }
 
 TEST_F(RunTest, RequeuesArrayTasksByTheirOwnName) {

@@ -1,0 +1,174 @@
+// ckpt-store request: asks whoever is at work on a series on this host for a checkpoint, and waits.
+//
+// A session takes SIGUSR1 as "checkpoint now". `run` passes SIGUSR1 on to its program, so it is
+// asked by one that carries a value (cli/run_child.h). Who it is, the locks tell (ckpt_get_runner):
+// the signal goes to a process that was seen to hold the lock while a descriptor for it was open,
+// so never to a stranger with the same number.
+
+#include <sys/pidfd.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <fstream>
+#include <optional>
+
+#include "cli/command.h"
+#include "cli/exit_codes.h"
+#include "cli/json.h"
+#include "cli/parse.h"
+#include "cli/run_child.h"
+#include "cli/store_handle.h"
+#include "cli/text.h"
+
+namespace ckpt {
+namespace {
+
+struct Newest {
+  std::uint64_t attempt = 0;
+  std::int64_t step = CKPT_STEP_NONE;
+  std::string host;
+  std::string job;
+  bool operator==(const Newest& other) const {
+    return attempt == other.attempt && step == other.step;
+  }
+};
+
+int OnCheckpoint(const ckpt_checkpoint* checkpoint, void* user) {
+  *static_cast<Newest*>(user) = {checkpoint->attempt, checkpoint->step, checkpoint->host_name,
+                                 checkpoint->job_id};
+  return 0;
+}
+
+// Whether the process has a handler for the signal.
+bool Catches(std::int64_t pid, int signal) {
+  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+  for (std::string line; std::getline(status, line);) {
+    if (!line.starts_with("SigCgt:")) continue;
+    return (std::stoull(line.substr(7), nullptr, 16) >> (signal - 1) & 1u) != 0;
+  }
+  return false;
+}
+
+class RequestCommand : public Command {
+ public:
+  void Define(CLI::App& app) override {
+    AddText(app, "SERIES", &series_, "", "The series of a running session or 'run'")->required();
+    AddParsed<std::int64_t>(app, "--timeout", &timeout_ns_, "TIME", ParseDuration,
+                            "a time like 30s, 10m", "Wait at most so long (10m)");
+  }
+
+  int Run(Console& console) override {
+    const auto begin = std::chrono::steady_clock::now();
+    StoreHandle store(console);
+    if (const int status = store.Open(CKPT_OPEN_READ); status != kExitDone) return status;
+    Newest before;
+    if (const ckpt_code code = Look(store, &before); code != CKPT_OK) return store.Fail(code);
+    if (const int status = Ask(console, store, before); status != kExitDone) return status;
+    while (true) {
+      Newest now;
+      if (const ckpt_code code = Look(store, &now); code != CKPT_OK) return store.Fail(code);
+      const auto waited = std::chrono::steady_clock::now() - begin;
+      if (!(now == before)) return Report(console, now, std::chrono::duration<double>(waited));
+      if (Interrupted() != 0) return console.Fail(CKPT_CANCELLED, "stopped waiting");
+      if (waited > std::chrono::nanoseconds(timeout_ns_)) {
+        return console.Fail(CKPT_BUSY, "it was asked, but there is no new checkpoint yet", {},
+                            "it may have nothing new to save, or not have come to a step");
+      }
+      usleep(kPauseUs);
+    }
+  }
+
+ private:
+  static constexpr useconds_t kPauseUs = 100'000;
+
+  // The newest checkpoint; none leaves *newest as it is.
+  ckpt_code Look(const StoreHandle& store, Newest* newest) const {
+    ckpt_list_options options = CKPT_LIST_OPTIONS_INIT;
+    options.series = series_.c_str();
+    options.last = 1;
+    const ckpt_code code = ckpt_list(store.get(), &options, OnCheckpoint, newest);
+    return code == CKPT_NOT_FOUND ? CKPT_OK : code;
+  }
+
+  int Ask(Console& console, StoreHandle& store, const Newest& newest) const {
+    ckpt_runner runner = CKPT_RUNNER_INIT;
+    ckpt_code code = ckpt_get_runner(store.get(), series_.c_str(), 0, &runner);
+    if (code != CKPT_OK) return store.Fail(code);
+    if (runner.claimed == 0 && runner.writing == 0) {
+      return console.Fail(CKPT_NOT_FOUND, "nobody is at work on series '" + series_ + "'",
+                          store.SeriesSuggestion({series_}));
+    }
+    const bool run = runner.claimed != 0;
+    const std::int64_t pid = run ? runner.claimed_pid : runner.writing_pid;
+    if (pid == 0) return FailElsewhere(console, run, newest);
+    if (!run && !Catches(pid, SIGUSR1)) {
+      return console.Fail(CKPT_BUSY, "process " + std::to_string(pid) +
+                                         " is at work on the series but does not take SIGUSR1: a "
+                                         "save, or a session with other signals");
+    }
+    const int process = pidfd_open(static_cast<pid_t>(pid), 0);
+    ckpt_runner again = CKPT_RUNNER_INIT;
+    code = ckpt_get_runner(store.get(), series_.c_str(), 0, &again);
+    const bool same = code == CKPT_OK && (run ? again.claimed_pid : again.writing_pid) == pid;
+    const int error = process < 0 ? errno : same ? SendRequest(process) : ESRCH;
+    if (process >= 0) close(process);
+    if (error == 0) return kExitDone;
+    return console.Fail(CKPT_IO,
+                        "cannot signal process " + std::to_string(pid) + ": " + strerror(error));
+  }
+
+  // 0 or errno.
+  static int SendRequest(int process) {
+    siginfo_t info{};
+    info.si_signo = SIGUSR1;
+    info.si_code = SI_QUEUE;
+    info.si_pid = getpid();
+    info.si_uid = getuid();
+    info.si_value.sival_int = kRequestValue;
+    return pidfd_send_signal(process, SIGUSR1, &info, 0) == 0 ? 0 : errno;
+  }
+
+  int FailElsewhere(Console& console, bool run, const Newest& newest) const {
+    const std::string job = newest.job.empty() ? "JOB" : newest.job;
+    const std::string hint =
+        run ? "srun --overlap --jobid=" + job + " ckpt-store -s STORE request " + series_
+            : "scancel --signal=USR1 " + job + " (with --batch or --full where it is no step)";
+    return console.Fail(CKPT_IO,
+                        "it is not one of this host's processes that may be seen; its last "
+                        "checkpoint came from host '" +
+                            newest.host + "'",
+                        {}, hint);
+  }
+
+  int Report(Console& console, const Newest& now, std::chrono::duration<double> waited) const {
+    if (console.json()) {
+      Json json = Json::object();
+      SetText(json, "series", series_);
+      json["attempt"] = now.attempt;
+      json["step"] = now.step;
+      json["seconds"] = waited.count();
+      console.Print(JsonDocument(json));
+    } else {
+      console.Say("saved " + PrintableName(series_) + "@" + std::to_string(now.step) + ", " +
+                  HumanSeconds(waited.count()) + "\n");
+    }
+    return kExitDone;
+  }
+
+  std::string series_;
+  std::int64_t timeout_ns_ = 600'000'000'000;
+};
+
+}  // namespace
+
+const CommandInfo kRequestCommand = {
+    "request", "Ask a running session or 'run' for a checkpoint",
+    "ckpt-store request heat3d\n"
+    "srun --overlap --jobid=123 ckpt-store -s run.ckpt request heat3d\n",
+    [] { return std::unique_ptr<Command>(new RequestCommand); }};
+
+}  // namespace ckpt
