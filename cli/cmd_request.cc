@@ -5,7 +5,7 @@
 // the signal goes to a process that was seen to hold the lock while a descriptor for it was open,
 // so never to a stranger with the same number.
 
-#include <sys/pidfd.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -110,7 +110,8 @@ class RequestCommand : public Command {
                                          " is at work on the series but does not take SIGUSR1: a "
                                          "save, or a session with other signals");
     }
-    const int process = pidfd_open(static_cast<pid_t>(pid), 0);
+    // By number: the C library of Debian 12 declares the functions for C only.
+    const auto process = static_cast<int>(syscall(SYS_pidfd_open, static_cast<pid_t>(pid), 0));
     ckpt_runner again = CKPT_RUNNER_INIT;
     code = ckpt_get_runner(store.get(), series_.c_str(), 0, &again);
     const bool same = code == CKPT_OK && (run ? again.claimed_pid : again.writing_pid) == pid;
@@ -129,7 +130,7 @@ class RequestCommand : public Command {
     info.si_pid = getpid();
     info.si_uid = getuid();
     info.si_value.sival_int = kRequestValue;
-    return pidfd_send_signal(process, SIGUSR1, &info, 0) == 0 ? 0 : errno;
+    return syscall(SYS_pidfd_send_signal, process, SIGUSR1, &info, 0) == 0 ? 0 : errno;
   }
 
   int FailElsewhere(Console& console, bool run, const Newest& newest) const {
