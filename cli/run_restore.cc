@@ -157,7 +157,11 @@ std::string Displace(const std::vector<std::string>& names, std::string* folder)
     fs::create_directories(target.parent_path(), error);
     if (error || rename(name.c_str(), target.c_str()) != 0) {
       const std::string reason = error ? error.message() : strerror(errno);
-      return "cannot move '" + name + "' to '" + target.string() + "': " + reason;
+      return std::string("cannot move '")
+          .append(name)
+          .append("' to '")
+          .append(target)
+          .append("': " + reason);
     }
   }
   return "";

@@ -88,11 +88,15 @@ SetScanner::SetScanner(std::vector<std::string> patterns, std::string marker,
 std::string SetScanner::Objection() const {
   for (const std::string& pattern : patterns_) {
     if (pattern.empty() || LeadsOut(pattern)) {
-      return "'" + pattern + "' leads out of the working folder: start 'run' where the files are";
+      return std::string("'").append(pattern).append(
+          "' leads out of the working folder: start 'run' where the files are");
     }
     if (const std::string link = LinkOnTheWay(FixedFolder(pattern)); !link.empty()) {
-      return "'" + pattern + "' leads through the symbolic link '" + link +
-             "', which restoring does not follow: start 'run' in the folder itself";
+      return std::string("'")
+          .append(pattern)
+          .append("' leads through the symbolic link '")
+          .append(link)
+          .append("', which restoring does not follow: start 'run' in the folder itself");
     }
   }
   return "";

@@ -77,6 +77,7 @@ Result<std::string> CommandOutput(const std::vector<std::string>& arguments,
   UniqueFd out(ends[0]);
   UniqueFd in(ends[1]);
   std::vector<char*> argv;
+  argv.reserve(arguments.size() + 1);
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
   pid_t child = 0;

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "store/io/quiet_thread.h"
@@ -30,7 +31,7 @@ RetentionRules RulesOf(const std::string& series, const SessionOptions& options)
 }
 
 std::string Fixed(double value) {
-  auto thousandths = static_cast<std::int64_t>(value * 1000 + 0.5);
+  const std::int64_t thousandths = std::llround(value * 1000);
   std::string digits = std::to_string(thousandths % 1000);
   return std::to_string(thousandths / 1000) + "." + std::string(3 - digits.size(), '0') + digits;
 }
@@ -46,7 +47,7 @@ Committer::Committer(Store* store, std::string series, const SessionOptions& opt
       probe_(std::move(probe)),
       ring_(options.buffer_bytes),
       housekeeper_(store, RulesOf(series_, options), options.housekeeping_share),
-      run_(std::move(run)) {}
+      run_(run) {}
 
 Status Committer::Start() {
   report_.buffer_bytes = ring_.size_bytes();
