@@ -5,6 +5,7 @@
 
 #include <cstring>
 #include <filesystem>
+#include <memory>
 
 #include "cli/command.h"
 #include "cli/exit_codes.h"
@@ -15,13 +16,13 @@
 #include "cli/run_slurm.h"
 #include "cli/signals.h"
 #include "cli/store_handle.h"
+#include "cli/text.h"
 
 namespace ckpt {
 namespace {
 
 // The work is not done and nobody here can requeue it (EX_TEMPFAIL).
 constexpr int kExitAgain = 75;
-constexpr std::int64_t kSecondNs = 1'000'000'000;
 
 // "USR1=TERM", "TERM=NONE" -> {10, 15}, {15, 0}
 bool ParseForward(const std::string& text, std::map<int, int>* forward) {
@@ -120,10 +121,12 @@ class RunCommand : public Command {
     return DropOldMarker(console);
   }
 
-  // Held until the process ends. A job that was requeued may meet its former self for a moment.
+  // Held to the end of the command. A job that was requeued may meet its former self for a moment.
   int Claim(Console& console, StoreHandle& store) {
     constexpr std::int64_t kWaitMs = 10'000;
-    const ckpt_code code = ckpt_claim_series(store.get(), plan_.series.c_str(), kWaitMs, &claim_);
+    ckpt_claim* claim = nullptr;
+    const ckpt_code code = ckpt_claim_series(store.get(), plan_.series.c_str(), kWaitMs, &claim);
+    claim_.reset(claim);
     if (code == CKPT_OK || code == CKPT_UNSUPPORTED) return kExitDone;
     return console.Fail(code);
   }
@@ -213,7 +216,7 @@ class RunCommand : public Command {
   }
 
   RunPlan plan_;
-  ckpt_claim* claim_ = nullptr;
+  std::unique_ptr<ckpt_claim, decltype(&ckpt_claim_release)> claim_{nullptr, ckpt_claim_release};
   std::vector<std::string> patterns_;
   std::vector<std::string> forwards_;
   bool requeue_ = false;

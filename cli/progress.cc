@@ -8,7 +8,6 @@
 namespace ckpt {
 namespace {
 
-constexpr std::int64_t kSecondNs = 1'000'000'000;
 constexpr std::int64_t kRedrawNs = kSecondNs / 10;
 constexpr std::int64_t kLineNs = 10 * kSecondNs;
 constexpr std::int64_t kSampleNs = kSecondNs / 2;

@@ -26,6 +26,7 @@ constexpr std::int64_t kBusyWaitMs = 60'000;
 constexpr std::int64_t kOrphanGraceMs = 3'000;
 // Looking takes at most so small a part of the time, however many files there are.
 constexpr std::int64_t kLookShare = 50;
+constexpr std::int64_t kSettleLooks = 5;
 constexpr std::int64_t kRestlessNs = 600'000'000'000;
 
 std::int64_t Clock(clockid_t id) {
@@ -199,7 +200,8 @@ void RunLoop::Settle(const FileSet& set, std::int64_t now) {
     candidate_since_ = now;
     if (restless_since_ == 0) restless_since_ = now;
   }
-  next_look_ = candidate_since_ + plan_.settle_ns;
+  // Several looks, so that a rest that began between two of them is not missed by its half.
+  next_look_ = std::min(candidate_since_ + plan_.settle_ns, now + plan_.settle_ns / kSettleLooks);
   if (now - restless_since_ < kRestlessNs || told_restless_) return;
   told_restless_ = true;
   console_.Notice("the files have not been at rest for " +

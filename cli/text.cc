@@ -98,8 +98,6 @@ std::string TimeText(const std::tm& time, const char* format) {
   return buffer.data();
 }
 
-constexpr std::int64_t kSecondNs = 1'000'000'000;
-
 std::time_t WholeSeconds(std::int64_t time_ns) {
   return static_cast<std::time_t>(time_ns / kSecondNs - (time_ns % kSecondNs < 0 ? 1 : 0));
 }

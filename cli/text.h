@@ -15,6 +15,8 @@
 
 namespace ckpt {
 
+inline constexpr std::int64_t kSecondNs = 1'000'000'000;
+
 bool IsUtf8(std::string_view bytes);
 // Each byte that is not part of valid UTF-8 becomes U+FFFD.
 std::string ReplaceInvalidUtf8(std::string_view bytes);

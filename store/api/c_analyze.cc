@@ -8,10 +8,6 @@ using namespace ckpt::c_api;  // NOLINT
 
 namespace {
 
-double Ratio(std::uint64_t over, std::uint64_t under) {
-  return under == 0 ? 0.0 : static_cast<double>(over) / static_cast<double>(under);
-}
-
 ckpt_analysis ToAnalysis(const ChunkingAnalysis& in, std::uint64_t logical_bytes) {
   ckpt_analysis out{};
   out.chunker = in.content_defined ? "content-defined" : "fixed";

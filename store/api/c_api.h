@@ -66,6 +66,10 @@ Status ReadOptions(const Options* given, Options defaults, Options* out) {
   return Status();
 }
 
+inline double Ratio(std::uint64_t over, std::uint64_t under) {
+  return under == 0 ? 0.0 : static_cast<double>(over) / static_cast<double>(under);
+}
+
 // Fills the caller's result as far as its header knows it; null is allowed.
 template <typename Output>
 Status WriteResult(Output value, Output* out) {

@@ -9,10 +9,6 @@
 namespace ckpt::c_api {
 namespace {
 
-double Ratio(std::uint64_t over, std::uint64_t under) {
-  return under == 0 ? 0.0 : static_cast<double>(over) / static_cast<double>(under);
-}
-
 Status TellDamage(const FoundDamage& found, int (*damage)(const ckpt_damage* damage, void* user),
                   void* user) {
   if (damage == nullptr) return Status();

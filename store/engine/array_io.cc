@@ -7,7 +7,6 @@
 namespace ckpt {
 namespace {
 
-constexpr std::size_t kDimensionsMax = 32;
 constexpr std::uint64_t kArrayBytesMax = INT64_MAX;
 
 struct DtypeInfo {

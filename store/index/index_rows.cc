@@ -10,8 +10,6 @@ namespace {
 constexpr std::size_t kChunkBodyBytes = 20;
 constexpr std::size_t kIdBytes = 16;
 
-ByteSpan IdSpan(const Id128& id) { return std::as_bytes(std::span(id.bytes)); }
-
 template <typename T>
 std::byte* Put(std::byte* out, T value, std::size_t bytes = sizeof(T)) {
   std::memcpy(out, &value, bytes);  // little-endian hosts only, see bytes.h

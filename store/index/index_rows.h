@@ -35,6 +35,8 @@ enum Table : unsigned { kMeta = 0, kPacks, kPackIds, kChunks, kRecords, kTables 
 constexpr std::array<const char*, kTables> kTableNames = {"meta", "packs", "pack_ids", "chunks",
                                                           "records"};
 
+inline ByteSpan IdSpan(const Id128& id) { return std::as_bytes(std::span(id.bytes)); }
+
 // Seals and opens the values of one generation.
 class RowSealer {
  public:

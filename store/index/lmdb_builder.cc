@@ -11,13 +11,11 @@ namespace ckpt {
 namespace index_internal {
 namespace {
 
-constexpr std::size_t kRowsPerTransaction = 1u << 18;
+constexpr std::size_t kRowsPerBuildTransaction = 1u << 18;
 constexpr std::uint64_t kMapStartBytes = 256u << 20;
 // More than one transaction of chunks or one record can need.
 constexpr std::uint64_t kMapReserveBytes = 96u << 20;
 constexpr std::size_t kRecordBytesPerTransaction = 16u << 20;
-
-ByteSpan IdSpan(const Id128& id) { return std::as_bytes(std::span(id.bytes)); }
 
 class LmdbBuilder final : public IndexBuilder {
  public:
@@ -109,7 +107,7 @@ int LmdbBuilder::Append(Table table, ByteSpan key, ByteSpan value) {
   rc = mdb_put(txn_, lmdb_->table(table), &k, &v, MDB_APPEND);
   if (rc != 0) return rc;
   bytes_ += value.size();
-  bool full = ++rows_ >= kRowsPerTransaction || bytes_ >= kRecordBytesPerTransaction;
+  bool full = ++rows_ >= kRowsPerBuildTransaction || bytes_ >= kRecordBytesPerTransaction;
   return full ? Commit() : 0;
 }
 

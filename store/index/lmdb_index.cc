@@ -18,8 +18,6 @@ constexpr int kMapChangesMax = 64;
 constexpr std::size_t kBatchFirst = 32;  // a scan that wants ten records should not copy thousands
 constexpr std::size_t kBatchLast = 4096;
 
-ByteSpan IdSpan(const Id128& id) { return std::as_bytes(std::span(id.bytes)); }
-
 }  // namespace
 
 LmdbIndex::LmdbIndex(Env* env, LmdbIndexOptions options, std::unique_ptr<LmdbDir> dir)

@@ -9,8 +9,6 @@ namespace {
 // Rows of one transaction. In random order each may touch a page of its own: 64 MiB at most.
 constexpr std::size_t kRowsPerTransaction = 16384;
 
-ByteSpan IdSpan(const Id128& id) { return std::as_bytes(std::span(id.bytes)); }
-
 }  // namespace
 
 Publisher::Publisher(const IndexUpdate& update)

@@ -31,6 +31,8 @@
 
 namespace ckpt {
 
+inline constexpr std::int64_t kNsPerSecond = 1'000'000'000;
+
 enum class FileKind : std::uint8_t { kRegular, kDirectory, kSymlink, kOther };
 
 // What stat tells. Times in nanoseconds since 1970.

@@ -12,7 +12,6 @@
 namespace ckpt::posix {
 namespace {
 
-constexpr std::int64_t kNsPerSecond = 1'000'000'000;
 constexpr std::uint64_t kStatBlockBytes = 512;  // of st_blocks, whatever the file system's own
 constexpr std::uint32_t kPermissionBits = 07777;
 

@@ -19,8 +19,6 @@
 namespace ckpt {
 namespace {
 
-constexpr std::int64_t kNsPerSecond = 1'000'000'000;
-
 std::int64_t ReadClock(clockid_t clock) {
   timespec t;
   CKPT_CHECK(::clock_gettime(clock, &t) == 0, "Linux has both clocks");

@@ -5,7 +5,6 @@
 namespace ckpt {
 namespace {
 
-constexpr std::size_t kDimensionsMax = 32;
 // So that sizes and strides fit in signed 64-bit numbers everywhere.
 constexpr std::uint64_t kArrayBytesMax = std::numeric_limits<std::int64_t>::max();
 

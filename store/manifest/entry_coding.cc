@@ -15,7 +15,6 @@ constexpr std::size_t kTargetBytesMax = 4096;
 constexpr std::size_t kXattrsMax = 1024;
 constexpr std::size_t kXattrNameBytesMax = 255;
 constexpr std::size_t kXattrValueBytesMax = 64u << 10;
-constexpr std::uint8_t kDimensionsMax = 32;
 // Everything of an entry but its name, target and attributes fits in this.
 constexpr std::size_t kEntryFixedBytesMax = 2048;
 

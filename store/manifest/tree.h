@@ -151,6 +151,8 @@ enum class Dtype : std::uint8_t {
   kBytes,
 };
 
+inline constexpr std::size_t kDimensionsMax = 32;
+
 struct ArrayShape {
   Dtype dtype = Dtype::kBytes;
   bool column_major = false;

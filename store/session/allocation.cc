@@ -6,12 +6,12 @@
 #include <string>
 
 #include "store/io/command.h"
+#include "store/io/env.h"
 #include "store/io/process.h"
 
 namespace ckpt {
 namespace {
 
-constexpr std::int64_t kSecond = 1'000'000'000;
 constexpr std::int64_t kAskMs = 5000;
 
 std::int64_t AskScheduler() {
@@ -37,12 +37,12 @@ std::int64_t ParseEndTime(std::string_view text) {
   when.tm_mon -= 1;
   when.tm_isdst = -1;
   const std::time_t seconds = std::mktime(&when);
-  return seconds > 0 ? static_cast<std::int64_t>(seconds) * kSecond : 0;
+  return seconds > 0 ? static_cast<std::int64_t>(seconds) * kNsPerSecond : 0;
 }
 
 std::int64_t AllocationEndNs(bool ask) {
   const std::int64_t told = std::atoll(EnvironmentVariable("SLURM_JOB_END_TIME").c_str());
-  if (told > 0) return told * kSecond;
+  if (told > 0) return told * kNsPerSecond;
   if (!ask) return 0;
   static const std::int64_t asked = AskScheduler();
   return asked;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "store/io/env.h"
+
 namespace ckpt {
 namespace {
 
@@ -11,9 +13,8 @@ constexpr double kGuessedCost = 1.0;
 constexpr double kIntervalMin = 1.0;
 // Of the old value that stays when a new one comes.
 constexpr double kMemory = 0.5;
-constexpr double kSecond = 1e9;
 
-double Seconds(std::int64_t ns) { return static_cast<double>(ns) / kSecond; }
+double Seconds(std::int64_t ns) { return static_cast<double>(ns) / kNsPerSecond; }
 
 double Blend(double before, double now) {
   return before <= 0 ? now : kMemory * before + (1 - kMemory) * now;

@@ -17,9 +17,8 @@ namespace {
 constexpr std::size_t kStagedMax = 4;
 constexpr std::size_t kStagedLongMax = 1000;
 constexpr std::uint64_t kMeasuredBytesMin = 512u << 10;  // fewer say nothing about the disk
-constexpr std::int64_t kSecond = 1'000'000'000;
-constexpr std::int64_t kRoomPause = 5 * kSecond;  // between two tries to make room in vain
-constexpr double kGuessedRate = 50e6;             // bytes a second, before anything is measured
+constexpr std::int64_t kRoomPause = 5 * kNsPerSecond;    // between two tries to make room in vain
+constexpr double kGuessedRate = 50e6;  // bytes a second, before anything is measured
 
 RetentionRules RulesOf(const std::string& series, const SessionOptions& options) {
   RetentionRules rules;
@@ -370,7 +369,7 @@ void Committer::Fail(Status status) {
 
 void Committer::PollEpoch() {
   const std::int64_t now = store_->env()->MonotonicNs();
-  if (writer_ == nullptr || now - polled_ns_ < kSecond) return;
+  if (writer_ == nullptr || now - polled_ns_ < kNsPerSecond) return;
   polled_ns_ = now;
   Status s = writer_->chunks()->PollEpoch();
   if (!s.ok()) Fail(std::move(s));

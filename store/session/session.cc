@@ -14,7 +14,6 @@
 namespace ckpt {
 namespace {
 
-constexpr std::int64_t kSecond = 1'000'000'000;
 constexpr std::uint64_t kBufferBytesMin = 1u << 20;
 // "Unfinished, run me again", where no signal says which.
 constexpr int kExitUnfinished = 75;
@@ -231,7 +230,7 @@ StepResult Session::StepNow(std::int64_t step) {
   // Asked in any case: it measures how long steps take.
   const bool due = cadence_->Due(Now(step)) && !repeated;
   const bool asked = !stop && committer_->TakeSaveRequest();
-  const bool again = rescan_ && env_->MonotonicNs() - tried_ns_ >= kSecond;
+  const bool again = rescan_ && env_->MonotonicNs() - tried_ns_ >= kNsPerSecond;
   const bool wanted = stop ? MayTakeFresh() : due || asked || again;
   if (saved_step_ != step && wanted) {
     tried_ns_ = env_->MonotonicNs();

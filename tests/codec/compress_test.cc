@@ -16,19 +16,19 @@
 namespace ckpt {
 namespace {
 
-enum Kind { kRandom, kZeros, kText, kDoubles, kAtoms, kHalfRandom, kRepeatedFar, kKinds };
+enum Sample { kAnyBytes, kZeroBytes, kText, kDoubles, kAtoms, kHalfRandom, kRepeatedFar, kSamples };
 
 void PutDouble(Bytes* data, std::size_t at, double v) {
   if (at + 8 <= data->size()) std::memcpy(&(*data)[at], &v, 8);
 }
 
-Bytes MakeData(int kind, std::size_t size, std::uint32_t seed) {
+Bytes MakeSample(int kind, std::size_t size, std::uint32_t seed) {
   std::mt19937 random(seed);
   Bytes data(size);
   auto fill = [&](std::size_t begin, std::size_t end) {
     for (std::size_t i = begin; i < end; ++i) data[i] = static_cast<std::byte>(random());
   };
-  if (kind == kRandom) fill(0, size);
+  if (kind == kAnyBytes) fill(0, size);
   if (kind == kHalfRandom) fill(size / 2, size);
   if (kind == kRepeatedFar) {  // a third of it random, then the same again
     fill(0, size);
@@ -72,11 +72,11 @@ RC_GTEST_PROP(Compress, AnyBytesComeBack, ()) {
   Encoder encoder;
   Decoder decoder;
   for (int i = 0; i < 4; ++i) {  // contexts are reused, so several in a row
-    Bytes raw = MakeData(*rc::gen::inRange(0, static_cast<int>(kKinds)),
+    Bytes raw = MakeSample(*rc::gen::inRange(0, static_cast<int>(kSamples)),
 
-                         *rc::gen::element<std::size_t>(0, 1, 7, 300, 5000, 32768, 70001) +
-                             *rc::gen::inRange<std::size_t>(0, 300),
-                         *rc::gen::arbitrary<std::uint32_t>());
+                           *rc::gen::element<std::size_t>(0, 1, 7, 300, 5000, 32768, 70001) +
+                               *rc::gen::inRange<std::size_t>(0, 300),
+                           *rc::gen::arbitrary<std::uint32_t>());
     EncodeOptions options{.level = *rc::gen::inRange(-9, 12),
                           .element_width = *rc::gen::element<std::size_t>(0, 1, 2, 4, 8, 12, 88,
                                                                           255, 256, 257, 1 << 20),
@@ -92,11 +92,11 @@ RC_GTEST_PROP(Compress, AnyBytesComeBack, ()) {
 
 TEST(Compress, OutputDependsOnBytesAndOptionsOnly) {
   Encoder used, fresh;
-  for (int kind = 0; kind < kKinds; ++kind) {
+  for (int kind = 0; kind < kSamples; ++kind) {
     for (int level : {9, 1, 3}) {
-      EncodeAndKeep(&used, MakeData(kind, 50'000, 1), {.level = level});
+      EncodeAndKeep(&used, MakeSample(kind, 50'000, 1), {.level = level});
     }
-    Bytes raw = MakeData(kind, 65'536, 2);
+    Bytes raw = MakeSample(kind, 65'536, 2);
     Kept a = EncodeAndKeep(&used, raw, {}), b = EncodeAndKeep(&fresh, raw, {});
     EXPECT_EQ(a.codec, b.codec);
     EXPECT_EQ(a.param, b.param);
@@ -106,7 +106,7 @@ TEST(Compress, OutputDependsOnBytesAndOptionsOnly) {
 
 TEST(Compress, IncompressibleIsRawAndNotCopied) {
   Encoder encoder;
-  Bytes raw = MakeData(kRandom, 65'536, 1);
+  Bytes raw = MakeSample(kAnyBytes, 65'536, 1);
   for (std::size_t width : {0, 1, 8}) {
     Result<Encoded> e = encoder.Encode(raw, {.element_width = width});
     ASSERT_TRUE(e.ok());
@@ -119,9 +119,9 @@ TEST(Compress, IncompressibleIsRawAndNotCopied) {
 // A sample or a guess must not cost more than 2 % of what plain zstd gives.
 TEST(Compress, TrialsLoseNothingAgainstPlain) {
   Encoder encoder;
-  for (int kind = 0; kind < kKinds; ++kind) {
+  for (int kind = 0; kind < kSamples; ++kind) {
     for (std::size_t size : {3000, 20'000, 65'536, 200'000}) {
-      Bytes raw = MakeData(kind, size, 3);
+      Bytes raw = MakeSample(kind, size, 3);
       std::size_t plain = EncodeAndKeep(&encoder, raw, {.element_width = 1}).bytes.size();
       for (std::size_t width : {0, 4, 8, 88}) {
         std::size_t got = EncodeAndKeep(&encoder, raw, {.element_width = width}).bytes.size();
@@ -133,18 +133,18 @@ TEST(Compress, TrialsLoseNothingAgainstPlain) {
 
 TEST(Compress, RepetitionBeyondAnySampleIsFound) {
   Encoder encoder;
-  Kept kept = EncodeAndKeep(&encoder, MakeData(kRepeatedFar, 65'536, 4), {});
+  Kept kept = EncodeAndKeep(&encoder, MakeSample(kRepeatedFar, 65'536, 4), {});
   EXPECT_EQ(kept.codec, Codec::kZstd);
   EXPECT_LT(kept.bytes.size(), 65'536u * 70 / 100);
 }
 
 TEST(Compress, RecordsAndNumbersAreShuffled) {
   Encoder encoder;
-  Bytes doubles = MakeData(kDoubles, 65'536, 5);
+  Bytes doubles = MakeSample(kDoubles, 65'536, 5);
   Kept given = EncodeAndKeep(&encoder, doubles, {.element_width = 8});
   EXPECT_EQ(given.codec, Codec::kShuffleZstd);
   EXPECT_EQ(given.param, 8);
-  Bytes atoms = MakeData(kAtoms, 65'536, 6);
+  Bytes atoms = MakeSample(kAtoms, 65'536, 6);
   Kept guessed = EncodeAndKeep(&encoder, atoms, {});
   Kept plain = EncodeAndKeep(&encoder, atoms, {.element_width = 1});
   EXPECT_EQ(guessed.codec, Codec::kShuffleZstd);
@@ -156,7 +156,7 @@ TEST(Compress, RecordsAndNumbersAreShuffled) {
 TEST(Compress, PayloadIsAStandardFrameWithoutItsMagicNumber) {
   Encoder encoder;
   for (std::size_t width : {1, 8}) {
-    Bytes raw = MakeData(kDoubles, 65'536, 7);
+    Bytes raw = MakeSample(kDoubles, 65'536, 7);
     Kept kept = EncodeAndKeep(&encoder, raw, {.element_width = width});
     ASSERT_EQ(kept.codec, width == 1 ? Codec::kZstd : Codec::kShuffleZstd);
     Bytes frame = {std::byte{0x28}, std::byte{0xB5}, std::byte{0x2F}, std::byte{0xFD}};
@@ -204,7 +204,7 @@ TEST(Decoder, EveryTruncationAndWrongLengthIsCorruption) {
   Encoder encoder;
   Decoder decoder;
   for (std::size_t width : {1, 8}) {
-    Bytes raw = MakeData(kDoubles, 2000, 8), back;
+    Bytes raw = MakeSample(kDoubles, 2000, 8), back;
     Kept kept = EncodeAndKeep(&encoder, raw, {.element_width = width});
     ASSERT_NE(kept.codec, Codec::kRaw);
     for (std::size_t n = 0; n < kept.bytes.size(); ++n) {
@@ -228,7 +228,7 @@ TEST(Decoder, EveryTruncationAndWrongLengthIsCorruption) {
 TEST(Decoder, EveryFlippedBitIsHarmless) {
   Encoder encoder;
   Decoder decoder;
-  Bytes raw = MakeData(kDoubles, 1200, 9), back;
+  Bytes raw = MakeSample(kDoubles, 1200, 9), back;
   Kept kept = EncodeAndKeep(&encoder, raw, {.element_width = 8});
   ASSERT_EQ(kept.codec, Codec::kShuffleZstd);
   for (std::size_t bit = 0; bit < 8 * kept.bytes.size(); ++bit) {

@@ -15,9 +15,7 @@
 namespace ckpt {
 namespace {
 
-constexpr std::int64_t kSecond = 1'000'000'000;
-
-Cadence::Now At(std::int64_t step, double seconds, std::int64_t realtime_ns = 0) {
+Cadence::Now Moment(std::int64_t step, double seconds, std::int64_t realtime_ns = 0) {
   return {step, static_cast<std::int64_t>(seconds * 1e9) + 1, realtime_ns};
 }
 
@@ -45,35 +43,35 @@ TEST(Cadence, StepsAndSecondsWhicheverComesFirst) {
   Cadence::Settings settings;
   settings.every_steps = 10;
   settings.every_seconds = 5;
-  Cadence cadence(settings, At(0, 0));
-  EXPECT_FALSE(cadence.Due(At(9, 4.9)));
-  EXPECT_TRUE(cadence.Due(At(10, 4.9)));
-  EXPECT_TRUE(cadence.Due(At(1, 5.1)));
-  cadence.Saved(At(10, 4.9));
-  EXPECT_FALSE(cadence.Due(At(19, 9.8)));
-  EXPECT_TRUE(cadence.Due(At(20, 9.8)));
+  Cadence cadence(settings, Moment(0, 0));
+  EXPECT_FALSE(cadence.Due(Moment(9, 4.9)));
+  EXPECT_TRUE(cadence.Due(Moment(10, 4.9)));
+  EXPECT_TRUE(cadence.Due(Moment(1, 5.1)));
+  cadence.Saved(Moment(10, 4.9));
+  EXPECT_FALSE(cadence.Due(Moment(19, 9.8)));
+  EXPECT_TRUE(cadence.Due(Moment(20, 9.8)));
 }
 
 TEST(Cadence, ByItselfFollowsTheMeasuredCost) {
   Cadence::Settings settings;
   settings.mean_time_between_failures_s = 3600;
-  Cadence cadence(settings, At(0, 0));
+  Cadence cadence(settings, Moment(0, 0));
   cadence.Costs(2, 4);
   EXPECT_NEAR(cadence.interval_s(), DalyInterval(2, 3600), 1e-9);
-  EXPECT_FALSE(cadence.Due(At(1, cadence.interval_s() - 1)));
-  EXPECT_TRUE(cadence.Due(At(2, cadence.interval_s() + 1)));
+  EXPECT_FALSE(cadence.Due(Moment(1, cadence.interval_s() - 1)));
+  EXPECT_TRUE(cadence.Due(Moment(2, cadence.interval_s() + 1)));
 }
 
 TEST(Cadence, SavesOnceMoreBeforeTheAllocationEnds) {
   Cadence::Settings settings;
   settings.every_seconds = 1e6;
-  settings.end_time_ns = 1000 * kSecond;
-  Cadence cadence(settings, At(0, 0));
+  settings.end_time_ns = 1000 * kNsPerSecond;
+  Cadence cadence(settings, Moment(0, 0));
   cadence.Costs(1, 5);
-  EXPECT_FALSE(cadence.Due(At(1, 1, 900 * kSecond)));
-  EXPECT_FALSE(cadence.Due(At(2, 11, 910 * kSecond)));  // a step takes 10 s
-  EXPECT_TRUE(cadence.Due(At(3, 75, 975 * kSecond)));
-  EXPECT_FALSE(cadence.Due(At(4, 80, 980 * kSecond)));
+  EXPECT_FALSE(cadence.Due(Moment(1, 1, 900 * kNsPerSecond)));
+  EXPECT_FALSE(cadence.Due(Moment(2, 11, 910 * kNsPerSecond)));  // a step takes 10 s
+  EXPECT_TRUE(cadence.Due(Moment(3, 75, 975 * kNsPerSecond)));
+  EXPECT_FALSE(cadence.Due(Moment(4, 80, 980 * kNsPerSecond)));
 }
 
 TEST(CopyRing, HandsOutWhatIsFreeInOrderAndNothingTwice) {
@@ -124,7 +122,7 @@ TEST(AllocationEnd, IsReadFromWhatScontrolPrints) {
   setenv("TZ", "UTC", 1);
   tzset();
   EXPECT_EQ(ParseEndTime("JobId=7 StartTime=2026-01-01T00:00:00 EndTime=2026-11-22T10:00:30 x=1"),
-            1795341630 * kSecond);
+            1795341630 * kNsPerSecond);
   for (const char* none : {"", "EndTime=", "EndTime=Unknown Deadline=N/A", "EndTime=2026-11-22"}) {
     EXPECT_EQ(ParseEndTime(none), 0) << none;
   }
