@@ -7,6 +7,7 @@
 // bits, however often the run was killed and started again. Exit status: 0 complete; stopped by a
 // signal, that signal.
 
+#include <chrono>
 #include <ckpt/ckpt.hpp>
 #include <cmath>
 #include <cstdint>
@@ -14,6 +15,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -28,8 +30,11 @@ struct Options {
   std::int64_t every = 0;
   double seconds = 0;
   double grace = 0;
+  double pace_ms = 0;
+  std::uint64_t keep = 2;
   std::string store = "run.ckpt";
   std::string series = "heat3d";
+  bool ask_scheduler = false;
   bool log = false;
 };
 
@@ -83,6 +88,8 @@ int Run(const Options& options) {
   how.every_steps = options.every;
   how.every_seconds = options.seconds;
   how.grace_seconds = options.grace;
+  how.keep_last = options.keep;
+  how.ask_scheduler = options.ask_scheduler ? 1 : 0;
   how.log = options.log ? 1 : 0;
 
   ckpt::Session session = ckpt::Session::Open(options.store, options.series, how).value();
@@ -93,10 +100,13 @@ int Run(const Options& options) {
     std::printf("continued from step %lld\n", static_cast<long long>(done));
   }
   std::fflush(stdout);
+  const std::chrono::duration<double, std::milli> pace(options.pace_ms);
   while (done < options.steps) {
+    const auto begin = std::chrono::steady_clock::now();
     Advance(T, &next, options.size, done);
     std::swap(T, next);
     ++done;
+    if (options.pace_ms > 0) std::this_thread::sleep_until(begin + pace);
     const ckpt::Stepped step = session.Step(done);
     if (!step.ok()) std::fprintf(stderr, "heat3d: %s\n", step.error().message().c_str());
     if (step == ckpt::kStop) break;
@@ -118,6 +128,10 @@ bool ParseOptions(int argc, char** argv, Options* options) {
       options->log = true;
       continue;
     }
+    if (name == "--ask-scheduler") {
+      options->ask_scheduler = true;
+      continue;
+    }
     if (++i == argc) return false;
     const char* value = argv[i];
     if (name == "--size") {
@@ -130,6 +144,10 @@ bool ParseOptions(int argc, char** argv, Options* options) {
       options->seconds = std::atof(value);
     } else if (name == "--grace") {
       options->grace = std::atof(value);
+    } else if (name == "--pace") {
+      options->pace_ms = std::atof(value);
+    } else if (name == "--keep") {
+      options->keep = std::strtoull(value, nullptr, 10);
     } else if (name == "--store") {
       options->store = value;
     } else if (name == "--series") {
@@ -148,7 +166,8 @@ int main(int argc, char** argv) {
   if (!ParseOptions(argc, argv, &options)) {
     std::fprintf(stderr,
                  "usage: heat3d [--size N] [--steps N] [--store DIR] [--series NAME] [--log]\n"
-                 "              [--every STEPS] [--seconds T] [--grace SECONDS]\n");
+                 "              [--every STEPS] [--seconds T] [--keep N] [--grace SECONDS]\n"
+                 "              [--ask-scheduler] [--pace MILLISECONDS]\n");
     return 2;
   }
   try {
