@@ -217,17 +217,18 @@ typedef struct ckpt_save_options {
   const char* stream_name; /* ... of this name */
   const char* job_id;      /* NULL: $SLURM_JOB_ID */
   uint32_t rank;
-  uint32_t ranks; /* 0 means 1 */
+  uint32_t ranks; /* 0 means 1; more need a step and a run_id */
   /* Asked once everything has been read and before anything is committed: nonzero, and there is no
    * checkpoint (CKPT_CANCELLED). For files that must belong together. May be NULL. Not used by
    * ckpt_begin. */
   int (*confirm)(void* user);
   void* confirm_user;
+  const char* run_id; /* for ranks > 1: the same string in all ranks of one run, and in no other */
 } ckpt_save_options;
 #define CKPT_SAVE_OPTIONS_INIT                                                                   \
   {                                                                                              \
     sizeof(ckpt_save_options), NULL, CKPT_STEP_NEXT, CKPT_STEP_NONE, NULL, 0, NULL, 0, 0, 0, -1, \
-        NULL, NULL, 0, 1, NULL, NULL                                                             \
+        NULL, NULL, 0, 1, NULL, NULL, NULL                                                       \
   }
 
 typedef struct ckpt_save_result {

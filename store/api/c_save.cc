@@ -20,6 +20,7 @@ Result<SaveOptions> ToSaveOptions(const ckpt_save_options& in) {
   }
   out.rank = in.rank;
   out.ranks = std::max<std::uint32_t>(1, in.ranks);
+  out.run_id = Text(in.run_id);
   out.job_id = in.job_id != nullptr ? in.job_id : EnvironmentVariable("SLURM_JOB_ID");
   if (in.job_id == nullptr) out.job_restarts = EnvironmentNumber("SLURM_RESTART_COUNT");
   out.wait_ms = in.wait_ms;

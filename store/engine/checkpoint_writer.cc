@@ -12,6 +12,7 @@ constexpr std::uint64_t kRunPackBytesMin = 16u << 20;
 constexpr std::size_t kRecent = 8;  // checkpoints of the line
 
 // The last step this rank has in its attempt; removed ones count.
+// Of a rank group: the rank's own.
 std::int64_t LastStep(const SeriesView& view, const AttemptInfo& attempt, const SaveOptions& save) {
   if (save.ranks == 1) return attempt.last_step;
   std::int64_t last = -1;
@@ -23,12 +24,26 @@ std::int64_t LastStep(const SeriesView& view, const AttemptInfo& attempt, const 
 
 }  // namespace
 
+Id128 RunAttemptId(const std::string& series, const std::string& run_id) {
+  return HashChunk(AsBytes("ckpt run\n" + series + "\n" + run_id));
+}
+
 Result<std::unique_ptr<CheckpointWriter>> CheckpointWriter::Begin(Store* store,
                                                                   SaveOptions options) {
   CKPT_RETURN_IF_ERROR(ValidateSeriesName(options.series));
   if (options.ranks == 0 || options.rank >= options.ranks) {
     return InvalidArgument("rank " + std::to_string(options.rank) + " of " +
                            std::to_string(options.ranks) + " ranks");
+  }
+  if (options.ranks > 1 && !options.run.has_value()) {
+    if (options.run_id.empty()) {
+      return InvalidArgument(
+          "with more than one rank, run_id must be one string for all of them: the job's id and its"
+          " restart count, say");
+    }
+    if (!options.step.has_value()) {
+      return InvalidArgument("with more than one rank, the step must be given");
+    }
   }
   std::unique_ptr<CheckpointWriter> w(new CheckpointWriter(store, std::move(options)));
   const SaveOptions& save = w->options_;
@@ -49,13 +64,12 @@ Result<std::unique_ptr<CheckpointWriter>> CheckpointWriter::Begin(Store* store,
 // What a save needs of its series: the newest few, unless it goes back or looks at a rank's own
 // steps.
 Result<SeriesView> CheckpointWriter::LoadView() {
-  if (options_.run.has_value()) return SeriesView::Load(store_, options_.series);
-  bool newest =
-      options_.ranks == 1 && !options_.step.has_value() && !options_.from_step.has_value();
-  if (newest) return SeriesView::LoadNewest(store_, options_.series, kRecent);
-  if (options_.ranks > 1 || options_.from_step.has_value()) {
+  if (options_.run.has_value() || options_.ranks > 1) {
     return SeriesView::Load(store_, options_.series);
   }
+  bool newest = !options_.step.has_value() && !options_.from_step.has_value();
+  if (newest) return SeriesView::LoadNewest(store_, options_.series, kRecent);
+  if (options_.from_step.has_value()) return SeriesView::Load(store_, options_.series);
   CKPT_ASSIGN_OR_RETURN(SeriesView view, SeriesView::LoadNewest(store_, options_.series, kRecent));
   if (*options_.step > view.newest_attempt()->last_step) return view;
   return SeriesView::Load(store_, options_.series);
@@ -66,6 +80,9 @@ Status CheckpointWriter::Decide() {
   if (!loaded.ok() && loaded.status().code() != Code::kNotFound) return loaded.status();
   if (!loaded.ok()) {
     if (options_.from_step.has_value()) return loaded.status();
+    if (options_.ranks > 1 && !options_.run.has_value()) {
+      options_.run = RunAttempt{RunAttemptId(options_.series, options_.run_id)};
+    }
     attempt_ = {options_.run.has_value() ? options_.run->id : store_->env()->RandomId(), 1};
     new_attempt_ = true;
     step_ = options_.step.value_or(1);
@@ -75,6 +92,9 @@ Status CheckpointWriter::Decide() {
   if (adopted) loaded = LoadView();
   if (!loaded.ok()) return loaded.status();
   const SeriesView& view = *loaded;
+  if (options_.ranks > 1 && !options_.run.has_value()) {
+    CKPT_ASSIGN_OR_RETURN(options_.run, RunOfRanks(view));
+  }
   if (options_.run.has_value()) return DecideRun(view);
   if (options_.from_step.has_value()) return ReturnTo(view);
 
@@ -100,6 +120,34 @@ Status CheckpointWriter::Decide() {
                    (parent ? ", continuing from step " + std::to_string(parent->step) : ""));
   }
   return parent != nullptr ? OpenPrevious(*parent) : Status();
+}
+
+// The run that all ranks with this run_id make. It continues the step gone back to, else the newest
+// that is whole: part of a group is never restored.
+Result<RunAttempt> CheckpointWriter::RunOfRanks(const SeriesView& view) {
+  RunAttempt run{RunAttemptId(options_.series, options_.run_id)};
+  if (const AttemptInfo* own = view.FindAttempt(run.id)) {
+    run.has_parent = own->has_parent;
+    run.parent_attempt = own->parent;
+    run.parent_step = own->parent_step;
+    return run;
+  }
+  const CheckpointRow* parent = nullptr;
+  if (options_.from_step.has_value()) {
+    CKPT_ASSIGN_OR_RETURN(parent, StepGoneBackTo(view));
+    run.begin_now = true;
+  } else {
+    for (const CheckpointRow* row : view.Line()) {
+      if (row->step >= *options_.step || view.Group(*row).size() != row->ranks) continue;
+      parent = row;
+      break;
+    }
+  }
+  run.has_parent = parent != nullptr;
+  if (parent == nullptr) return run;
+  run.parent_attempt = parent->attempt.id;
+  run.parent_step = parent->step;
+  return run;
 }
 
 // A run goes on with its own attempt as long as nobody began a later one; what it continues is then
@@ -128,7 +176,6 @@ Status CheckpointWriter::DecideRun(const SeriesView& view) {
   if (new_attempt_ && run.begin_now) {
     CKPT_RETURN_IF_ERROR(AppendAttempt());
     CKPT_RETURN_IF_ERROR(chunks_->Commit(false));
-    new_attempt_ = false;
   }
   if (before == nullptr) return Status();
   for (const CheckpointRow* row : view.Group(*before)) {
@@ -146,19 +193,24 @@ void CheckpointWriter::BeginAttempt(const SeriesView& view, const CheckpointRow*
   parent_step_ = parent->step;
 }
 
-// A deliberate return to an older step begins its attempt at once, durably: even if this save
-// fails, what came after that step is abandoned.
-Status CheckpointWriter::ReturnTo(const SeriesView& view) {
+Result<const CheckpointRow*> CheckpointWriter::StepGoneBackTo(const SeriesView& view) {
   const CheckpointRow* parent = view.FindStep(*options_.from_step);
   if (parent == nullptr) {
     return NotFound("series '" + options_.series + "' has no step " +
                     std::to_string(*options_.from_step) + " to go back to");
   }
-  step_ = options_.step.value_or(parent->step + 1);
-  if (step_ <= parent->step) {
+  if (options_.step.value_or(parent->step + 1) <= parent->step) {
     return InvalidArgument("the new step must be above " + std::to_string(parent->step) +
                            ", the step gone back to");
   }
+  return parent;
+}
+
+// A deliberate return to an older step begins its attempt at once, durably: even if this save
+// fails, what came after that step is abandoned.
+Status CheckpointWriter::ReturnTo(const SeriesView& view) {
+  CKPT_ASSIGN_OR_RETURN(const CheckpointRow* parent, StepGoneBackTo(view));
+  step_ = options_.step.value_or(parent->step + 1);
   BeginAttempt(view, parent);
   CKPT_RETURN_IF_ERROR(AppendAttempt());
   CKPT_RETURN_IF_ERROR(chunks_->Commit(false));

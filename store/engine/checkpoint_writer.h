@@ -34,7 +34,7 @@ namespace ckpt {
 struct RunAttempt {
   Id128 id;
   bool has_parent = false;
-  Id128 parent_attempt;
+  Id128 parent_attempt = {};
   std::int64_t parent_step = 0;
   bool begin_now = false;  // a deliberate return: durable at once, even if no save follows
 };
@@ -46,6 +46,7 @@ struct SaveOptions {
   std::vector<std::pair<std::string, std::string>> tags;
   std::uint32_t rank = 0;
   std::uint32_t ranks = 1;
+  std::string run_id;  // one string for all ranks of a run; ranks > 1 need it, or `run`, and `step`
   std::string job_id;
   std::uint32_t job_restarts = 0;  // how often that job was started over
   std::int64_t wait_ms = 0;        // for the series' lock; -1: for ever
@@ -66,6 +67,9 @@ struct Saved {
   std::uint64_t chunks = 0;
   std::uint64_t new_chunks = 0;
 };
+
+// The attempt that is named so by all ranks of a run.
+Id128 RunAttemptId(const std::string& series, const std::string& run_id);
 
 class CheckpointWriter {
  public:
@@ -101,6 +105,8 @@ class CheckpointWriter {
   Result<SeriesView> LoadView();
   Status Decide();
   Status DecideRun(const SeriesView& view);
+  Result<RunAttempt> RunOfRanks(const SeriesView& view);
+  Result<const CheckpointRow*> StepGoneBackTo(const SeriesView& view);
   Status ReturnTo(const SeriesView& view);
   void BeginAttempt(const SeriesView& view, const CheckpointRow* parent);
   Status OpenPrevious(const CheckpointRow& row);

@@ -67,9 +67,7 @@ Status Session::OpenStore(const std::string& path) {
 
 RunAttempt Session::MakeRun() const {
   RunAttempt run;
-  run.id = options_.run_id.empty()
-               ? env_->RandomId()
-               : HashChunk(AsBytes("ckpt run\n" + series_ + "\n" + options_.run_id));
+  run.id = options_.run_id.empty() ? env_->RandomId() : RunAttemptId(series_, options_.run_id);
   return run;
 }
 

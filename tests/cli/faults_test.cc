@@ -30,6 +30,8 @@ class Faults : public CliTest {
     options.series = series.c_str();
     options.step = step;
     options.from_step = from;
+    const std::string run = from == CKPT_STEP_NONE ? "job 1" : "job 2";
+    options.run_id = run.c_str();
     options.rank = rank;
     options.ranks = ranks;
     const std::string whole = Path(path);

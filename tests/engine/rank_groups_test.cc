@@ -26,6 +26,7 @@ class RankGroups : public LookTest {
     options.save.series = "run";
     options.save.step = step;
     options.save.from_step = from;
+    options.save.run_id = run;
     options.save.rank = rank;
     options.save.ranks = kRanks;
     auto saved = SaveFiles(store_.get(), {name}, options);
@@ -116,6 +117,37 @@ TEST_F(RankGroups, RanksOfTwoAttemptsNeverMix) {
   SaveRanks("b", 20, {0, 1});
   ExpectRestores("run", "b", 20);
   EXPECT_EQ(StateNamed("run@1:20"), CheckpointState::kIncomplete);
+}
+
+// A rank of the run before that is still alive (its node was thought dead) comes too late.
+TEST_F(RankGroups, StragglerOfAnOlderRunIsRefused) {
+  SaveRanks("a", 10, {0, 1, 2, 3});
+  SaveRanks("a", 20, {0, 1});
+  Saved first = SaveRank("b", 20, 0);  // continues from 10, the last that is whole
+  EXPECT_TRUE(first.new_attempt);
+  SaveFilesOptions late;
+  late.save.series = "run";
+  late.save.step = 30;
+  late.save.run_id = "a";
+  late.save.rank = 3;
+  late.save.ranks = kRanks;
+  EXPECT_EQ(SaveFiles(store_.get(), {"rank3"}, late).status().code(), Code::kExists);
+  SaveRanks("b", 20, {1, 2, 3});
+  ExpectRestores("run", "b", 20);
+  EXPECT_EQ(StateNamed("run@1:20"), CheckpointState::kIncomplete);
+  EXPECT_EQ(StateNamed("run@10"), CheckpointState::kCommitted);
+}
+
+TEST_F(RankGroups, WithoutRunOrStepIsRefused) {
+  WriteFile(tmp_ / "rank0", "x");
+  SaveFilesOptions options;
+  options.save.series = "run";
+  options.save.ranks = 2;
+  options.save.step = 1;
+  EXPECT_EQ(SaveFiles(store_.get(), {"rank0"}, options).status().code(), Code::kInvalidArgument);
+  options.save.step.reset();
+  options.save.run_id = "a";
+  EXPECT_EQ(SaveFiles(store_.get(), {"rank0"}, options).status().code(), Code::kInvalidArgument);
 }
 
 // An older attempt that is whole and further ahead does not come back.

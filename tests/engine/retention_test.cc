@@ -29,6 +29,7 @@ Status SaveRank(Store* store, std::int64_t step, std::uint32_t rank, std::uint32
   SaveOptions options;
   options.series = "run";
   options.step = step;
+  options.run_id = "job 1";
   options.rank = rank;
   options.ranks = ranks;
   CKPT_ASSIGN_OR_RETURN(auto writer, CheckpointWriter::Begin(store, options));
