@@ -92,7 +92,7 @@ PosixDir& AsPosix(Dir* dir) {
 }
 
 Result<UniqueFd> PosixDir::OpenDirFd(const std::string& name) {
-  UniqueFd fd(RetryEintr([&] {
+  UniqueFd fd(RetryOpen([&] {
     return ::openat(fd_.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   }));
   if (!fd.valid()) return Failed("open directory", name);
@@ -123,7 +123,7 @@ Result<FileInfo> PosixDir::StatEntry(std::string_view name) {
 Result<std::vector<DirEntry>> PosixDir::List() {
   // A descriptor of its own: a directory's read position belongs to the open file description.
   UniqueFd fd(
-      RetryEintr([&] { return ::openat(fd_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
+      RetryOpen([&] { return ::openat(fd_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
   if (!fd.valid()) return LastError("list", path());
   struct CloseDir {
     void operator()(DIR* d) const { ::closedir(d); }

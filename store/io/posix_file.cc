@@ -216,7 +216,7 @@ Status OpenError(int dir_fd, const std::string& name, const std::string& path) {
 }
 
 UniqueFd OpenAt(int dir_fd, const std::string& name, int flags, mode_t mode = 0) {
-  return UniqueFd(RetryEintr([&] { return ::openat(dir_fd, name.c_str(), flags, mode); }));
+  return UniqueFd(RetryOpen([&] { return ::openat(dir_fd, name.c_str(), flags, mode); }));
 }
 
 // Opens or creates as `options.mode` says; *created tells which. Invalid, with errno, on failure.

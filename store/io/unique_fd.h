@@ -4,6 +4,7 @@
 #ifndef CKPT_STORE_IO_UNIQUE_FD_H_
 #define CKPT_STORE_IO_UNIQUE_FD_H_
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -46,6 +47,25 @@ auto RetryEintr(Call call) {
     auto result = call();
     if (result != -1 || errno != EINTR) return result;
   }
+}
+
+// Up to the hard limit, when it is not there yet: 1024 open files, the usual soft one, is for
+// programs that use select(). Only done when a call would fail otherwise.
+inline bool RaiseOpenFilesLimit() {
+  struct rlimit limit;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return false;
+  limit.rlim_cur = limit.rlim_max;
+  return ::setrlimit(RLIMIT_NOFILE, &limit) == 0;
+}
+
+// A call that opens a file.
+template <typename Call>
+int RetryOpen(Call call) {
+  const int fd = RetryEintr(call);
+  if (fd != -1 || errno != EMFILE) return fd;
+  if (RaiseOpenFilesLimit()) return RetryEintr(call);
+  errno = EMFILE;
+  return -1;
 }
 
 }  // namespace ckpt

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -162,6 +163,31 @@ TEST_F(PosixEnvTest, PrivilegedAttributeIsUnsupportedNotAnError) {
   auto file = *dir_->OpenFile("a", {.mode = OpenMode::kCreate});
   Status status = file->SetExtendedAttribute("nonsense.name", "x");
   EXPECT_EQ(status.code(), Code::kUnsupported) << status.ToString();
+}
+
+// A checkpoint of a terabyte lies in more packs than the usual 1024 open files.
+TEST_F(PosixEnvTest, OpenFilesGoUpToTheHardLimit) {
+  ASSERT_TRUE(dir_->OpenFile("pack", {.mode = OpenMode::kCreate}).ok());
+  struct rlimit before;
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  ASSERT_GE(before.rlim_max, 300u);
+  pid_t child = fork();
+  if (child == 0) {
+    struct rlimit few = {32, 200};
+    if (setrlimit(RLIMIT_NOFILE, &few) != 0) _exit(1);
+    std::vector<std::unique_ptr<File>> files;
+    for (;;) {
+      auto file = dir_->OpenFile("pack", {.mode = OpenMode::kRead});
+      if (!file.ok()) {
+        bool told = file.status().message().find("ulimit -n") != std::string::npos;
+        _exit(!told ? 2 : files.size() < 150 ? 3 : 0);
+      }
+      files.push_back(*std::move(file));
+    }
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
 }
 
 TEST(EntryName, OneRuleForAllWorlds) {
