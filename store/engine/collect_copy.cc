@@ -46,7 +46,6 @@ class Carrier {
 
  private:
   void Learn(const ScannedPack& pack, const ScannedRecord& record) {
-    bool stays = !list_.contains(pack.id) && !record.staged;
     if (auto* m = record.As<Manifest>()) {
       holders_[StepOf(*m)].insert(pack.id);
       Raise(m->series, m->attempt);
@@ -56,18 +55,13 @@ class Carrier {
       root_steps_.insert(StepOf(*m));
       attempts_.insert({m->series, m->attempt});
       for (const PackReliance& need : m->packs) needed_moves_.insert(need.pack_id);
-      if (stays) kept_manifests_.insert(NameOf(*m));
       if (!record.staged) durable_manifests_.insert(NameOf(*m));
     } else if (auto* t = record.As<Tombstone>()) {
       Raise(t->series, t->attempt);
-      if (stays) kept_tombstones_.insert(NameOf(*t));
     } else if (auto* a = record.As<AttemptRecord>()) {
       Raise(a->series, a->attempt);
       parents_[{a->series, a->attempt.id}] = {a->has_parent, a->parent_attempt};
       refs_[{a->series, a->attempt.id}] = a->attempt;
-      if (stays) kept_attempts_.insert({a->series, a->attempt});
-    } else if (auto* v = record.As<MovedRecord>()) {
-      if (stays && moves_.at(v->from)->epoch == v->epoch) kept_moves_.insert(v->from);
     }
   }
 
@@ -136,7 +130,8 @@ class Carrier {
   std::set<AttemptName> attempts_;  // with a root, and their ancestors
   std::set<Id128> needed_moves_;
   std::set<ManifestName> durable_manifests_;
-  // Off the list, or carried already.
+  // Carried already. A copy in a pack off the list does not count: indexes know one place of each
+  // record, it may be the one that goes, and the other pack is old news that nobody reads again.
   std::set<ManifestName> kept_manifests_;
   std::set<StepName> kept_tombstones_;
   std::set<AttemptName> kept_attempts_;

@@ -159,28 +159,104 @@ struct Told {
   std::set<std::int64_t> removed;   // and told that it is done
 };
 
-// I1 and I2, and that what is removed stays removed.
-inline void ExpectHolds(Store* store, const Told& told, const std::string& when) {
+// What of I1 and I2 does not hold, or that what is removed stays removed; "" when all does.
+inline std::string Violation(Store* store, const Told& told) {
   Status refreshed = store->Refresh();
-  ASSERT_TRUE(refreshed.ok()) << when << ": " << refreshed.ToString();
+  if (!refreshed.ok()) return refreshed.ToString();
   for (std::int64_t step : told.tried) {
     Status s = Restore(store, step);
-    bool acknowledged = told.acknowledged.contains(step);
-    if (acknowledged && !told.removing.contains(step)) {
-      EXPECT_TRUE(s.ok()) << when << ": step " << step << ": " << s.ToString();
+    const std::string what = "step " + std::to_string(step) + ": " + s.ToString();
+    if (told.acknowledged.contains(step) && !told.removing.contains(step)) {
+      if (!s.ok()) return what;
     } else if (told.removed.contains(step)) {
-      EXPECT_EQ(s.code(), Code::kNotFound) << when << ": step " << step << ": " << s.ToString();
+      if (s.code() != Code::kNotFound) return "removed " + what;
     } else if (!s.ok() && s.code() != Code::kNotFound) {
       // A record of it may be there; then it must not pass for whole.
-      EXPECT_EQ(s.code(), Code::kCorruption) << when << ": step " << step << ": " << s.ToString();
+      if (s.code() != Code::kCorruption) return what;
       auto found = ResolveCheckpoint(store, "run@" + std::to_string(step));
-      if (!found.ok()) continue;
-      bool staged = found->ranks.front().staged;
-      EXPECT_TRUE(staged) << when << ": step " << step
-                          << " is committed and cannot be read: " << s.ToString();
+      if (found.ok() && !found->ranks.front().staged) {
+        return "committed and cannot be read: " + what;
+      }
     }
   }
+  return "";
 }
+
+inline void ExpectHolds(Store* store, const Told& told, const std::string& when) {
+  EXPECT_EQ(Violation(store, told), "") << when;
+}
+
+inline Id128 RunId(std::uint8_t n) {
+  Id128 id;
+  id.bytes.fill(n);
+  return id;
+}
+
+// A run: one writer, one attempt.
+class RunOfSaves {
+ public:
+  RunOfSaves(Env* env, Store* store, std::uint8_t number)
+      : env_(env), store_(store), number_(number) {}
+
+  // Step `step`, staged; two thirds of it are inherited from the step before.
+  Status Stage(std::int64_t step) {
+    if (writer_ == nullptr) {
+      SaveOptions options;
+      options.series = "run";
+      options.step = step;
+      RunAttempt run;
+      run.id = RunId(number_);
+      options.run = run;
+      CKPT_ASSIGN_OR_RETURN(writer_, CheckpointWriter::Begin(store_, std::move(options)));
+    } else {
+      CKPT_RETURN_IF_ERROR(writer_->Next(step));
+    }
+    ChunkListBuilder list(FanOut::kFixed, writer_->chunks());
+    for (std::size_t i = 0; i < kBlocks; ++i) {
+      Bytes block = BlockOf(step, i);
+      Id128 id = HashChunk(block);
+      bool inherit =
+          writer_->previous() != nullptr && BlockOf(writer_->previous()->step, i) == block;
+      if (inherit) writer_->InheritPrevious();
+      if (!inherit) CKPT_RETURN_IF_ERROR(writer_->chunks()->Put(block, id, 0, &encoder_));
+      ChunkItem item;
+      item.raw_bytes = block.size();
+      item.id = id;
+      CKPT_RETURN_IF_ERROR(list.Add(item));
+    }
+    Entry entry;
+    entry.kind = EntryKind::kArray;
+    entry.name = "state";
+    entry.array.shape = {kBlocks * block_bytes};
+    entry.logical_bytes = list.logical_bytes();
+    entry.chunks = list.chunks();
+    CKPT_ASSIGN_OR_RETURN(entry.content, list.Finish());
+    CKPT_RETURN_IF_ERROR(writer_->AddEntry(entry, 0));
+    return writer_->Stage().status();
+  }
+  Status Commit(bool closed = false) { return writer_->Commit(closed); }
+  // Another process removes a step and collects; this one answers.
+  Status RemoveAndCollect(std::int64_t step, Told* told) {
+    CKPT_ASSIGN_OR_RETURN(auto other, OpenAt(env_, OpenStoreOptions::Mode::kWrite));
+    told->removing.insert(step);
+    CKPT_RETURN_IF_ERROR(Remove(other.get(), step));
+    told->removed.insert(step);
+    CollectOptions options;
+    options.wait_ms = 100;
+    options.while_waiting = [this] { return writer_->chunks()->PollEpoch(); };
+    CKPT_ASSIGN_OR_RETURN(auto collector, Collector::Open(other.get(), options));
+    Collected collected;
+    return collector->Run({}, &collected);
+  }
+  CheckpointWriter* writer() { return writer_.get(); }
+
+ private:
+  Env* const env_;
+  Store* const store_;
+  const std::uint8_t number_;
+  std::unique_ptr<CheckpointWriter> writer_;
+  Encoder encoder_;
+};
 
 }  // namespace ckpt::collect_test
 

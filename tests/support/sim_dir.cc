@@ -71,7 +71,7 @@ class SimDir final : public Dir {
   Status Sync() override {
     std::lock_guard lock(shared_->mutex);
     CKPT_RETURN_IF_ERROR(shared_->Gate(process_, SimOp::kSyncDir, "sync directory " + path()));
-    shared_->disk->SyncDir(inode_.get());
+    shared_->Sync(process_, inode_);
     return {};
   }
   Result<bool> OnNetworkFileSystem() override {

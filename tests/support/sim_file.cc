@@ -157,7 +157,7 @@ Status SimFile::Sync() {
   std::lock_guard lock(shared_->mutex);
   SimGate gate = shared_->Begin(process_, SimOp::kSync, "sync " + path());
   if (gate.fault) shared_->disk->FailSyncFile(inode_.get(), &shared_->rng);
-  if (gate.status.ok()) shared_->disk->SyncFile(inode_.get());
+  if (gate.status.ok()) shared_->Sync(process_, inode_);
   return gate.status;
 }
 

@@ -32,6 +32,8 @@ struct SimProcessState {
   std::uint64_t torn_bytes = 0;
   std::array<std::uint64_t, static_cast<std::size_t>(SimOp::kCount)> counts{};
   std::vector<SimFault> faults;
+  std::uint64_t syncs = 0;
+  std::uint64_t left_out_first = 0, left_out_last = 0;
 };
 
 // How an operation goes on: `status` when it fails, and then whether it was a fault of the disk
@@ -53,6 +55,8 @@ struct SimShared {
   Status Gate(std::uint64_t process, SimOp kind, const std::string& what) {
     return Begin(process, kind, what).status;
   }
+  // Makes what `inode` has durable, unless LeaveOutSyncs named this one.
+  void Sync(std::uint64_t process, const SimDisk::InodePtr& inode);
   SimProcessState& Process(std::uint64_t id) { return *processes.at(id); }
   void ReleaseLocks(std::uint64_t process);
   // Follows links. Answers an errno.

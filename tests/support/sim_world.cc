@@ -35,6 +35,17 @@ std::int64_t SimShared::Tick() {
   return clock_ns;
 }
 
+void SimShared::Sync(std::uint64_t process, const SimDisk::InodePtr& inode) {
+  SimProcessState& state = Process(process);
+  ++state.syncs;
+  if (state.syncs >= state.left_out_first && state.syncs <= state.left_out_last) return;
+  if (inode->info.kind == FileKind::kDirectory) {
+    disk->SyncDir(inode.get());
+  } else {
+    disk->SyncFile(inode.get());
+  }
+}
+
 SimGate SimShared::Begin(std::uint64_t process, SimOp kind, const std::string& what) {
   SimProcessState& state = Process(process);
   if (state.dead) return {.status = DeadStatus(what)};
@@ -172,6 +183,17 @@ void SimProcess::set_stop_after(std::uint64_t n, std::uint64_t torn_bytes) {
 void SimProcess::FailOp(std::uint64_t n, int error, bool sticky, SimOp kind) {
   std::lock_guard lock(shared_->mutex);
   shared_->Process(id_).faults.push_back({kind, n, error, sticky});
+}
+
+void SimProcess::LeaveOutSyncs(std::uint64_t first, std::uint64_t last) {
+  std::lock_guard lock(shared_->mutex);
+  shared_->Process(id_).left_out_first = first;
+  shared_->Process(id_).left_out_last = last;
+}
+
+std::uint64_t SimProcess::sync_count() const {
+  std::lock_guard lock(shared_->mutex);
+  return shared_->Process(id_).syncs;
 }
 
 void SimProcess::ClearFaults() {

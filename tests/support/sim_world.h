@@ -80,6 +80,10 @@ class SimProcess : public Env {
   // could not write, and the next one succeeds, as on Linux.
   void FailOp(std::uint64_t n, int error, bool sticky = false, SimOp kind = SimOp::kAny);
   void ClearFaults();
+  // Syncs `first` to `last` (files and directories together, counted from 1) answer that they are
+  // done and do nothing. For tests of crash tests.
+  void LeaveOutSyncs(std::uint64_t first, std::uint64_t last);
+  std::uint64_t sync_count() const;
   // The process dies now: its locks go, all it does later fails, what it wrote stays.
   void Kill();
   bool dead() const;
