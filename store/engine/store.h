@@ -180,6 +180,7 @@ class Store {
                                                     bool staged);
   Result<std::unique_ptr<File>> LockFile(const std::string& name, std::int64_t wait_ms,
                                          const std::string& what);
+  Status PublishNow(const Id128& pack_id, PackContents news);
   bool PackMatchesIndex(const Id128& pack_id);
   Result<std::optional<ChunkPlace>> FindPlace(const Id128& id, bool hollow);
 

@@ -224,8 +224,16 @@ Result<std::vector<IndexRecord>> Store::ReadIndexRecords(const PackReader& reade
   return records;
 }
 
+// What was left for later comes first: of one pack, news that are told after later ones would count
+// as known.
 Status Store::Publish(const Id128& id, PackContents news) {
   std::lock_guard refresh(refresh_mutex_);
+  PublishPending();
+  return PublishNow(id, std::move(news));
+}
+
+// REQUIRES: refresh_mutex_ held, and what came before in the pack was told.
+Status Store::PublishNow(const Id128& id, PackContents news) {
   CKPT_ASSIGN_OR_RETURN(auto view, pack_set_.Get(id));
   CKPT_ASSIGN_OR_RETURN(std::uint64_t file_bytes, view->reader().FileBytes());
   CKPT_ASSIGN_OR_RETURN(auto records, ReadIndexRecords(view->reader(), news.records, false));
@@ -277,7 +285,7 @@ void Store::PublishPending() {
   }
   for (auto& [id, news] : pending) {
     // The checkpoints are durable: a cache that cannot be told of them is no failure.
-    Status published = Publish(id, std::move(news));
+    Status published = PublishNow(id, std::move(news));
     (void)published;
   }
 }

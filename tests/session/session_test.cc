@@ -521,5 +521,26 @@ TEST_F(SessionRetention, KeepsTheLastTwoAndGivesSpaceBack) {
   EXPECT_EQ(back, x);
 }
 
+// The session begins a new pack right after a commit, before the index was told of it.
+TEST_F(SessionRetention, WhatWasSavedBeforeAPackWasLetGoIsKnownToAll) {
+  options_.keep_last = 0;
+  std::vector<double> x(100000);
+  auto s = Open();
+  ASSERT_OK(s->Protect(VectorItem("x", &x)));
+  std::mt19937_64 random(5);
+  constexpr std::int64_t kSteps = 50;  // 35 MB: two packs and a piece
+  for (std::int64_t step = 1; step <= kSteps; ++step) {
+    for (double& v : x) v = static_cast<double>(random());
+    ASSERT_OK(s->Step(step).error);
+    ASSERT_OK(s->Commit());
+  }
+  s.reset();
+  auto store = Store::Open(PosixEnv(), store_path(), OpenStoreOptions());
+  ASSERT_TRUE(store.ok());
+  auto view = SeriesView::Load(store->get(), "run");
+  ASSERT_TRUE(view.ok());
+  EXPECT_EQ(view->Line().size(), static_cast<std::size_t>(kSteps));
+}
+
 }  // namespace
 }  // namespace ckpt
