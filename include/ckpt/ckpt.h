@@ -488,12 +488,17 @@ typedef struct ckpt_session_options {
   int64_t wait_ms;       /* for another session of the series to end; -1: for ever */
   int32_t log;           /* a line for each save to standard error */
   int32_t ask_scheduler; /* for end_time_ns: one call of scontrol, by rank 0 */
+  /* What the store may take; 0: as much as there is. Before a save would go over it retention is
+   * applied and collected, then the oldest checkpoints of the series go, never the newest sound
+   * one (none with keep_all). What still does not fit is CKPT_NO_SPACE, as on a full disk. */
+  uint64_t quota_bytes; /* allocated by the files in its packs folder */
+  uint64_t quota_files; /* files and folders in all */
 } ckpt_session_options;
 #define CKPT_SESSION_OPTIONS_INIT                                                                  \
   {                                                                                                \
     sizeof(ckpt_session_options), NULL, NULL, 0, 0, 0, 0.0, 0.0, 0, CKPT_DURABLE_EACH_SAVE, 60.0,  \
         0, NULL, 0, NULL, 0, 0.0, CKPT_ON_STOP_SIGNAL, CKPT_ON_ERROR_GO_ON, 2, 0, 0, 0, 0.0, 0, 1, \
-        NULL, NULL, 10000, 0, 0                                                                    \
+        NULL, NULL, 10000, 0, 0, 0, 0                                                              \
   }
 
 /* Opens the store, takes the series for this process and the signals for the session, and starts
@@ -548,6 +553,12 @@ CKPT_API ckpt_code ckpt_session_protect_stream(
     int (*load)(const void* data, uint64_t bytes, void* user), void* user);
 /* No longer saved. CKPT_NOT_FOUND: it was not. */
 CKPT_API ckpt_code ckpt_session_unprotect(ckpt_session* session, const char* name);
+/* What was saved under the name of an array that is protected may have another element type: it is
+ * converted at restore, between integers and floats (CKPT_INT8 ... CKPT_FLOAT64). The shape must be
+ * the same. Numbers are rounded to the nearest where floats are narrower; one that does not fit
+ * (out of range, or not whole where integers are wanted) is CKPT_INVALID_ARGUMENT at restore, with
+ * its index and both types named, before anything is touched. Costs reading the array twice. */
+CKPT_API ckpt_code ckpt_session_convert(ckpt_session* session, const char* name);
 /* A file the code appends to (its log): its length is recorded with each save and cut back to that
  * at restore, so that lines are not written twice. Flush streams before a Step; open the file after
  * the restore, or for appending. */
@@ -583,6 +594,10 @@ CKPT_API ckpt_code ckpt_session_restore_step(ckpt_session* session, int64_t step
 CKPT_API ckpt_code ckpt_session_query(ckpt_session* session, const char* name, ckpt_entry* entry);
 CKPT_API ckpt_code ckpt_session_get(ckpt_session* session, const char* name, void* data,
                                     uint64_t data_bytes);
+/* All `count` elements as `dtype`, converted as by ckpt_session_convert where they were saved as
+ * another type. On CKPT_INVALID_ARGUMENT `data` was not touched. */
+CKPT_API ckpt_code ckpt_session_get_as(ckpt_session* session, const char* name, int32_t dtype,
+                                       void* data, uint64_t count);
 
 /* ---- saving */
 

@@ -409,6 +409,11 @@ struct Layout {
   std::string tag;
 };
 
+// Asks for conversion: what was saved as another type of numbers is converted, and refused when an
+// element does not fit (ckpt_session_convert).
+struct Convert {};
+inline constexpr Convert kConvert{};
+
 using SessionOptions = ckpt_session_options;
 inline SessionOptions DefaultSessionOptions() {
   SessionOptions options = CKPT_SESSION_OPTIONS_INIT;
@@ -458,6 +463,16 @@ class Session {
         ckpt_session_protect(handle(), Full(name).c_str(), data, internal::DtypeOf<T>(),
                              static_cast<std::uint32_t>(sizeof(T)),
                              static_cast<std::uint32_t>(shape.size()), shape.data()));
+  }
+  // Any of the above, from a checkpoint that may have another element type.
+  template <typename T>
+  Result<void> Protect(const std::string& name, T* state, Convert) {
+    return WithConversion(name, Protect(name, state));
+  }
+  template <typename T>
+  Result<void> Protect(const std::string& name, T* data, const std::vector<std::uint64_t>& shape,
+                       Convert) {
+    return WithConversion(name, Protect(name, data, shape));
   }
   // save() answers a std::string of any bytes, load(const std::string&) takes it back. What they
   // throw is an error of the save or restore.
@@ -546,6 +561,11 @@ class Session {
   Result<void> Get(const std::string& name, T* data, std::size_t count) {
     return internal::Check(ckpt_session_get(handle(), Full(name).c_str(), data, count * sizeof(T)));
   }
+  template <typename T>
+  Result<void> Get(const std::string& name, T* data, std::size_t count, Convert) {
+    return internal::Check(
+        ckpt_session_get_as(handle(), Full(name).c_str(), internal::DtypeOf<T>(), data, count));
+  }
 
   Result<void> WaitStaged() { return internal::Check(ckpt_session_wait_staged(handle())); }
   Result<void> Commit() { return internal::Check(ckpt_session_commit(handle())); }
@@ -581,6 +601,12 @@ class Session {
     state_->handle.reset(handle);
   }
   std::string Full(const std::string& name) const { return prefix_ + name; }
+  Result<void> WithConversion(const std::string& name, Result<void> done) {
+    if (!done) return done;
+    auto converts = internal::Check(ckpt_session_convert(handle(), Full(name).c_str()));
+    if (!converts) (void)Unprotect(name);
+    return converts;
+  }
 
   template <typename T>
   Result<void> ProtectWith(const std::string& name, void* user, int (*locate)(ckpt_array*, void*),

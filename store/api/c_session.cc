@@ -59,6 +59,7 @@ ProtectedItem FixedItem(const std::string& name, const ArrayShape& shape, std::u
                         std::function<void*()> where) {
   ProtectedItem item;
   item.name = name;
+  item.dtype = shape.dtype;
   item.locate = [=]() { return ToView(where(), shape, bytes); };
   item.accepts = [=](const ArrayShape& saved) {
     return saved == shape ? Status() : RefuseShape(name, saved, shape);
@@ -111,6 +112,9 @@ Result<ProtectedItem> ItemWith(const std::string& name, const ckpt_protected& ho
   CKPT_RETURN_IF_ERROR(Need(reinterpret_cast<const void*>(how.prepare), "prepare"));
   ProtectedItem item;
   item.name = name;
+  if (ElementBytesOf(static_cast<Dtype>(how.dtype)).has_value()) {
+    item.dtype = static_cast<Dtype>(how.dtype);
+  }
   item.layout = Text(how.layout);
   item.locate = [=] { return Locate(name, how); };
   item.accepts = [=](const ArrayShape& saved) { return Accepts(name, how, saved); };
@@ -161,6 +165,8 @@ Result<SessionOptions> ToSessionOptions(const ckpt_session_options& in) {
   out.keep_every = in.keep_every;
   out.keep_within_ns = in.keep_within_ns;
   if (in.housekeeping_share != 0) out.housekeeping_share = in.housekeeping_share;
+  out.quota_bytes = in.quota_bytes;
+  out.quota_files = in.quota_files;
   return out;
 }
 
@@ -327,6 +333,14 @@ ckpt_code ckpt_session_unprotect(ckpt_session* session, const char* name) {
   });
 }
 
+ckpt_code ckpt_session_convert(ckpt_session* session, const char* name) {
+  return Guard([&]() -> Status {
+    CKPT_RETURN_IF_ERROR(Need(session, "session"));
+    CKPT_RETURN_IF_ERROR(Need(name, "name"));
+    return session->session->AllowConversion(name);
+  });
+}
+
 ckpt_code ckpt_session_attach_file(ckpt_session* session, const char* path) {
   return Guard([&]() -> Status {
     CKPT_RETURN_IF_ERROR(Need(session, "session"));
@@ -370,6 +384,18 @@ ckpt_code ckpt_session_get(ckpt_session* session, const char* name, void* data,
     CKPT_RETURN_IF_ERROR(Need(name, "name"));
     if (data_bytes > 0) CKPT_RETURN_IF_ERROR(Need(data, "data"));
     return session->session->Get(name, {static_cast<std::byte*>(data), data_bytes});
+  });
+}
+
+ckpt_code ckpt_session_get_as(ckpt_session* session, const char* name, int32_t dtype, void* data,
+                              uint64_t count) {
+  return Guard([&]() -> Status {
+    CKPT_RETURN_IF_ERROR(Need(session, "session"));
+    CKPT_RETURN_IF_ERROR(Need(name, "name"));
+    if (count > 0) CKPT_RETURN_IF_ERROR(Need(data, "data"));
+    std::uint64_t bytes = 0;
+    CKPT_ASSIGN_OR_RETURN(ArrayShape shape, ToShape(dtype, 0, false, 1, &count, &bytes));
+    return session->session->GetAs(name, shape.dtype, {static_cast<std::byte*>(data), bytes});
   });
 }
 

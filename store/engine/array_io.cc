@@ -4,6 +4,8 @@
 #include <array>
 #include <atomic>
 
+#include "store/engine/convert.h"
+
 namespace ckpt {
 namespace {
 
@@ -49,6 +51,39 @@ class MemoryTarget : public ReadTarget {
  private:
   const MutableByteSpan out_;
   std::atomic<std::uint64_t> covered_{0};
+};
+
+// The caller's memory, for elements of another type than was saved. Chunks of numbers have whole
+// elements.
+class ConvertTarget : public ReadTarget {
+ public:
+  ConvertTarget(Dtype from, Dtype to, MutableByteSpan out)
+      : from_(from),
+        to_(to),
+        from_bytes_(*ElementBytesOf(from)),
+        to_bytes_(*ElementBytesOf(to)),
+        out_(out) {}
+
+  Status Write(std::uint64_t offset, ByteSpan bytes) override {
+    if (offset % from_bytes_ != 0 || bytes.size() % from_bytes_ != 0) {
+      return Corruption("a chunk of an array begins or ends within an element");
+    }
+    const std::uint64_t index = offset / from_bytes_, count = bytes.size() / from_bytes_;
+    MutableByteSpan place;
+    if (!out_.empty()) {
+      const std::uint64_t room = out_.size() / to_bytes_;
+      if (index > room || count > room - index) {
+        return Corruption("a chunk list is longer than its entry says");
+      }
+      place = out_.subspan(index * to_bytes_, count * to_bytes_);
+    }
+    return ConvertElements(from_, bytes, to_, place, index);
+  }
+
+ private:
+  const Dtype from_, to_;
+  const std::size_t from_bytes_, to_bytes_;
+  const MutableByteSpan out_;
 };
 
 }  // namespace
@@ -236,12 +271,61 @@ Status CheckpointReader::Get(const std::string& name, MutableByteSpan out) {
                            std::to_string(found.entry->logical_bytes) +
                            " bytes, the memory given " + std::to_string(out.size()));
   }
-  auto rank = std::find_if(ranks_.begin(), ranks_.end(),
-                           [&](const Rank& r) { return r.fetcher.get() == found.fetcher; });
-  Status s = Read(&*rank, out);
+  Rank* const rank = RankOf(found);
+  Status s = Read(rank, out);
   if (s.ok()) return s;
   rank->reader.reset();  // a failure is final for it
   return Explain(std::move(s));
+}
+
+Status CheckpointReader::GetAs(const std::string& name, Dtype to, MutableByteSpan out) {
+  CKPT_ASSIGN_OR_RETURN(Found found, Find(name));
+  const Dtype from = found.entry->array.dtype;
+  auto refused = [&](const std::string& why) {
+    return InvalidArgument("'" + ShownName(name) + "', saved as " +
+                           DtypeName(static_cast<int>(from)) + ", cannot be read as " +
+                           DtypeName(static_cast<int>(to)) + ": " + why);
+  };
+  if (found.entry->kind != EntryKind::kArray || !CanConvert(from, to)) {
+    return refused("only numbers are converted, integers and floats of up to 64 bits");
+  }
+  const std::uint64_t count = found.entry->logical_bytes / *ElementBytesOf(from);
+  if (!out.empty() && out.size() != count * *ElementBytesOf(to)) {
+    return refused("there are " + std::to_string(count) + " elements, and memory for " +
+                   std::to_string(out.size() / *ElementBytesOf(to)));
+  }
+  Rank* const rank = RankOf(found);
+  Status s = ReadAs(rank, to, out);
+  if (s.ok()) return s;
+  rank->reader.reset();
+  if (s.code() == Code::kInvalidArgument) return refused(s.message());
+  return Explain(std::move(s));
+}
+
+CheckpointReader::Rank* CheckpointReader::RankOf(const Found& found) {
+  return &*std::find_if(ranks_.begin(), ranks_.end(),
+                        [&](const Rank& r) { return r.fetcher.get() == found.fetcher; });
+}
+
+// Answers the content's length.
+Result<std::uint64_t> CheckpointReader::ReadInto(Rank* rank,
+                                                 const std::shared_ptr<ReadTarget>& target) {
+  if (rank->reader == nullptr) {
+    rank->reader = std::make_unique<ParallelReader>(rank->fetcher.get(), store_->threads());
+  }
+  CKPT_ASSIGN_OR_RETURN(std::uint64_t length, rank->reader->Read(entry_->content, target));
+  CKPT_RETURN_IF_ERROR(rank->reader->Drain());
+  if (length == entry_->logical_bytes) return length;
+  return Corruption("'" + ShownName(entry_->name) + "' has " + std::to_string(length) +
+                    " bytes of content where its entry says " +
+                    std::to_string(entry_->logical_bytes));
+}
+
+// Holes are not written: zero is zero in every type.
+Status CheckpointReader::ReadAs(Rank* rank, Dtype to, MutableByteSpan out) {
+  std::fill(out.begin(), out.end(), std::byte{0});
+  auto target = std::make_shared<ConvertTarget>(entry_->array.dtype, to, out);
+  return ReadInto(rank, target).status();
 }
 
 Status CheckpointReader::Read(Rank* rank, MutableByteSpan out) {
@@ -249,16 +333,8 @@ Status CheckpointReader::Read(Rank* rank, MutableByteSpan out) {
   bool zeroed = entry_->kind != EntryKind::kArray;
   for (;; zeroed = true) {
     if (zeroed) std::fill(out.begin(), out.end(), std::byte{0});
-    if (rank->reader == nullptr) {
-      rank->reader = std::make_unique<ParallelReader>(rank->fetcher.get(), store_->threads());
-    }
     auto target = std::make_shared<MemoryTarget>(out);
-    CKPT_ASSIGN_OR_RETURN(std::uint64_t length, rank->reader->Read(entry_->content, target));
-    CKPT_RETURN_IF_ERROR(rank->reader->Drain());
-    if (length != out.size()) {
-      return Corruption("'" + ShownName(entry_->name) + "' has " + std::to_string(length) +
-                        " bytes of content where its entry says " + std::to_string(out.size()));
-    }
+    CKPT_ASSIGN_OR_RETURN(std::uint64_t length, ReadInto(rank, target));
     if (zeroed || target->covered() == length) return Status();
   }
 }

@@ -78,6 +78,10 @@ class CheckpointReader {
   // All bytes of the entry. InvalidArgument unless `out` has exactly its logical bytes; NotFound
   // also when the checkpoint was removed meanwhile.
   Status Get(const std::string& name, MutableByteSpan out);
+  // All elements of an array, converted to type `to` (convert.h) straight into `out`. With an empty
+  // `out` they are read and looked at only. InvalidArgument: no such conversion, not as many
+  // elements, or one that does not fit, by its index; what `out` has then is undefined.
+  Status GetAs(const std::string& name, Dtype to, MutableByteSpan out);
   // Find and Get look at this rank's entries only. NotFound: the checkpoint has no such rank.
   Status UseRank(std::uint32_t rank);
   const Manifest& manifest() const { return ranks_.front().manifest; }
@@ -98,6 +102,9 @@ class CheckpointReader {
   Status OpenRanks();
   Status FindIn(Rank* rank, const std::string& name);
   Status Read(Rank* rank, MutableByteSpan out);
+  Result<std::uint64_t> ReadInto(Rank* rank, const std::shared_ptr<ReadTarget>& target);
+  Status ReadAs(Rank* rank, Dtype to, MutableByteSpan out);
+  Rank* RankOf(const Found& found);
 
   Store* const store_;
   ResolvedCheckpoint resolved_;

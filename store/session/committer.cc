@@ -42,10 +42,11 @@ Committer::Committer(Store* store, std::string series, const SessionOptions& opt
     : store_(store),
       series_(std::move(series)),
       options_(options),
+      quota_{options.quota_bytes, options.quota_files},
       signals_(std::move(signals)),
       probe_(std::move(probe)),
       ring_(options.buffer_bytes),
-      housekeeper_(store, RulesOf(series_, options), options.housekeeping_share),
+      housekeeper_(store, RulesOf(series_, options), options.housekeeping_share, quota_),
       run_(run) {}
 
 Status Committer::Start() {
@@ -157,8 +158,11 @@ void Committer::Handle(CaptureMessage message) {
 Status Committer::Handle(Kind kind, CaptureMessage* message) {
   switch (kind) {
     case Kind::kBegin:
+      if (quota_.any()) CKPT_RETURN_IF_ERROR(EnterUnderQuota());
+      if (current_ == nullptr) return Status();  // what was staged before could not be committed
       return OpenWriter(*current_);
     case Kind::kChunk:
+      CKPT_RETURN_IF_ERROR(StayUnderQuota(message->raw.size()));
       CKPT_RETURN_IF_ERROR(
           writer_->chunks()->Put(message->raw, message->id, message->element_width, &encoder_));
       At(SessionProbe::At::kPut, current_->step);
@@ -170,11 +174,20 @@ Status Committer::Handle(Kind kind, CaptureMessage* message) {
     case Kind::kAbort:
       CommitNow(false);
       writer_.reset();
+      last_entries_.clear();
       return Status();
     case Kind::kAttempt:
       return OpenWriter(*current_);
   }
   return Status();
+}
+
+// What was captured last is what this capture's unchanged arrays are taken over from.
+bool Committer::ContinuesLast() const {
+  const Manifest* previous = writer_->previous();
+  return last_entries_.empty() ||
+         (previous != nullptr && previous->attempt.id == writer_->attempt().id &&
+          previous->step == last_step_);
 }
 
 Status Committer::OpenWriter(const Capture& capture) {
@@ -193,6 +206,14 @@ Status Committer::OpenWriter(const Capture& capture) {
       run_.id = store_->env()->RandomId();
     }
     CKPT_RETURN_IF_ERROR(std::move(begun));
+  }
+  if (!ContinuesLast()) {
+    return NotFound("step " + std::to_string(last_step_) + " of '" + series_ +
+                    "', saved before, is no longer there to be continued; the next save stores all"
+                    " of the state");
+  }
+  if (quota_.any()) {
+    CKPT_RETURN_IF_ERROR(writer_->chunks()->RollOverBeyond(QuotaPackBytes()));
   }
   if (!capture.has_base) return Status();
   const Manifest* previous = writer_->previous();
@@ -221,7 +242,6 @@ Status Committer::BeginWriter(const Capture& capture) {
     std::lock_guard lock(mutex_);
     save.run = run_;
   }
-  last_entries_.clear();
   CKPT_ASSIGN_OR_RETURN(writer_, CheckpointWriter::Begin(store_, std::move(save)));
   return Status();
 }
@@ -267,10 +287,13 @@ Status Committer::StageCurrent() {
     CKPT_RETURN_IF_ERROR(writer_->AddEntry(entry, entry.logical_bytes));
   }
   At(SessionProbe::At::kBeforeStage, current_->step);
+  CKPT_RETURN_IF_ERROR(StayUnderQuota(0));
   CKPT_ASSIGN_OR_RETURN(Saved saved, writer_->Stage());
   At(SessionProbe::At::kStaged, current_->step);
   last_entries_ = std::move(entries_);
+  last_step_ = current_->step;
   entries_.clear();
+  quota_need_ = {saved.stored_bytes, 0};
   if (staged_.empty()) first_staged_ns_ = store_->env()->MonotonicNs();
   staged_.push_back(current_);
   std::lock_guard lock(mutex_);
@@ -343,7 +366,7 @@ void Committer::CommitNow(bool closed) {
 // Whatever was being written is lost, with the ids of all that came since; what was staged is taken
 // over from the old pack by the next save, as far as it reads back true (I6).
 void Committer::Fail(Status status) {
-  const bool full = status.code() == Code::kNoSpace;
+  const bool full = status.code() == Code::kNoSpace && !std::exchange(over_quota_, false);
   writer_.reset();
   staged_.clear();
   last_entries_.clear();

@@ -83,7 +83,7 @@ class Committer {
   // The code is at a Step; it was told to stop.
   void SetInStep(bool in_step) { in_step_ = in_step; }
   void StopWasReturned() { stop_returned_ = true; }
-  // False while housekeeping goes on that something more urgent waits for.
+  // False while housekeeping, or room under a quota, is made that something more urgent waits for.
   bool MayKeepHouse();
   SessionReport Report() const;
   // Seconds that a save took of late, from its beginning until durable, without those it was left
@@ -104,6 +104,12 @@ class Committer {
   Status Handle(Kind kind, CaptureMessage* message);
   Status OpenWriter(const Capture& capture);
   Status BeginWriter(const Capture& capture);
+  bool ContinuesLast() const;
+  Status EnterUnderQuota();
+  Status StayUnderQuota(std::uint64_t more_bytes);
+  void MakeRoomUnderQuota();
+  Status RefuseOverQuota(const StoreUse& use);
+  std::uint64_t QuotaPackBytes() const;
   Status PutArray(const CapturedArray& array);
   Status StageCurrent();
   bool CommitIsDue() const;
@@ -124,6 +130,7 @@ class Committer {
   Store* const store_;
   const std::string series_;
   const SessionOptions options_;
+  const Quota quota_;
   const SignalOwner::Subscription signals_;
   const SessionProbe probe_;
   CopyRing ring_;
@@ -142,6 +149,7 @@ class Committer {
   std::shared_ptr<Capture> current_;              // null: dropped, or none
   std::map<std::string, Entry> entries_;          // of current_
   std::map<std::string, Entry> last_entries_;     // of the checkpoint staged last
+  std::int64_t last_step_ = -1;                   // its step
   std::vector<std::shared_ptr<Capture>> staged_;  // not durable
   std::int64_t first_staged_ns_ = 0;
   std::int64_t polled_ns_ = 0;
@@ -151,10 +159,15 @@ class Committer {
   std::map<int, std::uint32_t> answered_;  // signals whose previous handlers were called
   bool failing_ = false;                   // said once
   std::int64_t room_made_ns_ = 0;
+  StoreUse quota_use_;        // when the save began ...
+  StoreUse quota_need_;       // ... and what it is expected to add
+  bool quota_tried_ = false;  // room was made for this save
+  bool over_quota_ = false;   // is why it fails
 
   std::atomic<std::uint64_t> generation_{1};
   std::atomic<bool> room_wanted_{false};
   std::atomic<bool> keeping_house_{false};
+  std::atomic<bool> making_room_{false};
   std::atomic<int> stop_signal_{0};
   std::atomic<std::int64_t> stop_ns_{0};
   std::atomic<bool> save_requested_{false};

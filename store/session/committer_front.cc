@@ -189,9 +189,10 @@ Status Committer::LostReason() {
 }
 
 bool Committer::MayKeepHouse() {
-  if (!keeping_house_.load()) return true;
+  if (!keeping_house_.load() && !making_room_.load()) return true;
   LookForSignals();
-  return stop_signal_.load() == 0 && !room_wanted_.load();
+  // An application that waits for room in the buffer waits for room under the quota.
+  return stop_signal_.load() == 0 && (making_room_.load() || !room_wanted_.load());
 }
 
 void Committer::SetRun(const RunAttempt& run) {

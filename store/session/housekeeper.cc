@@ -1,6 +1,8 @@
 #include "store/session/housekeeper.h"
 
 #include <algorithm>
+#include <tuple>
+#include <utility>
 
 #include "store/engine/collect.h"
 
@@ -64,22 +66,88 @@ Status Housekeeper::Collect(CheckpointWriter* writer) {
   return Status();
 }
 
-Status Housekeeper::MakeRoom() {
+Result<std::vector<Removal>> Housekeeper::PlanByRules(const RetentionRules& rules) {
+  CKPT_RETURN_IF_ERROR(store_->Refresh());
+  auto plan = PlanRetention(store_, rules);
+  if (!plan.ok() && plan.status().code() == Code::kNotFound) return std::vector<Removal>();
+  return plan;
+}
+
+Status Housekeeper::RemoveAndCollect(const std::vector<Removal>& removals,
+                                     CheckpointWriter* writer) {
   CollectOptions options;
   options.wait_ms = kFullDiskWaitMs;
-  CKPT_ASSIGN_OR_RETURN(auto collector, Collector::Open(store_, std::move(options)));
-  CKPT_RETURN_IF_ERROR(store_->Refresh());
-  std::vector<Removal> removals;
-  if (auto plan = PlanRetention(store_, rules_); plan.ok()) {
-    removals = *std::move(plan);
-  } else if (plan.status().code() != Code::kNotFound) {
-    return plan.status();
+  if (writer != nullptr) {
+    options.while_waiting = [writer] { return writer->chunks()->PollEpoch(); };
   }
+  CKPT_ASSIGN_OR_RETURN(auto collector, Collector::Open(store_, std::move(options)));
   CKPT_RETURN_IF_ERROR(CommitRemovals(store_, removals, kWhyRetention));
+  removed_ += removals.size();
   Collected collected;
   CKPT_RETURN_IF_ERROR(collector->Run(removals, &collected));
-  removed_ += removals.size();
   freed_bytes_ += collected.freed_bytes;
+  garbage_ = false;
+  return Status();
+}
+
+Status Housekeeper::MakeRoom() {
+  CKPT_ASSIGN_OR_RETURN(auto removals, PlanByRules(rules_));
+  return RemoveAndCollect(removals, nullptr);
+}
+
+// ---- under a quota -----------------------------------------------------------------------------
+
+// All that may go beyond what the rules let go. Abandoned branches before the line.
+Result<std::vector<Removal>> Housekeeper::OldestFirst() {
+  RetentionRules newest_only;
+  newest_only.series = rules_.series;
+  newest_only.keep_last = 1;
+  CKPT_ASSIGN_OR_RETURN(auto removals, PlanByRules(newest_only));
+  auto age = [](const Removal& removal) {
+    return std::make_tuple(!removal.abandoned, removal.first.attempt.ordinal, removal.first.step);
+  };
+  std::sort(removals.begin(), removals.end(),
+            [&](const Removal& a, const Removal& b) { return age(a) < age(b); });
+  return removals;
+}
+
+// The fewest that a collection is expected to return `excess` for; all of them, if none is enough.
+Result<std::size_t> Housekeeper::HowMany(const std::vector<Removal>& oldest,
+                                         const StoreUse& excess) {
+  std::size_t least = 1, most = oldest.size();
+  while (least < most) {
+    const std::size_t middle = least + (most - least) / 2;
+    CollectOptions options;
+    options.dry_run = true;
+    CKPT_ASSIGN_OR_RETURN(auto collector, Collector::Open(store_, std::move(options)));
+    Collected expected;
+    CKPT_RETURN_IF_ERROR(collector->Run(
+        {oldest.begin(), oldest.begin() + static_cast<std::ptrdiff_t>(middle)}, &expected));
+    // What is carried over goes into a pack of the collector's own.
+    const bool enough = expected.freed_bytes >= excess.bytes &&
+                        (excess.files == 0 || expected.packs_removed > excess.files);
+    (enough ? most : least) = enough ? middle : middle + 1;
+  }
+  return least;
+}
+
+Status Housekeeper::MakeRoomUnderQuota(const StoreUse& need, CheckpointWriter* writer) {
+  CKPT_ASSIGN_OR_RETURN(auto removals, PlanByRules(rules_));
+  CKPT_RETURN_IF_ERROR(RemoveAndCollect(removals, writer));
+  while (rules_.any()) {
+    CKPT_ASSIGN_OR_RETURN(StoreUse use, MeasureUse(store_));
+    const StoreUse excess = quota_.Excess(use, need);
+    if (excess.none()) break;
+    CKPT_ASSIGN_OR_RETURN(auto oldest, OldestFirst());
+    if (oldest.empty()) break;
+    CKPT_ASSIGN_OR_RETURN(std::size_t count, HowMany(oldest, excess));
+    oldest.resize(count);
+    CKPT_RETURN_IF_ERROR(RemoveAndCollect(oldest, writer));
+    if (!std::exchange(gave_up_, true)) {
+      store_->Notice("checkpoints of '" + rules_.series +
+                     "' that retention would keep are given up to stay under the quota");
+    }
+  }
   return Status();
 }
 

@@ -1,5 +1,6 @@
 // Housekeeper: retention and collection from behind a running session, within a share of the time,
-// and what makes room on a full disk. Thread rule: the committing thread.
+// and what makes room on a full disk or under a quota. Never drops the newest sound checkpoint of
+// the series, nor any of another series. Thread rule: the committing thread.
 
 #ifndef CKPT_STORE_SESSION_HOUSEKEEPER_H_
 #define CKPT_STORE_SESSION_HOUSEKEEPER_H_
@@ -11,13 +12,14 @@
 #include "store/engine/checkpoint_writer.h"
 #include "store/engine/retention.h"
 #include "store/engine/store.h"
+#include "store/session/quota.h"
 
 namespace ckpt {
 
 class Housekeeper {
  public:
-  Housekeeper(Store* store, RetentionRules rules, double share)
-      : store_(store), rules_(std::move(rules)), share_(share) {}
+  Housekeeper(Store* store, RetentionRules rules, double share, Quota quota)
+      : store_(store), rules_(std::move(rules)), share_(share), quota_(quota) {}
 
   // A checkpoint became durable. Drops what the rules let go (their tombstones are committed with
   // the next save) and, when something was dropped, collects. Does nothing while its share of the
@@ -29,6 +31,11 @@ class Housekeeper {
   // The disk is full and no pack of ours is open: retention at once and collection, from the
   // reserve.
   Status MakeRoom();
+  // The quota has no room for `need` more: retention and collection at once, then the oldest
+  // checkpoints that the rules would keep, one after the other, down to the newest sound one; as
+  // few as it takes. Ok says that everything was tried, not that there is room. `writer`: the
+  // session's, which then acknowledges while it is waited for; null: no pack of ours is open.
+  Status MakeRoomUnderQuota(const StoreUse& need, CheckpointWriter* writer);
 
   std::uint64_t removed() const { return removed_; }
   std::uint64_t freed_bytes() const { return freed_bytes_; }
@@ -36,10 +43,16 @@ class Housekeeper {
  private:
   Status Drop(CheckpointWriter* writer);
   Status Collect(CheckpointWriter* writer);
+  Result<std::vector<Removal>> PlanByRules(const RetentionRules& rules);
+  Status RemoveAndCollect(const std::vector<Removal>& removals, CheckpointWriter* writer);
+  Result<std::vector<Removal>> OldestFirst();
+  Result<std::size_t> HowMany(const std::vector<Removal>& oldest, const StoreUse& excess);
 
   Store* const store_;
   const RetentionRules rules_;
   const double share_;
+  const Quota quota_;
+  bool gave_up_ = false;  // said once
   bool pending_ = false;  // a commit since the last look
   bool garbage_ = false;  // dropped since the last collection
   std::int64_t next_ns_ = 0;

@@ -60,6 +60,8 @@ struct SessionOptions {
   std::int64_t keep_every = 0;
   std::int64_t keep_within_ns = 0;
   double housekeeping_share = 0.05;  // of the time, at most, for retention and collection
+  std::uint64_t quota_bytes = 0;     // of the store's packs; 0: none (see quota.h)
+  std::uint64_t quota_files = 0;     // of the store's files and folders; 0: none
 };
 
 // One save, as far as it got. Seconds count from the call of Step or Begin.

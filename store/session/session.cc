@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "store/codec/hash.h"
+#include "store/engine/convert.h"
 #include "store/io/process.h"
 #include "store/session/allocation.h"
 #include "store/session/memory_room.h"
@@ -151,6 +152,19 @@ Status Session::Unprotect(const std::string& name) {
   CKPT_RETURN_IF_ERROR(CheckCaller());
   if (items_.erase(name) > 0) return Status();
   return NotFound("'" + ShownName(name) + "' is not protected");
+}
+
+Status Session::AllowConversion(const std::string& name) {
+  CKPT_RETURN_IF_ERROR(CheckCaller());
+  auto item = items_.find(name);
+  if (item == items_.end()) return NotFound("'" + ShownName(name) + "' is not protected");
+  if (!item->second.locate || !CanConvert(item->second.dtype, item->second.dtype)) {
+    return InvalidArgument("'" + ShownName(name) +
+                           "' has no elements to convert: only integers and"
+                           " floats of up to 64 bits are");
+  }
+  item->second.convert = true;
+  return Status();
 }
 
 Status Session::AttachFile(const std::string& path) {

@@ -53,6 +53,8 @@ Status RefuseShape(const std::string& name, const ArrayShape& saved, const Array
 // array in memory) or the last two (a stream of bytes).
 struct ProtectedItem {
   std::string name;
+  Dtype dtype = Dtype::kBytes;  // of an array's elements, here
+  bool convert = false;         // what was saved as another type of numbers is converted
   std::string layout;  // of records: another one is refused at restore; empty: not compared
   // Where it is now. Called at each save.
   std::function<Result<ArrayView>()> locate;
@@ -97,17 +99,24 @@ class Session {
   // InvalidArgument: the name (also one that begins with "ckpt."), or protected before.
   Status Protect(ProtectedItem item);
   Status Unprotect(const std::string& name);
+  // What was saved under the name may have another element type, from which it is converted at
+  // restore. InvalidArgument: what is protected has no numbers.
+  Status AllowConversion(const std::string& name);
   // The file's length is recorded with each save, and cut back to it by Restore.
   Status AttachFile(const std::string& path);
 
   // The newest checkpoint of the series' line (or its `step`) that verifies goes into what is
   // protected. Not restored: there is none. InvalidArgument: it does not fit what is protected, or
-  // has another compatibility key; nothing was touched. Corruption: no checkpoint is sound; when
-  // the message says so, the contents of what is protected are undefined.
+  // has another compatibility key, or a number that does not fit; nothing was touched. Corruption:
+  // no checkpoint is sound; when the message says so, the contents of what is protected are
+  // undefined.
   Result<RestoreResult> Restore(std::optional<std::int64_t> step = std::nullopt);
   // Entries of the checkpoint that was restored, until the first save. NotFound: none such.
   Result<Entry> Query(const std::string& name);
   Status Get(const std::string& name, MutableByteSpan out);
+  // As elements of this type, converted where they were saved as another. InvalidArgument: `out`
+  // was not touched.
+  Status GetAs(const std::string& name, Dtype dtype, MutableByteSpan out);
 
   // `step` steps are complete and all protected state is consistent.
   StepResult Step(std::int64_t step);
@@ -161,6 +170,8 @@ class Session {
                                     const std::vector<const CheckpointRow*>& line);
   Status Plan(CheckpointReader* reader, RestoreResult* result);
   Status CheckCompatible(const Manifest& manifest) const;
+  Status CheckFits(const ArrayShape& saved, const ProtectedItem& item) const;
+  Status CheckConversions(CheckpointReader* reader);
   Status Fill(CheckpointReader* reader);
   Status FillItem(CheckpointReader* reader, const ProtectedItem& item);
   Status RestoreRow(const CheckpointRow& row, RestoreResult* result, bool* touched);

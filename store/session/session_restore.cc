@@ -2,10 +2,13 @@
 
 #include <algorithm>
 
+#include "store/engine/convert.h"
 #include "store/session/session.h"
 
 namespace ckpt {
 namespace {
+
+constexpr char kUndefined[] = "; the contents of what is protected are now undefined";
 
 struct SplitPath {
   std::string dir;
@@ -23,6 +26,17 @@ Result<std::unique_ptr<File>> OpenAttached(Env* env, const std::string& path, Op
   OpenOptions options;
   options.mode = mode;
   return dir->OpenFile(split.name, options);
+}
+
+bool IsConverted(const ArrayShape& saved, const ProtectedItem& item) {
+  return item.convert && saved.dtype != item.dtype && CanConvert(saved.dtype, item.dtype);
+}
+
+// The shape of what was saved as it is here.
+ArrayShape Converted(ArrayShape saved, const ProtectedItem& item) {
+  saved.dtype = item.dtype;
+  saved.element_bytes = *ElementBytesOf(item.dtype);
+  return saved;
 }
 
 }  // namespace
@@ -59,6 +73,29 @@ Status Session::CheckCompatible(const Manifest& manifest) const {
   return Status();
 }
 
+Status Session::CheckFits(const ArrayShape& saved, const ProtectedItem& item) const {
+  if (!item.accepts) return Status();
+  if (!IsConverted(saved, item)) return item.accepts(saved);
+  Status s = item.accepts(Converted(saved, item));
+  if (s.ok() || s.code() != Code::kInvalidArgument) return s;
+  return InvalidArgument(s.message() + " (converted from " +
+                         DtypeName(static_cast<int>(saved.dtype)) + ")");
+}
+
+// Every number is looked at before any memory is touched; arrays that are not converted are not
+// read for this.
+Status Session::CheckConversions(CheckpointReader* reader) {
+  for (const auto& [name, item] : items_) {
+    if (!item.convert) continue;
+    auto found = reader->Find(name);
+    if (!found.ok() && found.status().code() == Code::kNotFound) continue;  // lenient
+    if (!found.ok()) return found.status();
+    if (!IsConverted(found->entry->array, item)) continue;
+    CKPT_RETURN_IF_ERROR(reader->GetAs(name, item.dtype, {}));
+  }
+  return Status();
+}
+
 // Everything that can be refused is, before any memory is touched.
 Status Session::Plan(CheckpointReader* reader, RestoreResult* result) {
   CKPT_RETURN_IF_ERROR(CheckCompatible(reader->manifest()));
@@ -87,7 +124,7 @@ Status Session::Plan(CheckpointReader* reader, RestoreResult* result) {
       continue;
     }
     if (!found.ok()) return found.status();
-    if (item.accepts) CKPT_RETURN_IF_ERROR(item.accepts(found->entry->array));
+    CKPT_RETURN_IF_ERROR(CheckFits(found->entry->array, item));
     auto layout = restored_record_.layouts.find(name);
     if (layout == restored_record_.layouts.end() || item.layout.empty()) continue;
     if (layout->second != item.layout) {
@@ -123,6 +160,10 @@ Status Session::FillItem(CheckpointReader* reader, const ProtectedItem& item) {
   }
   const std::uint64_t bytes = found->entry->logical_bytes;
   const ArrayShape shape = found->entry->array;
+  if (!item.load && IsConverted(shape, item)) {
+    CKPT_ASSIGN_OR_RETURN(MutableByteSpan memory, item.prepare(Converted(shape, item)));
+    return reader->GetAs(item.name, item.dtype, memory);
+  }
   CKPT_ASSIGN_OR_RETURN(known_[item.name], ReadIds(*found));
   if (item.load) {
     Bytes stream(bytes);
@@ -218,14 +259,16 @@ Result<RestoreResult> Session::RestoreFrom(const SeriesView& view,
     }
     Status s = RestoreRow(*row, &result, &touched);
     if (s.ok()) return result;
-    if (s.code() != Code::kCorruption && s.code() != Code::kNotFound) return s;
+    if (s.code() != Code::kCorruption && s.code() != Code::kNotFound) {
+      if (!touched) return s;
+      return Status(s.code(), s.message() + kUndefined);
+    }
     pass_over(*row, s.message());
   }
   known_.clear();
   if (result.passed_over.empty()) return result;
   return Corruption("no checkpoint of '" + series_ + "' can be restored; the newest is " +
-                    result.passed_over.front() +
-                    (touched ? "; the contents of what is protected are now undefined" : ""));
+                    result.passed_over.front() + (touched ? kUndefined : ""));
 }
 
 Status Session::RestoreRow(const CheckpointRow& row, RestoreResult* result, bool* touched) {
@@ -233,6 +276,7 @@ Status Session::RestoreRow(const CheckpointRow& row, RestoreResult* result, bool
   CKPT_ASSIGN_OR_RETURN(auto reader, CheckpointReader::Open(store_.get(), name));
   CKPT_RETURN_IF_ERROR(reader->UseRank(options_.rank));
   CKPT_RETURN_IF_ERROR(Plan(reader.get(), result));
+  CKPT_RETURN_IF_ERROR(CheckConversions(reader.get()));
   *touched = *touched || !items_.empty();
   CKPT_RETURN_IF_ERROR(Fill(reader.get()));
   CKPT_RETURN_IF_ERROR(CutFilesBack());
@@ -270,6 +314,19 @@ Status Session::Get(const std::string& name, MutableByteSpan out) {
   CKPT_ASSIGN_OR_RETURN(auto found, reader_->Find(name));
   CKPT_ASSIGN_OR_RETURN(known_[name], ReadIds(found));
   return reader_->Get(name, out);
+}
+
+Status Session::GetAs(const std::string& name, Dtype dtype, MutableByteSpan out) {
+  CKPT_ASSIGN_OR_RETURN(Entry entry, Query(name));
+  if (entry.kind == EntryKind::kArray && entry.array.dtype == dtype) return Get(name, out);
+  CKPT_RETURN_IF_ERROR(reader_->GetAs(name, dtype, {}));  // there is such a conversion
+  const std::uint64_t elements = entry.logical_bytes / *ElementBytesOf(entry.array.dtype);
+  const std::uint64_t here = out.size() / *ElementBytesOf(dtype);
+  if (elements != here) {
+    return InvalidArgument("'" + ShownName(name) + "' has " + std::to_string(elements) +
+                           " elements, the memory given " + std::to_string(here));
+  }
+  return out.empty() ? Status() : reader_->GetAs(name, dtype, out);
 }
 
 }  // namespace ckpt

@@ -147,6 +147,61 @@ TEST(SessionApi, AnotherTypeIsRefusedWithBothNamed) {
   EXPECT_NE(restored.error().message().find("float32"), std::string::npos);
 }
 
+TEST(SessionApi, AnotherTypeIsConvertedWhenAskedFor) {
+  ckpt::TempDir tmp;
+  std::vector<double> doubles = {1, 2, 3};
+  double scalar = 4;
+  std::vector<std::int64_t> matrix = {5, 6};
+  {
+    auto session = ckpt::Session::Open(tmp / "run.ckpt", "all", EachStep()).value();
+    session.Protect("x", &doubles).value();
+    session.Protect("s", &scalar).value();
+    session.Protect("m", matrix.data(), {2, 1}).value();
+    session.Protect("p", matrix.data(), {2, 1}).value();
+    session.Step(1);
+  }
+  std::vector<float> floats;
+  std::int32_t whole = 0;
+  std::vector<std::int16_t> fixed(2), pointed(2);
+  std::int16_t* pointer = pointed.data();
+  auto session = ckpt::Session::Open(tmp / "run.ckpt", "all", EachStep()).value();
+  session.Protect("x", &floats, ckpt::kConvert).value();
+  session.Protect("s", &whole, ckpt::kConvert).value();
+  session.Protect("m", fixed.data(), {2, 1}, ckpt::kConvert).value();
+  session.Protect("p", &pointer, {2, 1}, ckpt::kConvert).value();
+  bool flag = false;
+  EXPECT_FALSE(session.Protect("no", &flag, ckpt::kConvert).ok());
+  std::int64_t done = 0;
+  ASSERT_EQ(session.Restore(&done).value(), ckpt::kRestored);
+  EXPECT_EQ(floats, (std::vector<float>{1, 2, 3}));
+  EXPECT_EQ(whole, 4);
+  EXPECT_EQ(fixed, (std::vector<std::int16_t>{5, 6}));
+  EXPECT_EQ(pointed, fixed);
+  std::vector<std::uint8_t> bytes(3);
+  session.Get("x", bytes.data(), bytes.size(), ckpt::kConvert).value();
+  EXPECT_EQ(bytes, (std::vector<std::uint8_t>{1, 2, 3}));
+  EXPECT_EQ(session.Get("x", bytes.data(), 2, ckpt::kConvert).error().code(),
+            CKPT_INVALID_ARGUMENT);
+}
+
+TEST(SessionApi, AQuotaThatHasNoRoomIsNoSpace) {
+  ckpt::TempDir tmp;
+  std::vector<double> x(10);
+  for (bool files : {false, true}) {
+    ckpt::SessionOptions options = EachStep();
+    (files ? options.quota_files : options.quota_bytes) = 5;
+    auto session = ckpt::Session::Open(tmp / "run.ckpt", "all", options).value();
+    session.Protect("x", &x).value();
+    session.Step(1);
+    auto committed = session.Commit();
+    ASSERT_FALSE(committed);
+    EXPECT_EQ(committed.error().code(), CKPT_NO_SPACE);
+    const char* limit = files ? ", 5 files (" : ", 5 bytes (";
+    EXPECT_NE(committed.error().message().find(limit), std::string::npos)
+        << committed.error().message();
+  }
+}
+
 TEST(SessionApi, NullsAndUnknownValuesAreRefused) {
   ckpt::TempDir tmp;
   ckpt_session* session = nullptr;
