@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # bench/run_start.sh [ROUNDS]: what `ckpt-store run` adds to the start of a program with nothing to save.
 #
-# Interleaved, medians: the program alone; run in a store with a checkpoint of ten equal files; run
-# without --save. $CKPT_STORE_BIN: the command. The figure to hold: 20 ms.
+# Interleaved: the program alone; run in a store with a checkpoint of ten equal files; run without
+# --save. What run adds is the difference of one round; its median and worst are printed.
+# $CKPT_STORE_BIN: the command. The figure to hold: 20 ms.
 set -euo pipefail
 rounds=${1:-50}
 bin=${CKPT_STORE_BIN:?names the ckpt-store command}
@@ -24,10 +25,15 @@ for ((i = 0; i < rounds; ++i)); do
   milliseconds "$bin" run -q --series s --save 'restart.*' -- /bin/true >>restored
   milliseconds "$bin" run -q -- /bin/true >>bare
 done
-median() { sort -n "$1" | sed -n "$((rounds / 2 + 1))p"; }
-a=$(median alone) r=$(median restored) b=$(median bare)
-awk -v a="$a" -v r="$r" -v b="$b" 'BEGIN {
-  printf "program alone              %6.2f ms\n", a
-  printf "run, nothing to save       %6.2f ms   adds %.2f ms, %.2f of 20 ms\n", r, r - a, (r - a) / 20
-  printf "run without --save         %6.2f ms   adds %.2f ms\n", b, b - a
-}'
+# median_and_worst FILE of one number a line
+median_and_worst() { sort -n "$1" | awk '{v[NR] = $1} END {print v[int(NR / 2) + 1], v[NR]}'; }
+report() {  # LABEL FILE
+  paste "$2" alone | awk '{printf "%.2f\n", $1 - $2}' >added
+  median_and_worst "$2" >times
+  median_and_worst added | paste - times | awk -v label="$1" '{
+    printf "%-22s %6.2f ms (worst %.2f)   adds %.2f ms (worst %.2f): %.2f of 20 ms\n",
+           label, $3, $4, $1, $2, $1 / 20}'
+}
+median_and_worst alone | awk '{printf "%-22s %6.2f ms (worst %.2f)\n", "program alone", $1, $2}'
+report "run, nothing to save" restored
+report "run without --save" bare

@@ -313,7 +313,9 @@ bool Committer::CommitIsDue() const {
   if (staged_.empty()) return false;
   bool urgent =
       std::any_of(staged_.begin(), staged_.end(), [](const auto& c) { return c->urgent; });
-  if (urgent || commit_wanted_.load() || stop_signal_.load() != 0) return true;
+  if (urgent || commit_wanted_.load() || commit_signal_.load() || stop_signal_.load() != 0) {
+    return true;
+  }
   const bool each = options_.durability == Durability::kEachSave;
   if (staged_.size() >= (each ? kStagedMax : kStagedLongMax)) return true;
   if (options_.durability == Durability::kInterval &&

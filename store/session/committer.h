@@ -172,6 +172,7 @@ class Committer {
   std::atomic<std::int64_t> stop_ns_{0};
   std::atomic<bool> save_requested_{false};
   std::atomic<bool> commit_wanted_{false};
+  std::atomic<bool> commit_signal_{false};  // a save signal asks for what was captured before it
   std::atomic<bool> in_step_{false};
   std::atomic<bool> stop_returned_{false};
 

@@ -246,6 +246,7 @@ void Committer::LookForSignals() {
   for (int signal : options_.save_signals) {
     if (!fresh(signal)) continue;
     save_requested_ = true;
+    commit_signal_ = true;
     const std::int64_t left_ns = options_.end_time_ns - store_->env()->RealtimeNs();
     bool end_is_near = static_cast<double>(left_ns) * 1e-9 < options_.grace_seconds;
     if (options_.end_time_ns != 0 && end_is_near) stop(signal);
@@ -265,6 +266,10 @@ void Committer::AfterSignals() {
   std::map<int, std::uint32_t> seen;
   {
     std::lock_guard lock(mutex_);
+    // One that was seen just now, by the application's thread: what it asks for comes first.
+    const bool asked = stop_signal_.load() != 0 || commit_signal_.load();
+    if (asked && (!staged_.empty() || !queue_.empty())) return;
+    commit_signal_ = false;
     seen = seen_signals_;
     if (stop_signal_.load() != 0 && report_.stop_to_durable_s < 0) {
       report_.stop_to_durable_s = SecondsSince(stop_ns_.load());
@@ -273,7 +278,7 @@ void Committer::AfterSignals() {
   for (const auto& [signal, count] : seen) {
     if (answered_[signal] == count) continue;
     answered_[signal] = count;
-    SignalOwner::Get()->CallPrevious(signal);
+    SignalOwner::Get()->Answered(signals_, signal, count);
   }
 }
 

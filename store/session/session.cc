@@ -310,6 +310,7 @@ StepResult Session::End() {
     AbortCapture();
   }
   result.error = s.ok() ? committer_->TakeError() : std::move(s);
+  LookAtHandlers();
   committer_->LookForSignals();
   result.stop = committer_->stop_signal() != 0 && SignalOwner::Get()->StopAt(step);
   if (result.stop) committer_->StopWasReturned();

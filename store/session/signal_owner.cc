@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -90,6 +91,7 @@ void SignalOwner::InForkedChild() {
   for (auto& count : g_state.counts) count = 0;
   g_state.pid = getpid();  // a session of the child's own may follow
   Get()->installed_.clear();
+  Get()->called_.clear();
   Get()->signals_of_.clear();
   Get()->passed_ = Get()->stop_step_ = -1;
 }
@@ -127,6 +129,7 @@ Status SignalOwner::Install(int signal) {
 bool SignalOwner::Uninstall(int signal) {
   auto found = installed_.find(signal);
   if (found == installed_.end() || --found->second.users > 0) return true;
+  called_.erase(signal);
   struct sigaction now;
   bool ours = sigaction(signal, nullptr, &now) == 0 && IsOurs(now);
   if (ours) sigaction(signal, &found->second.before, nullptr);
@@ -174,6 +177,10 @@ Result<SignalOwner::Subscription> SignalOwner::Subscribe(const std::vector<int>&
     g_state.event_fds[slot] = -1;
     return s;
   }
+  for (int signal : distinct) {
+    answered_[{subscription.slot, signal}] = subscription.before[signal];
+    if (!called_.contains(signal)) called_[signal] = subscription.before[signal];
+  }
   signals_of_[subscription.slot] = std::move(distinct);
   return subscription;
 }
@@ -210,6 +217,25 @@ bool SignalOwner::HasPrevious(int signal) const {
   const struct sigaction& before = found->second.before;
   if ((before.sa_flags & SA_SIGINFO) != 0) return true;
   return before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN;
+}
+
+void SignalOwner::Answered(const Subscription& subscription, int signal, std::uint32_t count) {
+  {
+    std::lock_guard lock(mutex_);
+    auto before = subscription.before.find(signal);
+    if (before == subscription.before.end()) return;
+    answered_[{subscription.slot, signal}] = before->second + count;
+    // The counters go round like any unsigned number: what matters is how far behind one is.
+    const std::uint32_t now = g_state.counts[static_cast<std::size_t>(signal)];
+    std::uint32_t behind = 0;
+    for (const auto& [slot, signals] : signals_of_) {
+      if (signals.contains(signal)) behind = std::max(behind, now - answered_[{slot, signal}]);
+    }
+    auto called = called_.find(signal);
+    if (called != called_.end() && now - called->second <= behind) return;
+    called_[signal] = now - behind;
+  }
+  CallPrevious(signal);
 }
 
 void SignalOwner::CallPrevious(int signal) const {

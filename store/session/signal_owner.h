@@ -23,6 +23,7 @@
 #include <map>
 #include <mutex>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "store/base/status.h"
@@ -51,8 +52,10 @@ class SignalOwner {
   bool HandlersInPlace(const Subscription& subscription) const;
   // What was there before is a function (neither the default nor "ignore").
   bool HasPrevious(int signal) const;
-  // Calls that function, on this thread.
-  void CallPrevious(int signal) const;
+  // This session did what the first `count` (see Count) of these signals ask for. When all sessions
+  // that named the signal have, that function is called, on this thread: once for signals that came
+  // together.
+  void Answered(const Subscription& subscription, int signal, std::uint32_t count);
   // Ends the process the way the signal would have without us: the disposition of before, and the
   // signal again; as process 1, which the default spares, _exit(128 + signal). Returns when that
   // disposition does not end it.
@@ -72,12 +75,16 @@ class SignalOwner {
   SignalOwner();
   Status Install(int signal);
   bool Uninstall(int signal);
+  void CallPrevious(int signal) const;
   static bool IsOurs(const struct sigaction& action);
   static void InForkedChild();
 
   mutable std::mutex mutex_;  // guards what follows
   std::map<int, Installed> installed_;
   std::map<int, std::set<int>> signals_of_;  // by slot
+  // Up to which count of g_state a signal was answered, by slot; and its function called.
+  std::map<std::pair<int, int>, std::uint32_t> answered_;  // (slot, signal)
+  std::map<int, std::uint32_t> called_;
   std::int64_t passed_ = -1;
   std::int64_t stop_step_ = -1;
 };

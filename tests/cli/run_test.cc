@@ -52,6 +52,15 @@ TEST_F(RunTest, ExitStatusIsThePrograms) {
   EXPECT_NE(missing.err.find("./nowhere"), std::string::npos) << missing.err;
 }
 
+TEST_F(RunTest, AsProcessOneOfAContainerItExitsWithTheSignalsStatus) {
+  const std::string contain = "unshare --pid --fork --mount-proc ";
+  if (Sh(contain + "true").exit != 0) GTEST_SKIP() << "no pid namespaces here";
+  const Outcome stopped =
+      Sh(contain + RunCommand("", "echo $PPID; kill -TERM $PPID; while :; do sleep 0.1; done") +
+         "; echo status $?");
+  EXPECT_EQ(stopped.out, "1\nstatus 143\n") << stopped.err;
+}
+
 TEST_F(RunTest, StandardStreamsAreThePrograms) {
   const Outcome outcome = Sh("printf abc | " + RunCommand("", "cat; echo E >&2"));
   EXPECT_EQ(outcome.exit, 0);

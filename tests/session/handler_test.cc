@@ -1,6 +1,6 @@
-// The signal handler calls nothing but what I9 allows. malloc and its kin, locks and stdio are
-// replaced in this program: they count when they are entered from inside the handler, whatever the
-// thread was doing when the signal came.
+// The signal handler calls nothing but what I9 allows. malloc and its kin, locks, stdio and LMDB
+// are replaced in this program: they count when they are entered from inside the handler, whatever
+// the thread was doing when the signal came.
 
 #include <dlfcn.h>
 #include <pthread.h>
@@ -19,10 +19,15 @@ namespace {
 
 thread_local volatile bool in_handler = false;
 std::atomic<int> forbidden_calls{0};
+std::atomic<int> lmdb_calls{0};  // of the forbidden ones
 std::atomic<int> handlers_run{0};
 
 void Entered() {
   if (in_handler) ++forbidden_calls;
+}
+void EnteredLmdb() {
+  Entered();
+  if (in_handler) ++lmdb_calls;
 }
 
 template <typename Function>
@@ -80,6 +85,78 @@ int fputs(const char* text, FILE* file) {
   Entered();
   return real(text, file);
 }
+
+// LMDB's functions as far as a caller sees them: only the index includes its header.
+int mdb_env_create(void** env) {
+  static auto* const real = Real<int(void**)>("mdb_env_create");
+  EnteredLmdb();
+  return real(env);
+}
+int mdb_env_open(void* env, const char* path, unsigned flags, mode_t mode) {
+  static auto* const real = Real<int(void*, const char*, unsigned, mode_t)>("mdb_env_open");
+  EnteredLmdb();
+  return real(env, path, flags, mode);
+}
+int mdb_env_sync(void* env, int force) {
+  static auto* const real = Real<int(void*, int)>("mdb_env_sync");
+  EnteredLmdb();
+  return real(env, force);
+}
+void mdb_env_close(void* env) {
+  static auto* const real = Real<void(void*)>("mdb_env_close");
+  EnteredLmdb();
+  real(env);
+}
+int mdb_txn_begin(void* env, void* parent, unsigned flags, void** txn) {
+  static auto* const real = Real<int(void*, void*, unsigned, void**)>("mdb_txn_begin");
+  EnteredLmdb();
+  return real(env, parent, flags, txn);
+}
+int mdb_txn_commit(void* txn) {
+  static auto* const real = Real<int(void*)>("mdb_txn_commit");
+  EnteredLmdb();
+  return real(txn);
+}
+void mdb_txn_abort(void* txn) {
+  static auto* const real = Real<void(void*)>("mdb_txn_abort");
+  EnteredLmdb();
+  real(txn);
+}
+void mdb_txn_reset(void* txn) {
+  static auto* const real = Real<void(void*)>("mdb_txn_reset");
+  EnteredLmdb();
+  real(txn);
+}
+int mdb_txn_renew(void* txn) {
+  static auto* const real = Real<int(void*)>("mdb_txn_renew");
+  EnteredLmdb();
+  return real(txn);
+}
+int mdb_get(void* txn, unsigned dbi, void* key, void* data) {
+  static auto* const real = Real<int(void*, unsigned, void*, void*)>("mdb_get");
+  EnteredLmdb();
+  return real(txn, dbi, key, data);
+}
+int mdb_put(void* txn, unsigned dbi, void* key, void* data, unsigned flags) {
+  static auto* const real = Real<int(void*, unsigned, void*, void*, unsigned)>("mdb_put");
+  EnteredLmdb();
+  return real(txn, dbi, key, data, flags);
+}
+int mdb_del(void* txn, unsigned dbi, void* key, void* data) {
+  static auto* const real = Real<int(void*, unsigned, void*, void*)>("mdb_del");
+  EnteredLmdb();
+  return real(txn, dbi, key, data);
+}
+int mdb_cursor_open(void* txn, unsigned dbi, void** cursor) {
+  static auto* const real = Real<int(void*, unsigned, void**)>("mdb_cursor_open");
+  EnteredLmdb();
+  return real(txn, dbi, cursor);
+}
+int mdb_cursor_get(void* cursor, void* key, void* data, int operation) {
+  static auto* const real = Real<int(void*, void*, void*, int)>("mdb_cursor_get");
+  EnteredLmdb();
+  return real(cursor, key, data, operation);
+}
 }
 
 namespace ckpt {
@@ -99,7 +176,17 @@ void AllocateSome() {
   }
 }
 
-class SessionHandler : public SessionTest {};
+class SessionHandler : public SessionTest {
+ protected:
+  // Reads records and writes them, both by the index.
+  void UseIndex() {
+    OpenStoreOptions options;
+    options.mode = OpenStoreOptions::Mode::kWrite;
+    auto store = Store::Open(PosixEnv(), store_path(), options);
+    EXPECT_OK(store.status());
+    EXPECT_OK(SeriesView::Load(store->get(), "run").status());
+  }
+};
 
 TEST_F(SessionHandler, TheWatchSeesForbiddenCalls) {
   forbidden_calls = 0;
@@ -111,6 +198,20 @@ TEST_F(SessionHandler, TheWatchSeesForbiddenCalls) {
   pthread_mutex_unlock(&mutex);
   in_handler = false;
   EXPECT_GE(forbidden_calls.load(), 202);
+}
+
+TEST_F(SessionHandler, TheWatchSeesTheIndex) {
+  std::vector<double> x = Numbers(100, 1);
+  auto s = Open();
+  ASSERT_OK(s->Protect(VectorItem("x", &x)));
+  ASSERT_OK(s->Step(1).error);
+  ASSERT_OK(s->Commit());
+  s.reset();
+  lmdb_calls = 0;
+  in_handler = true;
+  UseIndex();
+  in_handler = false;
+  EXPECT_GT(lmdb_calls.load(), 3);
 }
 
 TEST_F(SessionHandler, CallsNothingForbiddenWhateverIsInterrupted) {
@@ -136,6 +237,8 @@ TEST_F(SessionHandler, CallsNothingForbiddenWhateverIsInterrupted) {
     }
     EXPECT_EQ(errno, 12345);
     EXPECT_OK(s->Step(step).error);
+    EXPECT_OK(s->Commit());
+    UseIndex();
   }
   done = true;
   sender.join();

@@ -1,6 +1,7 @@
 // Stop and save signals: what is durable when the process is gone, and how it goes.
 
 #include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <time.h>
 
@@ -127,6 +128,59 @@ TEST_F(SessionSignal, ByPolicyTheExitIsLeftToTheCode) {
   EXPECT_TRUE(Exited(status, 128 + SIGTERM)) << status;
 }
 
+// Signals do not end process 1 of a container by their default.
+class SessionProcessOne : public SessionSignal {
+ protected:
+  // As InChild, with the body as process 1 of a pid namespace.
+  static int AsProcessOne(const std::function<int()>& body) {
+    return InChild([&] {
+      if (unshare(CLONE_NEWPID) != 0) return kNotPossible;
+      const pid_t one = fork();
+      if (one < 0) return kNotPossible;
+      if (one == 0) {
+        alarm(120);
+        ::_exit(getpid() == 1 ? body() : 9);
+      }
+      int status = 0;
+      while (waitpid(one, &status, 0) < 0) {
+      }
+      return WIFEXITED(status) ? WEXITSTATUS(status) : kKilled;
+    });
+  }
+  static constexpr int kNotPossible = 77;
+  static constexpr int kKilled = 99;
+};
+
+TEST_F(SessionProcessOne, StoppedAtAStepExitsWithTheSignalsStatus) {
+  std::vector<double> x;
+  int status = AsProcessOne([&] {
+    auto s = SaveSome(&x, 3);
+    raise(SIGTERM);
+    x.assign(20000, 4);
+    if (!s->Step(4).stop) return 5;
+    (void)s->Finish(false);
+    return 6;
+  });
+  if (Exited(status, kNotPossible)) GTEST_SKIP() << "no pid namespaces here";
+  EXPECT_TRUE(Exited(status, 128 + SIGTERM)) << status;
+  EXPECT_EQ(RestoredStep(&x), 4);
+}
+
+TEST_F(SessionProcessOne, ThatNeverComesToAStepExitsWithTheSignalsStatus) {
+  options_.durability = Durability::kOnRequest;
+  options_.stop_signals = {SIGUSR2};
+  std::vector<double> x;
+  int status = AsProcessOne([&]() -> int {
+    auto s = SaveSome(&x, 3);
+    raise(SIGUSR2);
+    ComputeForEver();
+  });
+  if (Exited(status, kNotPossible)) GTEST_SKIP() << "no pid namespaces here";
+  EXPECT_TRUE(Exited(status, 128 + SIGUSR2)) << status;
+  EXPECT_EQ(shared_->durable.load(), 3);
+  EXPECT_EQ(RestoredStep(&x), 3);
+}
+
 TEST_F(SessionSignal, ACompleteRunReturnsZeroWhateverCame) {
   std::vector<double> x;
   int status = InChild([&] {
@@ -203,6 +257,56 @@ TEST_F(SessionSignal, AHandlerThatWasThereIsCalledAfterTheCommitAndPutBack) {
     struct sigaction now;
     sigaction(SIGTERM, nullptr, &now);
     return now.sa_handler == mine.sa_handler && exit_code == 143 ? 0 : 6;
+  });
+  EXPECT_TRUE(Exited(status, 0)) << status;
+}
+
+TEST_F(SessionSignal, AHandlerOfASaveSignalIsCalledAfterTheCommitOfWhatWasCaptured) {
+  options_.durability = Durability::kOnRequest;
+  std::vector<double> x;
+  int status = InChild([&]() -> int {
+    g_shared = shared_;
+    struct sigaction mine = {};
+    mine.sa_handler = [](int) {
+      g_shared->handled = static_cast<int>(g_shared->durable.load()) + 100;
+    };
+    sigaction(SIGUSR1, &mine, nullptr);
+    auto s = SaveSome(&x, 3);
+    raise(SIGUSR1);
+    while (shared_->handled.load() == 0) usleep(1000);
+    if (shared_->handled != 103) return 5;
+    return s->Finish(true).exit_code;
+  });
+  EXPECT_TRUE(Exited(status, 0)) << status;
+}
+
+TEST_F(SessionSignal, AHandlerThatWasThereIsCalledOnceForAllSessionsAndAfterAllOfThem) {
+  options_.durability = Durability::kOnRequest;
+  std::vector<double> x, y(20000, 1);
+  int status = InChild([&]() -> int {
+    g_shared = shared_;
+    struct sigaction mine = {};
+    mine.sa_handler = [](int) { ++g_shared->handled; };
+    sigaction(SIGUSR1, &mine, nullptr);
+    auto a = SaveSome(&x, 2);
+    std::atomic<int> called_before_commit{0};
+    SessionProbe probe;
+    probe.at = [&](At at, std::int64_t) {
+      if (at == At::kBeforeCommit) called_before_commit = shared_->handled.load();
+    };
+    auto b = Session::Open(PosixEnv(), store_path(), "other", options_, probe);
+    if (!b.ok() || !(*b)->Protect(VectorItem("y", &y)).ok()) return 5;
+    for (int round = 1; round <= 5; ++round) {
+      y[0] = round;
+      if (!(*b)->Step(round).error.ok()) return 6;
+      raise(SIGUSR1);
+      while (shared_->handled.load() < round || (*b)->Report().durable_step < round) usleep(1000);
+      if (called_before_commit != round - 1) return 7;
+    }
+    // Whatever was still to come came before the sessions are gone.
+    b->reset();
+    a.reset();
+    return shared_->handled == 5 ? 0 : 8;
   });
   EXPECT_TRUE(Exited(status, 0)) << status;
 }
