@@ -13,8 +13,10 @@ namespace ckpt {
 namespace {
 
 constexpr std::uint64_t kQuotaPackBytesMin = 1u << 20;
-// Tables, directory, manifest and marks of a save, besides its chunks.
+// Manifest, marks and padding of a save, besides its chunks; and tables and directories, a part of
+// what was appended.
 constexpr std::uint64_t kSaveOverheadBytes = 64u << 10;
+constexpr std::uint64_t kTableShare = 512;
 constexpr std::int64_t kRoomPause = 5 * kNsPerSecond;  // between two tries in vain
 
 }  // namespace
@@ -66,12 +68,10 @@ Status Committer::EnterUnderQuota() {
 // REQUIRES: a save is under way.
 Status Committer::StayUnderQuota(std::uint64_t more_bytes) {
   if (quota_.bytes == 0) return Status();
-  const std::uint64_t more = more_bytes + kSaveOverheadBytes;
-  auto fits = [&](std::uint64_t appended) {
-    return quota_.Excess({quota_use_.bytes + appended, 0}, {more, 0}).none();
-  };
   const std::uint64_t appended = writer_->chunks()->counts().appended_bytes;
-  if (fits(appended)) return Status();
+  const std::uint64_t more = more_bytes + kSaveOverheadBytes + appended / kTableShare;
+  auto fits = [&] { return quota_.Excess({quota_use_.bytes + appended, 0}, {more, 0}).none(); };
+  if (fits()) return Status();
   if (!std::exchange(quota_tried_, true)) {
     const StoreUse before = quota_use_;
     quota_need_ = {more + std::max(appended, quota_need_.bytes), 0};
@@ -79,7 +79,7 @@ Status Committer::StayUnderQuota(std::uint64_t more_bytes) {
     MakeRoomUnderQuota();
     const std::uint64_t gone = housekeeper_.freed_bytes() - freed;
     quota_use_.bytes = before.bytes - std::min(before.bytes, gone);
-    if (fits(appended)) return Status();
+    if (fits()) return Status();
   }
   quota_need_.bytes = std::max(quota_need_.bytes, 2 * (more + appended));
   room_made_ns_ = 0;  // the next save lets the pack go, and so has more of it

@@ -73,10 +73,10 @@ Result<std::vector<Removal>> Housekeeper::PlanByRules(const RetentionRules& rule
   return plan;
 }
 
-Status Housekeeper::RemoveAndCollect(const std::vector<Removal>& removals,
-                                     CheckpointWriter* writer) {
+Status Housekeeper::RemoveAndCollect(const std::vector<Removal>& removals, CheckpointWriter* writer,
+                                     std::int64_t wait_ms) {
   CollectOptions options;
-  options.wait_ms = kFullDiskWaitMs;
+  options.wait_ms = wait_ms;
   if (writer != nullptr) {
     options.while_waiting = [writer] { return writer->chunks()->PollEpoch(); };
   }
@@ -87,12 +87,13 @@ Status Housekeeper::RemoveAndCollect(const std::vector<Removal>& removals,
   CKPT_RETURN_IF_ERROR(collector->Run(removals, &collected));
   freed_bytes_ += collected.freed_bytes;
   garbage_ = false;
+  waiting_ = collected.packs_waiting > 0;
   return Status();
 }
 
 Status Housekeeper::MakeRoom() {
   CKPT_ASSIGN_OR_RETURN(auto removals, PlanByRules(rules_));
-  return RemoveAndCollect(removals, nullptr);
+  return RemoveAndCollect(removals, nullptr, kFullDiskWaitMs);
 }
 
 // ---- under a quota -----------------------------------------------------------------------------
@@ -133,8 +134,8 @@ Result<std::size_t> Housekeeper::HowMany(const std::vector<Removal>& oldest,
 
 Status Housekeeper::MakeRoomUnderQuota(const StoreUse& need, CheckpointWriter* writer) {
   CKPT_ASSIGN_OR_RETURN(auto removals, PlanByRules(rules_));
-  CKPT_RETURN_IF_ERROR(RemoveAndCollect(removals, writer));
-  while (rules_.any()) {
+  CKPT_RETURN_IF_ERROR(RemoveAndCollect(removals, writer, kAckWaitMs));
+  while (rules_.any() && !waiting_) {
     CKPT_ASSIGN_OR_RETURN(StoreUse use, MeasureUse(store_));
     const StoreUse excess = quota_.Excess(use, need);
     if (excess.none()) break;
@@ -142,7 +143,7 @@ Status Housekeeper::MakeRoomUnderQuota(const StoreUse& need, CheckpointWriter* w
     if (oldest.empty()) break;
     CKPT_ASSIGN_OR_RETURN(std::size_t count, HowMany(oldest, excess));
     oldest.resize(count);
-    CKPT_RETURN_IF_ERROR(RemoveAndCollect(oldest, writer));
+    CKPT_RETURN_IF_ERROR(RemoveAndCollect(oldest, writer, kAckWaitMs));
     if (!std::exchange(gave_up_, true)) {
       store_->Notice("checkpoints of '" + rules_.series +
                      "' that retention would keep are given up to stay under the quota");

@@ -33,8 +33,9 @@ class Housekeeper {
   Status MakeRoom();
   // The quota has no room for `need` more: retention and collection at once, then the oldest
   // checkpoints that the rules would keep, one after the other, down to the newest sound one; as
-  // few as it takes. Ok says that everything was tried, not that there is room. `writer`: the
-  // session's, which then acknowledges while it is waited for; null: no pack of ours is open.
+  // few as it takes, and none while other writers hold up collection. Ok says that everything was
+  // tried, not that there is room. `writer`: the session's, which then acknowledges while it is
+  // waited for; null: no pack of ours is open.
   Status MakeRoomUnderQuota(const StoreUse& need, CheckpointWriter* writer);
 
   std::uint64_t removed() const { return removed_; }
@@ -44,7 +45,8 @@ class Housekeeper {
   Status Drop(CheckpointWriter* writer);
   Status Collect(CheckpointWriter* writer);
   Result<std::vector<Removal>> PlanByRules(const RetentionRules& rules);
-  Status RemoveAndCollect(const std::vector<Removal>& removals, CheckpointWriter* writer);
+  Status RemoveAndCollect(const std::vector<Removal>& removals, CheckpointWriter* writer,
+                          std::int64_t wait_ms);
   Result<std::vector<Removal>> OldestFirst();
   Result<std::size_t> HowMany(const std::vector<Removal>& oldest, const StoreUse& excess);
 
@@ -53,6 +55,7 @@ class Housekeeper {
   const double share_;
   const Quota quota_;
   bool gave_up_ = false;  // said once
+  bool waiting_ = false;  // for other writers: what the last collection was to free comes later
   bool pending_ = false;  // a commit since the last look
   bool garbage_ = false;  // dropped since the last collection
   std::int64_t next_ns_ = 0;

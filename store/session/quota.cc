@@ -59,7 +59,7 @@ Status OverQuota(const Store& store, const std::string& series, const Quota& quo
   }
   return NoSpace("the quota of " + store.path() + ", " + limits +
                  ", has no room for another checkpoint of '" + series +
-                 "', and what retention may give up is gone: raise the quota, remove checkpoints of"
+                 "', and nothing more may be given up now: raise the quota, remove checkpoints of"
                  " other series (ckpt-store rm, then gc), or use another store");
 }
 

@@ -228,6 +228,50 @@ TEST_F(SessionQuota, NothingIsGivenUpWhereAllIsToBeKept) {
   EXPECT_EQ(StepsOf("run").size(), durable);
 }
 
+// What was given up does not come back as space yet: that is no reason to give up more.
+TEST_F(SessionQuota, AWriterThatHoldsUpCollectionCostsNoFurtherCheckpoints) {
+  options_.quota_bytes = 9 * kMiB;
+  std::vector<double> x(kMiB / 8);
+  auto s = Open();
+  ASSERT_OK(s->Protect(VectorItem("x", &x)));
+  Scramble(&x);
+  ASSERT_OK(s->Step(1).error);
+  ASSERT_OK(s->Commit());
+  OpenStoreOptions other_options;
+  other_options.mode = OpenStoreOptions::Mode::kWrite;
+  auto other = Store::Open(PosixEnv(), store_path(), other_options);
+  SaveOptions save;
+  save.series = "other";
+  auto writer = CheckpointWriter::Begin(other->get(), save);  // and does not answer any more
+  ASSERT_OK(writer.status());
+  std::int64_t step = 1;
+  for (Status saved; saved.ok() && step < 20;) {
+    Scramble(&x);
+    (void)s->Step(++step);
+    saved = s->Commit();
+  }
+  const std::uint64_t removed = s->Report().removed;
+  EXPECT_GE(removed, 1u);
+  EXPECT_LE(removed, 2u);
+  EXPECT_EQ(s->Report().durable_step, step - 1);
+  s.reset();
+  s = Open();  // tries again at once
+  ASSERT_OK(s->Protect(VectorItem("x", &x)));
+  ASSERT_TRUE(s->Restore().ok());
+  Scramble(&x);
+  (void)s->Step(step);
+  EXPECT_EQ(s->Commit().code(), Code::kNoSpace);
+  EXPECT_EQ(s->Report().removed, 0u);
+  EXPECT_LE(Use().bytes, options_.quota_bytes);
+  writer->reset();
+  s.reset();
+  s = Open();
+  ASSERT_OK(s->Protect(VectorItem("x", &x)));
+  ASSERT_TRUE(s->Restore().ok());
+  ASSERT_OK(s->Step(step).error);
+  ASSERT_OK(s->Commit());
+}
+
 TEST_F(SessionQuota, ByPolicyTheStepSaysStop) {
   options_.quota_bytes = kOneFits;
   options_.on_error = OnError::kStop;
