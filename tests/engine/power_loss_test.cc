@@ -22,11 +22,7 @@ using namespace collect_test;  // NOLINT
 constexpr std::uint64_t kPackBytes = 1u << 20;
 constexpr std::size_t kEffectsMax = 12;
 
-#if defined(__SANITIZE_ADDRESS__)
-constexpr std::uint64_t kStatesShort = 8;
-#else
-constexpr std::uint64_t kStatesShort = 100;
-#endif
+constexpr std::uint64_t kStatesShort = kAddressSanitizer ? 8 : 100;
 
 std::uint64_t StatesOfAPoint() {
   const char* text = std::getenv("CKPT_PROOF_STATES");
