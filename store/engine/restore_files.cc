@@ -365,10 +365,13 @@ Status NeedAllRanks(const ResolvedCheckpoint& resolved) {
 Result<std::vector<std::vector<CheckpointRow>>> Candidates(Store* store,
                                                            const RestoreFilesOptions& options,
                                                            bool* fell_back) {
-  CKPT_ASSIGN_OR_RETURN(ResolvedCheckpoint resolved, ResolveCheckpoint(store, options.checkpoint));
+  std::vector<std::string> passed_over;
+  CKPT_ASSIGN_OR_RETURN(ResolvedCheckpoint resolved,
+                        ResolveCheckpoint(store, options.checkpoint, &passed_over));
+  for (const std::string& newer : passed_over) store->Notice("passed over: " + newer);
   Status whole = NeedAllRanks(resolved);
   if (!whole.ok() && !options.fallback) return whole;
-  *fell_back = !whole.ok();
+  *fell_back = !whole.ok() || !passed_over.empty();
   std::vector<std::vector<CheckpointRow>> candidates;
   if (whole.ok()) candidates.push_back(resolved.ranks);
   if (!options.fallback) return candidates;

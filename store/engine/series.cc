@@ -291,7 +291,7 @@ Result<ResolvedCheckpoint> ResolveNewest(Store* store, const std::string& series
                                                : SeriesView::LoadNewest(store, series, most));
     std::vector<std::string> passed_over;
     std::vector<const CheckpointRow*> line = view.Line(most);
-    bool gone = false;
+    bool gone = false, any_damaged = false;
     for (const CheckpointRow* row : line) {
       auto looked = StateOf(store, view, *row);
       gone = looked.status().code() == Code::kNotFound && ++looks < kLooksMax;
@@ -302,12 +302,17 @@ Result<ResolvedCheckpoint> ResolveNewest(Store* store, const std::string& series
         if (damaged != nullptr) *damaged = std::move(passed_over);
         return Resolved(std::move(view), *row);
       }
+      any_damaged = any_damaged || state == CheckpointState::kDamaged;
       passed_over.push_back(FormatCheckpointName(series, row->attempt, row->step) + " is " +
                             std::string(StateName(state)));
     }
     if (gone) continue;
     if (line.size() < most) {
       if (damaged != nullptr) *damaged = std::move(passed_over);
+      // Whoever starts from scratch when nothing is there must not do so when something was.
+      if (any_damaged) {
+        return Corruption("every checkpoint of series '" + series + "' that is whole is damaged");
+      }
       return NotFound("series '" + series + "' has no checkpoint that can be restored");
     }
   }

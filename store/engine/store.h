@@ -62,6 +62,7 @@ struct PackState {
   std::uint64_t durable_end = 0;
   std::uint64_t end = 0;
   std::optional<SyncMark> mark;  // as far as the pack was read in this process
+  std::uint64_t relies_on = 0;   // what we know lies in the index up to here
   bool reserve = false;
   bool broken = false;  // its header cannot be read
   std::vector<DamagedRange> damage;

@@ -143,20 +143,25 @@ Status Store::RefreshPack(const Id128& id) {
   {
     std::unique_lock lock(mutex_);
     auto state = states_.find(id);
-    bool seen = state != states_.end() && !state->second.broken;
+    if (auto it = coverage_.find(id); it != coverage_.end()) covered = it->second;
+    bool seen = state != states_.end() && !state->second.broken &&
+                state->second.relies_on <= covered.covered_bytes;
     if (seen && state->second.file_bytes == file_bytes && !reader.header().reserve) {
       return Status();
     }
-    if (auto it = coverage_.find(id); it != coverage_.end()) covered = it->second;
     if (!seen && covered.covered_bytes == file_bytes) {
-      states_[id] =
-          PackState{file_bytes, file_bytes, file_bytes, {}, reader.header().reserve, {}, {}};
+      states_[id] = PackState{
+          file_bytes, file_bytes, file_bytes, {}, file_bytes, reader.header().reserve, {}, {}};
       return Status();
     }
   }
   if (covered.covered_bytes > 0) {
     CKPT_ASSIGN_OR_RETURN(bool same,
                           reader.HeaderChecksumIs(covered.check_offset, covered.check_checksum));
+    if (covered.covered_bytes > file_bytes) {
+      Notice("pack " + id.ToHex() + " is shorter than it was: unless this is an older copy of the" +
+             " store, checkpoints are lost");
+    }
     if (!same || covered.covered_bytes > file_bytes) covered = PackCoverage{id, 0, 0, 0};
   }
   CKPT_ASSIGN_OR_RETURN(PackContents news, reader.ReadFrom(covered.covered_bytes, !writable()));
@@ -176,6 +181,7 @@ Status Store::RefreshPack(const Id128& id) {
     published = result.ok() && *result;
     update = std::move(one.packs.front());
   }
+  const std::uint64_t relies_on = published ? update.coverage.covered_bytes : covered.covered_bytes;
   if (published) {
     update.records.clear();
     update.chunks.clear();
@@ -188,9 +194,8 @@ Status Store::RefreshPack(const Id128& id) {
   }
   CKPT_RETURN_IF_ERROR(KeepOverlay(id, std::move(update.records), std::move(update.chunks)));
   std::unique_lock lock(mutex_);
-  states_[id] =
-      PackState{file_bytes, news.durable_end,      news.end, news.mark, reader.header().reserve,
-                false,      std::move(news.damage)};
+  states_[id] = PackState{file_bytes, news.durable_end,        news.end, news.mark,
+                          relies_on,  reader.header().reserve, false,    std::move(news.damage)};
   return Status();
 }
 
@@ -239,24 +244,28 @@ Status Store::PublishNow(const Id128& id, PackContents news) {
   CKPT_ASSIGN_OR_RETURN(auto records, ReadIndexRecords(view->reader(), news.records, false));
   PackUpdate update;
   update.coverage = {id, news.durable_end, news.check_offset, news.check_checksum};
+  update.covered_before = news.from;
+  std::uint64_t known = 0;
   {
     std::shared_lock lock(mutex_);
     auto it = coverage_.find(id);
-    if (it != coverage_.end()) update.covered_before = it->second.covered_bytes;
+    if (it != coverage_.end()) known = it->second.covered_bytes;
   }
   // A Refresh met it first.
-  if (update.coverage.covered_bytes <= update.covered_before) return Status();
+  if (update.coverage.covered_bytes <= known) return Status();
   update.chunks = std::move(news.chunks);
   update.records = std::move(records);
-  if (auto index = this->index()) {
+  // What another writer put before ours, and the index has not got yet, must not count as told.
+  auto index = this->index();
+  if (index != nullptr && known == news.from) {
     IndexUpdate one;
     one.packs.push_back(std::move(update));
     auto published = index->Publish(one);
     if (published.ok() && *published) {
       std::unique_lock lock(mutex_);
       coverage_[id] = one.packs.front().coverage;
-      states_[id] =
-          PackState{file_bytes, news.durable_end, news.durable_end, news.mark, {}, {}, {}};
+      states_[id] = PackState{
+          file_bytes, news.durable_end, news.durable_end, news.mark, news.durable_end, {}, {}, {}};
       matches_[id] = true;
       return Status();
     }
@@ -265,7 +274,7 @@ Status Store::PublishNow(const Id128& id, PackContents news) {
     std::unique_lock lock(mutex_);
     states_.erase(id);
   }
-  return RefreshPack(id);  // into the overlay, from the pack itself
+  return RefreshPack(id);  // from the pack itself, all that the index has not got
 }
 
 void Store::PublishLater(const Id128& id, PackContents news) {

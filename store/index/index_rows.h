@@ -26,7 +26,8 @@
 
 namespace ckpt::index_internal {
 
-constexpr std::uint32_t kSchema = 1;
+// 2: indexes of before may lack checkpoints that their coverage claims.
+constexpr std::uint32_t kSchema = 2;
 constexpr std::size_t kRecordKeyBytesMax = 400;
 constexpr std::size_t kRecordValueBytesMax = 64u << 10;
 constexpr std::uint64_t kOffsetLimit = 1ull << 48;

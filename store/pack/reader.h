@@ -25,6 +25,7 @@ using DamagedRange = scan::Range;
 
 // What a pack holds from some offset on.
 struct PackContents {
+  std::uint64_t from = 0;         // entries of records below it are not listed
   std::optional<SyncMark> mark;   // the last valid one
   std::uint64_t durable_end = 0;  // everything below is flushed (mark's stage included); at
                                   // least kPackHeaderBytes

@@ -70,6 +70,7 @@ struct PackWriter::State {
   std::uint64_t directory_offset = 0;  // the newest
   std::uint64_t next_sequence = 0;
 
+  std::uint64_t news_from = 0;  // the durable end of the last TakeDurableNews, or where we began
   // Since the last TakeDurableNews: [0, durable) below the last mark, [.., listed) in a directory.
   std::vector<ChunkEntry> chunks;
   std::vector<RecordEntry> records;
@@ -339,7 +340,7 @@ Result<std::unique_ptr<PackWriter>> PackWriter::Continue(Env* env, Dir* packs_di
   CKPT_ASSIGN_OR_RETURN(bool may, state->MayContinue(**reader, &mark));
   if (!may) return none;
   CKPT_RETURN_IF_ERROR(state->Begin(mark.end()));
-  state->durable_end = mark.end();
+  state->durable_end = state->news_from = mark.end();
   state->directory_offset = mark.mark.directory_offset;
   state->next_sequence = mark.mark.sequence + 1;
   state->last_mark = mark;
@@ -439,6 +440,7 @@ std::uint64_t PackWriter::durable_end() const { return state_->durable_end; }
 PackContents PackWriter::TakeDurableNews() {
   State& s = *state_;
   PackContents news;
+  news.from = std::exchange(s.news_from, s.durable_end);
   news.durable_end = news.end = news.file_bytes = s.durable_end;
   if (s.last_mark) {
     news.mark = s.last_mark->mark;
