@@ -75,6 +75,9 @@ collector &
 wait
 
 failed=0
+# What the index says, and what the packs say.
+diff <("$bin" list --all) <("$bin" --index-dir /dev/null list --all) >list.diff 2>&1 ||
+  { echo "the index and the packs differ:"; cat list.diff; failed=1; }
 "$bin" check >check.out 2>&1 || { echo "check:"; cat check.out; failed=1; }
 "$bin" gc --quiet >gc.out 2>&1 || { echo "gc:"; cat gc.out; failed=1; }
 acknowledged=0
