@@ -268,14 +268,15 @@ int RunLoop::SaveInWorker(const FileSet& set) const {
   open.progress = nullptr;  // the terminal is the program's
   if (const int status = store.Open(open); status != kExitDone) return status;
   const std::vector<const char*> paths = Pointers(set.roots);
-  const char* const excludes[] = {kDisplacedFolder};
+  const std::vector<std::string> exclude_globs = scanner_.Excludes();
+  const std::vector<const char*> excludes = Pointers(exclude_globs);
   Confirmation confirmation{&scanner_, &set};
   ckpt_save_options options = CKPT_SAVE_OPTIONS_INIT;
   options.series = plan_.series.c_str();
   options.from_step = from_step_;
   options.wait_ms = kBusyWaitMs;
-  options.excludes = excludes;
-  options.exclude_count = 1;
+  options.excludes = excludes.data();
+  options.exclude_count = excludes.size();
   options.confirm = StillTheSame;
   options.confirm_user = &confirmation;
   ckpt_save_result result = CKPT_SAVE_RESULT_INIT;

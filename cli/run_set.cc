@@ -32,6 +32,25 @@ std::vector<std::string> Matches(const std::string& pattern) {
   return paths;
 }
 
+std::vector<std::string> NamesIn(const std::string& folder) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
+    names.push_back(WithoutDot(at->path().string()));
+  }
+  return names;
+}
+
+// A glob that matches this name only.
+std::string LiteralGlob(const std::string& name) {
+  std::string glob;
+  for (const char c : name) {
+    const bool special = c == '*' || c == '?' || c == '[';
+    glob += special ? std::string{'[', c, ']'} : std::string(1, c);
+  }
+  return glob;
+}
+
 // The folder part without wildcards: "out/a" of "out/a/b*/c".
 std::string FixedFolder(const std::string& pattern) {
   const std::size_t wild = std::min(pattern.find_first_of("*?["), pattern.size());
@@ -80,9 +99,15 @@ std::string FileSet::NewestName() const {
 
 SetScanner::SetScanner(std::vector<std::string> patterns, std::string marker,
                        const std::string& skip)
-    : patterns_(std::move(patterns)), marker_(WithoutDot(std::move(marker))) {
+    : patterns_(std::move(patterns)), marker_(WithoutDot(std::move(marker))), skip_(skip) {
   for (std::string& pattern : patterns_) pattern = WithoutDot(pattern);
-  has_skip_ = LookAtFile(skip, &skip_);
+}
+
+// By the file, whatever it is called: the store may be named by a link.
+std::optional<SetScanner::Place> SetScanner::Skip() const {
+  struct stat info {};
+  if (stat(skip_.c_str(), &info) != 0) return std::nullopt;
+  return Place{info.st_dev, info.st_ino};
 }
 
 std::string SetScanner::Objection() const {
@@ -105,22 +130,43 @@ std::string SetScanner::Objection() const {
 FileSet SetScanner::Scan() const {
   FileSet set;
   std::set<std::string> roots;
+  const std::optional<Place> skip = Skip();
   for (const std::string& pattern : patterns_) {
-    for (const std::string& path : Matches(pattern)) roots.insert(path);
+    for (const std::string& path : Matches(pattern)) {
+      if (path != ".") {
+        roots.insert(path);
+        continue;
+      }
+      // What is in it, so that what does not belong to the set is no part of a root.
+      for (const std::string& name : NamesIn(path)) roots.insert(name);
+    }
   }
   for (const std::string& root : roots) {
+    if (IsBelow(root, skip)) continue;
     const std::size_t before = set.files.size();
-    AddTree(root, &set);
+    AddTree(root, skip, &set);
     if (set.files.size() > before) set.roots.push_back(root);
   }
   return set;
 }
 
-void SetScanner::AddTree(const std::string& path, FileSet* set) const {
+bool SetScanner::IsBelow(const std::string& path, const std::optional<Place>& place) {
+  fs::path parent = fs::path(path).parent_path();
+  for (; place && !parent.empty(); parent = parent.parent_path()) {
+    FileState state;
+    bool same = LookAtFile(parent.string(), &state) && state.device == place->device &&
+                state.inode == place->inode;
+    if (same) return true;
+  }
+  return false;
+}
+
+void SetScanner::AddTree(const std::string& path, const std::optional<Place>& skip,
+                         FileSet* set) const {
   FileState state;
   if (path == marker_ || fs::path(path).filename() == kDisplacedFolder) return;
   if (!LookAtFile(path, &state)) return;
-  if (has_skip_ && state.device == skip_.device && state.inode == skip_.inode) return;
+  if (skip && state.device == skip->device && state.inode == skip->inode) return;
   if (!S_ISDIR(state.mode)) {
     set->files.emplace(path, state);
     return;
@@ -128,10 +174,14 @@ void SetScanner::AddTree(const std::string& path, FileSet* set) const {
   // A folder's size and times change with its entries, which are looked at themselves.
   state.size_bytes = state.mtime_ns = state.ctime_ns = 0;
   set->files.emplace(path, state);
-  std::error_code error;
-  for (fs::directory_iterator at(path, error), end; !error && at != end; at.increment(error)) {
-    AddTree(WithoutDot(at->path().string()), set);
-  }
+  for (const std::string& name : NamesIn(path)) AddTree(name, skip, set);
+}
+
+std::vector<std::string> SetScanner::Excludes() const {
+  std::vector<std::string> globs = {kDisplacedFolder};
+  // Without a '/' it would be left out of every folder; and then it is in no root.
+  if (marker_.find('/') != std::string::npos) globs.push_back(LiteralGlob(marker_));
+  return globs;
 }
 
 std::vector<std::string> SetScanner::Folders(const FileSet& set) const {

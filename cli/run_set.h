@@ -3,7 +3,8 @@
 // A snapshot holds what lstat says of every file of the set, those below matched folders included.
 // Two equal snapshots mean that nothing was written, renamed or removed between them (writes to a
 // mapped file may show late). The store itself, .ckpt-displaced and the marker never belong to it.
-// Thread rule: values and const calls; nothing is shared.
+// The store is looked for at each scan: it may be made, or made anew, after the scanner. Thread
+// rule: values and const calls; nothing is shared.
 
 #ifndef CKPT_CLI_RUN_SET_H_
 #define CKPT_CLI_RUN_SET_H_
@@ -12,6 +13,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -51,16 +53,24 @@ class SetScanner {
   // lead through no symbolic link (restoring follows none) and name nothing above.
   std::string Objection() const;
   FileSet Scan() const;
+  // Globs for what a save of the roots must leave out besides the store.
+  std::vector<std::string> Excludes() const;
   // The folders in which a file of the set may appear or change, as far as they exist.
   std::vector<std::string> Folders(const FileSet& set) const;
 
  private:
-  void AddTree(const std::string& path, FileSet* set) const;
+  struct Place {
+    dev_t device = 0;
+    ino_t inode = 0;
+  };
+  // Of what is left out; nullopt: it is not there (yet).
+  std::optional<Place> Skip() const;
+  static bool IsBelow(const std::string& path, const std::optional<Place>& place);
+  void AddTree(const std::string& path, const std::optional<Place>& skip, FileSet* set) const;
 
   std::vector<std::string> patterns_;
   std::string marker_;
-  bool has_skip_ = false;
-  FileState skip_;
+  std::string skip_;
 };
 
 }  // namespace ckpt

@@ -103,6 +103,19 @@ TEST_F(RunTest, AFreshStartTouchesNothing) {
   EXPECT_FALSE(std::filesystem::exists(Path(".ckpt-displaced")));
 }
 
+TEST_F(RunTest, AStoreMadeInsideTheSetIsNoPartOfIt) {
+  for (const std::string pattern : {"*", "*/*", "."}) {
+    Sh("rm -rf * .ckpt-displaced; mkdir d");
+    const Outcome outcome =
+        Sh("export CKPT_STORE=run.ckpt; ckpt-store run --series d --save '" + pattern +
+           "' -- sh -c 'echo 1 > d/r.1; echo 2 > d/r.2'; ckpt-store list d --json");
+    ASSERT_EQ(outcome.exit, 0) << pattern << ": " << outcome.err;
+    const Outcome names = Sh("ckpt-store -s run.ckpt inspect d --json");
+    EXPECT_NE(names.out.find("d/r.2"), std::string::npos) << names.out;
+    EXPECT_EQ(names.out.find("run.ckpt/"), std::string::npos) << names.out;
+  }
+}
+
 TEST_F(RunTest, OnRestartRunsAnotherCommandLine) {
   const std::string line =
       RunCommand("--on-restart \"echo again \\$CKPT_STEP\"", "echo first; echo 1 > r.1");
@@ -153,6 +166,18 @@ TEST_F(RunTest, TheMarkerSaysWhenASetIsWhole) {
   EXPECT_EQ(outcome.exit, 0) << outcome.err;
   // Without a marker the last set is not known to be whole.
   EXPECT_EQ(Sh("ckpt-store inspect s --json").Json()["entries"].size(), 1u);
+}
+
+TEST_F(RunTest, TheMarkerIsNoPartOfTheSet) {
+  for (const std::string marker : {"out/DONE", "DONE"}) {
+    const Outcome outcome =
+        Sh("rm -rf out ../store; ckpt-store run --series s --save . --when " + marker +
+           " -- sh -c 'mkdir out; echo 1 > out/r.1; echo > " + marker + "; exit 0'");
+    EXPECT_EQ(outcome.exit, 0) << outcome.err;
+    const Outcome names = Sh("ckpt-store inspect s --json");
+    EXPECT_NE(names.out.find("out/r.1"), std::string::npos) << names.out << outcome.err;
+    EXPECT_EQ(names.out.find("DONE"), std::string::npos) << names.out;
+  }
 }
 
 TEST_F(RunTest, AMarkerOlderThanTheFilesIsNotBelieved) {
