@@ -121,8 +121,6 @@ Result<std::unique_ptr<Store>> Store::Open(Env* env, const std::string& path,
     std::uint32_t permissions = store->options_.group_shared ? kSetGid | 0770u : 0700u;
     CKPT_RETURN_IF_ERROR(env->MakeDir(path, permissions));
     root = env->OpenDir(path);
-    auto parent = env->OpenDir(ParentPath(path));
-    if (parent.ok()) CKPT_RETURN_IF_ERROR((*parent)->Sync());
   }
   if (!root.ok()) {
     if (root.status().code() != Code::kNotFound) return root.status();
@@ -210,6 +208,9 @@ Status Store::Create() {
   CKPT_RETURN_IF_ERROR(WriteFileOnce(root_.get(), temporary, bytes, file_permissions()));
   CKPT_RETURN_IF_ERROR(packs->Sync());
   CKPT_RETURN_IF_ERROR(root_->Sync());
+  // Whoever made the store's folder, its name may not have reached the disk.
+  auto parent = env_->OpenDir(ParentPath(path_));
+  if (parent.ok()) CKPT_RETURN_IF_ERROR((*parent)->Sync());
   CKPT_RETURN_IF_ERROR(root_->Rename(temporary, root_.get(), kFormatName));
   CKPT_RETURN_IF_ERROR(root_->Sync());
   created_ = true;
