@@ -129,7 +129,6 @@ Status SignalOwner::Install(int signal) {
 bool SignalOwner::Uninstall(int signal) {
   auto found = installed_.find(signal);
   if (found == installed_.end() || --found->second.users > 0) return true;
-  called_.erase(signal);
   struct sigaction now;
   bool ours = sigaction(signal, nullptr, &now) == 0 && IsOurs(now);
   if (ours) sigaction(signal, &found->second.before, nullptr);
@@ -186,13 +185,25 @@ Result<SignalOwner::Subscription> SignalOwner::Subscribe(const std::vector<int>&
 }
 
 bool SignalOwner::Unsubscribe(const Subscription& subscription) {
-  std::lock_guard lock(mutex_);
-  auto found = signals_of_.find(subscription.slot);
-  if (found == signals_of_.end()) return true;  // a forked child's copy
   bool all_ours = true;
-  for (int signal : found->second) all_ours = Uninstall(signal) && all_ours;
-  g_state.event_fds[static_cast<std::size_t>(subscription.slot)] = -1;
-  signals_of_.erase(found);
+  std::vector<std::pair<int, struct sigaction>> calls;  // that only this session kept waiting
+  {
+    std::lock_guard lock(mutex_);
+    auto found = signals_of_.find(subscription.slot);
+    if (found == signals_of_.end()) return true;  // a forked child's copy
+    const std::set<int> signals = std::move(found->second);
+    signals_of_.erase(found);
+    g_state.event_fds[static_cast<std::size_t>(subscription.slot)] = -1;
+    for (int signal : signals) {
+      auto entry = installed_.find(signal);
+      struct sigaction before = {};  // nothing to call
+      if (entry != installed_.end()) before = entry->second.before;
+      all_ours = Uninstall(signal) && all_ours;
+      if (TakeCall(signal)) calls.emplace_back(signal, before);
+      if (!installed_.contains(signal)) called_.erase(signal);
+    }
+  }
+  for (const auto& [signal, before] : calls) CallPrevious(signal, before);
   return all_ours;
 }
 
@@ -220,32 +231,34 @@ bool SignalOwner::HasPrevious(int signal) const {
 }
 
 void SignalOwner::Answered(const Subscription& subscription, int signal, std::uint32_t count) {
-  {
-    std::lock_guard lock(mutex_);
-    auto before = subscription.before.find(signal);
-    if (before == subscription.before.end()) return;
-    answered_[{subscription.slot, signal}] = before->second + count;
-    // The counters go round like any unsigned number: what matters is how far behind one is.
-    const std::uint32_t now = g_state.counts[static_cast<std::size_t>(signal)];
-    std::uint32_t behind = 0;
-    for (const auto& [slot, signals] : signals_of_) {
-      if (signals.contains(signal)) behind = std::max(behind, now - answered_[{slot, signal}]);
-    }
-    auto called = called_.find(signal);
-    if (called != called_.end() && now - called->second <= behind) return;
-    called_[signal] = now - behind;
-  }
-  CallPrevious(signal);
-}
-
-void SignalOwner::CallPrevious(int signal) const {
   struct sigaction before;
   {
     std::lock_guard lock(mutex_);
+    auto began = subscription.before.find(signal);
+    if (began == subscription.before.end()) return;
+    answered_[{subscription.slot, signal}] = began->second + count;
     auto found = installed_.find(signal);
-    if (found == installed_.end()) return;
+    if (found == installed_.end() || !TakeCall(signal)) return;
     before = found->second.before;
   }
+  CallPrevious(signal, before);
+}
+
+// Whether all sessions answered more of these signals than the function was called for. The
+// counters go round like any unsigned number: what matters is how far behind one is.
+bool SignalOwner::TakeCall(int signal) {
+  const std::uint32_t now = g_state.counts[static_cast<std::size_t>(signal)];
+  std::uint32_t behind = 0;
+  for (const auto& [slot, signals] : signals_of_) {
+    if (signals.contains(signal)) behind = std::max(behind, now - answered_[{slot, signal}]);
+  }
+  auto called = called_.find(signal);
+  if (called == called_.end() || now - called->second <= behind) return false;
+  called->second = now - behind;
+  return true;
+}
+
+void SignalOwner::CallPrevious(int signal, const struct sigaction& before) {
   if ((before.sa_flags & SA_SIGINFO) != 0) {
     siginfo_t info = {};
     info.si_signo = signal;

@@ -43,7 +43,8 @@ class SignalOwner {
   // InvalidArgument: a signal that cannot be caught, or a fault of the program.
   Result<Subscription> Subscribe(const std::vector<int>& signals);
   // Puts back what was there before for signals nobody names any more. True: all of them were still
-  // ours; false: somebody else replaced one, which was left alone.
+  // ours; false: somebody else replaced one, which was left alone. Calls a function that was only
+  // waiting for this session (see Answered).
   bool Unsubscribe(const Subscription& subscription);
 
   // How often the signal came since `subscription` began.
@@ -75,7 +76,8 @@ class SignalOwner {
   SignalOwner();
   Status Install(int signal);
   bool Uninstall(int signal);
-  void CallPrevious(int signal) const;
+  bool TakeCall(int signal);
+  static void CallPrevious(int signal, const struct sigaction& before);
   static bool IsOurs(const struct sigaction& action);
   static void InForkedChild();
 

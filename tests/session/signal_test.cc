@@ -311,6 +311,37 @@ TEST_F(SessionSignal, AHandlerThatWasThereIsCalledOnceForAllSessionsAndAfterAllO
   EXPECT_TRUE(Exited(status, 0)) << status;
 }
 
+// The last moment there is: the session's thread has ended.
+TEST_F(SessionSignal, AHandlerThatWasThereIsCalledForSignalsThatComeLast) {
+  int status = InChild([&]() -> int {
+    g_shared = shared_;
+    struct sigaction mine = {};
+    mine.sa_handler = [](int) { ++g_shared->handled; };
+    sigaction(SIGUSR1, &mine, nullptr);
+    SignalOwner* owner = SignalOwner::Get();
+    auto one = owner->Subscribe({SIGUSR1}), other = owner->Subscribe({SIGUSR1});
+    if (!one.ok() || !other.ok()) return 4;
+    auto send = [&](std::uint32_t total) {
+      raise(SIGUSR1);
+      while (owner->Count(*one, SIGUSR1) < total) usleep(1000);  // sanitizers deliver it later
+    };
+    send(1);
+    owner->Answered(*one, SIGUSR1, 1);
+    if (shared_->handled != 0) return 5;
+    owner->Unsubscribe(*other);
+    if (shared_->handled != 1) return 6;
+    owner->Answered(*one, SIGUSR1, 1);
+    if (shared_->handled != 1) return 7;
+    send(2);
+    owner->Unsubscribe(*one);
+    if (shared_->handled != 2) return 8;
+    raise(SIGUSR1);  // not ours any more
+    while (shared_->handled.load() < 3) usleep(1000);
+    return 0;
+  });
+  EXPECT_TRUE(Exited(status, 0)) << status;
+}
+
 TEST_F(SessionSignal, DispositionsArePutBackByTheLastSession) {
   struct sigaction before, now;
   sigaction(SIGTERM, nullptr, &before);
