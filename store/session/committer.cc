@@ -323,8 +323,11 @@ bool Committer::CommitIsDue() const {
     return true;
   }
   std::lock_guard lock(mutex_);
-  if (each) return ends_queued_ == 0;
-  // More than this could not be made durable within the grace.
+  return UndurableIsTooMuch() || (each && ends_queued_ == 0);
+}
+
+// What could not be made durable within half the grace.
+bool Committer::UndurableIsTooMuch() const {
   const double rate = write_rate_ > 0 ? write_rate_ : kGuessedRate;
   return static_cast<double>(report_.undurable_bytes) > options_.grace_seconds / 2 * rate;
 }

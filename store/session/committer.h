@@ -113,6 +113,7 @@ class Committer {
   Status PutArray(const CapturedArray& array);
   Status StageCurrent();
   bool CommitIsDue() const;
+  bool UndurableIsTooMuch() const;  // REQUIRES: mutex_
   void CommitNow(bool closed);
   void Fail(Status status);
   void AfterSignals();

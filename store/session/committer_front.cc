@@ -52,7 +52,11 @@ void Committer::Begin(std::shared_ptr<Capture> capture) {
   const std::int64_t begin = store_->env()->MonotonicNs();
   {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return ends_queued_ < kCapturedMax; });
+    // No more is captured than can be made durable in time (docs/sessions.md, Memory).
+    changed_.wait(lock, [&] {
+      const bool to_come = captured_number_ > std::max(durable_number_, dropped_number_);
+      return ends_queued_ < kCapturedMax && !(to_come && UndurableIsTooMuch());
+    });
   }
   capture->waited_s = SecondsSince(begin);
   capture->number = ++begun_number_;

@@ -77,6 +77,24 @@ TEST_F(SessionRoundTrip, OnlyChangedChunksAreCopied) {
   EXPECT_EQ(back, x);
 }
 
+// What half the grace can write is nothing here, so every save waits for the one before to be
+// durable.
+TEST_F(SessionRoundTrip, CapturedAndNotDurableStaysWithinTheGrace) {
+  for (Durability durability : {Durability::kEachSave, Durability::kInterval}) {
+    options_.grace_seconds = 0.0005;
+    options_.durability = durability;
+    options_.durable_seconds = 1000;
+    auto s = Open();
+    std::vector<double> x;
+    ASSERT_OK(s->Protect(VectorItem("x", &x)));
+    for (std::int64_t step = 1; step <= 5; ++step) {
+      x = Numbers(800000, static_cast<std::uint32_t>(100 * (1 + step)));
+      ASSERT_OK(s->Step(step).error);
+      EXPECT_LT(s->Report().undurable_bytes, 2 * x.size() * sizeof(double));
+    }
+  }
+}
+
 TEST_F(SessionRoundTrip, AfterARestoreUnchangedChunksAreKnown) {
   std::vector<double> x = Numbers(800000, 1);
   {
