@@ -27,6 +27,9 @@ constexpr std::int64_t kOrphanGraceMs = 3'000;
 // Looking takes at most so small a part of the time, however many files there are.
 constexpr std::int64_t kLookShare = 50;
 constexpr std::int64_t kSettleLooks = 5;
+// So many times --settle a launcher may outlive the task that wrote: 40 s, and srun's longest is
+// Slurm's KillWait and two seconds, 32 s by default.
+constexpr std::int64_t kDoubtSettles = 20;
 constexpr std::int64_t kRestlessNs = 600'000'000'000;
 
 std::int64_t Clock(clockid_t id) {
@@ -130,6 +133,7 @@ void RunLoop::PassOn(int signal, bool from_terminal) {
   if (!IsStopSignal(signal)) return;
   if (end_.stop_signal == 0) {
     end_.stop_signal = signal;
+    stopped_realtime_ns_ = Clock(CLOCK_REALTIME);
     if (plan_.kill_after_ns > 0) kill_at_ = Now() + plan_.kill_after_ns;
   }
   if (signal != SIGTERM) end_.warned = true;
@@ -255,6 +259,7 @@ void RunLoop::AskReady(const FileSet& set) {
 
 void RunLoop::StartSave(const FileSet& set, std::int64_t now) {
   candidate_ = set;
+  only_settled_ = !program_ended_ && plan_.marker.empty() && plan_.ready_command.empty();
   last_save_ = now;
   asked_ = false;
   helper_ = StartWorker([this] { return SaveInWorker(candidate_); });
@@ -285,6 +290,7 @@ int RunLoop::SaveInWorker(const FileSet& set) const {
   // A file that is gone, or was written to, since the snapshot.
   if (code != CKPT_OK && !(scanner_.Scan() == set)) return kWorkerChanged;
   if (code != CKPT_OK) return store.Fail(code);
+  saved_name_.Set(result.attempt, result.step);
   console_.Notice("saved " + PrintableName(plan_.series) + "@" + std::to_string(result.step) +
                   ": " + HumanBytes(result.logical_bytes) + " in " +
                   Plural(result.entries, "entry", "entries") + ", " + HumanBytes(result.new_bytes) +
@@ -303,6 +309,8 @@ void RunLoop::HelperEnded(int exit) {
     return;
   }
   if (exit == kWorkerSaved) saved_ = candidate_;
+  // What has changed since it was saved was not the last thing that was written.
+  if (exit != kWorkerSaved) only_settled_ = false;
   save_failed_ = exit != kWorkerSaved && exit != kWorkerChanged;
   // The attempt has begun with the first that came so far as to read the files.
   if (!save_failed_) from_step_ = CKPT_STEP_NONE;
@@ -341,12 +349,20 @@ bool RunLoop::LastIsWhole(const FileSet& set) {
     return RunToEnd(ReadyPlan(set, std::to_string(ExitOfStatus(end_.status)))) == 0;
   }
   if (WIFEXITED(end_.status) && WEXITSTATUS(end_.status) == 0) return true;
-  return set.NewestChangeNs() <= ended_realtime_ns_ - plan_.settle_ns;
+  // At rest before it was told to stop: then it was alive, and not writing. Else it may have died
+  // writing, and what we see ended was its launcher.
+  const std::int64_t changed = set.NewestChangeNs();
+  if (stopped_realtime_ns_ != 0 && changed <= stopped_realtime_ns_ - plan_.settle_ns) return true;
+  return changed <= ended_realtime_ns_ - kDoubtSettles * plan_.settle_ns;
 }
 
 void RunLoop::SaveLast() {
   const FileSet set = scanner_.Scan();
-  if (set.empty() || set == saved_) return;
+  if (set.empty()) return;
+  if (set == saved_) {
+    if (only_settled_ && !LastIsWhole(set)) TakeBackDoubtful(set);
+    return;
+  }
   if (!LastIsWhole(set)) {
     console_.Notice("'" + PrintableName(set.NewestName()) +
                     "' may be half written, since the program did not end by itself: the set saved "
@@ -357,6 +373,24 @@ void RunLoop::SaveLast() {
   FinishHelper();
   if (!(set == saved_) && !save_failed_) {
     console_.Notice("the files changed although the program has ended: the last set is not saved");
+  }
+}
+
+void RunLoop::TakeBackDoubtful(const FileSet& set) {
+  const std::string name = saved_name_.Text();
+  if (name.empty()) return;
+  const pid_t worker = StartWorker([&] { return TakeBack(console_, plan_.series, name); });
+  int status = 0;
+  while (worker > 0 && waitpid(worker, &status, 0) < 0 && errno == EINTR) {
+  }
+  const std::string full_name = PrintableName(plan_.series) + "@" + name;
+  const std::string doubt = "'" + PrintableName(set.NewestName()) +
+                            "' may be half written, since it changed so shortly before the program "
+                            "ended, and not by itself: ";
+  if (worker > 0 && ExitOfStatus(status) == kExitDone) {
+    console_.Notice(doubt + "took " + full_name + " back, the set saved before is the newest");
+  } else {
+    console_.Notice(doubt + "look at it before you go on from " + full_name);
   }
 }
 

@@ -6,7 +6,8 @@
 //       |    | saved, changed meanwhile, refused        v     marker is there)
 //       |    +--------------------------------------- SAVING (a process of its own)
 //       |
-//      the program ends: what it left is ended -> the set is saved once more, if it can be whole
+//      the program ends: what it left is ended -> the set is saved once more, if it can be whole;
+//                        one that was saved and may not be whole is taken back (run_doubt.h)
 //
 // Signals are passed on in every state as they come: saving happens in a worker process that has
 // them blocked. A set is saved whole or not at all: the worker takes the snapshot again after it
@@ -26,6 +27,7 @@
 
 #include "cli/console.h"
 #include "cli/run_child.h"
+#include "cli/run_doubt.h"
 #include "cli/run_set.h"
 #include "cli/run_watch.h"
 
@@ -82,6 +84,7 @@ class RunLoop {
   void KillWhenOverdue(std::int64_t now);
   void FinishHelper();
   void SaveLast();
+  void TakeBackDoubtful(const FileSet& set);
   bool LastIsWhole(const FileSet& set);
   bool MarkerHolds(const FileSet& set);
   void RemoveMarker();
@@ -96,11 +99,14 @@ class RunLoop {
   pid_t program_ = -1;
   bool program_ended_ = false;
   std::int64_t ended_realtime_ns_ = 0;
+  std::int64_t stopped_realtime_ns_ = 0;  // the first stop signal; 0: none
   pid_t helper_ = -1;
   Helper helper_kind_ = Helper::kNone;
   FileSet candidate_;  // what is settling, asked about or being saved
   std::int64_t candidate_since_ = 0;
   FileSet saved_;
+  SavedName saved_name_;
+  bool only_settled_ = false;  // that it was at rest is all that speaks for what is (being) saved
   std::int64_t from_step_;
   bool asked_ = false;  // save as soon as it can be, whatever --every says
   std::int64_t last_save_ = 0;

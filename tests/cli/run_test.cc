@@ -151,6 +151,39 @@ TEST_F(RunTest, AProgramThatIgnoresSignalsIsKilledWhenAskedTo) {
   EXPECT_EQ(outcome.out, "exit 137\n") << outcome.err;
 }
 
+// srun stays a while after its task was killed in the middle of a write: the files are at rest.
+TEST_F(RunTest, ALauncherThatOutlivesItsTaskTakesTheDoubtfulSetBack) {
+  const std::string saved_2 = "until ckpt-store list s | grep -q s@2; do sleep 0.1; done; ";
+  const Outcome outcome =
+      Sh(RunCommand("--settle 1s",
+                    "echo 1 > r.1; until ckpt-store list s | grep -q s@1; do sleep "
+                    "0.1; done; echo torn > r.2; " +
+                        saved_2 + "exit 1"));
+  EXPECT_EQ(outcome.exit, 1);
+  EXPECT_NE(outcome.err.find("took s@1:2 back"), std::string::npos) << outcome.err;
+  const Outcome next = Sh(RunCommand("", "echo r.*; cat r.1"));
+  EXPECT_EQ(next.out, "r.1\n1\n") << next.err;
+  EXPECT_EQ(Sh("cat .ckpt-displaced/*/r.2").out, "torn\n");
+}
+
+TEST_F(RunTest, ASetThatWasAtRestBeforeTheStopSignalStays) {
+  const Outcome outcome =
+      Sh(RunCommand("--settle 1s",
+                    "trap \"exit 1\" TERM; echo 1 > r.1; until [ -s go ]; do sleep 0.05; done; "
+                    "echo 2 > r.2; echo $$ > pid; while :; do sleep 0.05; done") +
+         " & saved 1; echo > go; present pid; saved 2; kill -TERM $!; wait $!; echo exit $?; "
+         "ckpt-store cat s r.2");
+  EXPECT_EQ(outcome.out, "exit 1\n2\n") << outcome.err;
+}
+
+TEST_F(RunTest, TheOnlyCheckpointIsDoubtedButNotTakenBack) {
+  const Outcome outcome = Sh(RunCommand(
+      "--settle 1s", "echo 1 > r.1; until ckpt-store list s; do sleep 0.1; done; kill -KILL $$"));
+  EXPECT_EQ(outcome.exit, 137);
+  EXPECT_NE(outcome.err.find("look at it"), std::string::npos) << outcome.err;
+  EXPECT_EQ(Sh("ckpt-store cat s r.1").out, "1\n");
+}
+
 TEST_F(RunTest, KilledItselfTheNextRunHasTheLastSettledSet) {
   Sh("{ " + RunCommand("--settle 1s", "echo 1 > r.1; echo $$ > pid; while :; do sleep 0.05; done") +
      "; } & present pid; saved 1; echo torn > r.2; "
