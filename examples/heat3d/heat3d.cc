@@ -29,6 +29,7 @@ struct Options {
   std::int64_t steps = 400;
   std::int64_t every = 0;
   double seconds = 0;
+  double durable_seconds = -1;
   double grace = 0;
   double pace_ms = 0;
   std::uint64_t keep = 2;
@@ -88,6 +89,10 @@ int Run(const Options& options) {
   how.every_steps = options.every;
   how.every_seconds = options.seconds;
   how.grace_seconds = options.grace;
+  if (options.durable_seconds >= 0) {
+    how.durability = CKPT_DURABLE_INTERVAL;
+    how.durable_seconds = options.durable_seconds;
+  }
   how.keep_last = options.keep;
   how.ask_scheduler = options.ask_scheduler ? 1 : 0;
   how.log = options.log ? 1 : 0;
@@ -142,6 +147,8 @@ bool ParseOptions(int argc, char** argv, Options* options) {
       options->every = std::atoll(value);
     } else if (name == "--seconds") {
       options->seconds = std::atof(value);
+    } else if (name == "--durable-seconds") {
+      options->durable_seconds = std::atof(value);
     } else if (name == "--grace") {
       options->grace = std::atof(value);
     } else if (name == "--pace") {
@@ -167,7 +174,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr,
                  "usage: heat3d [--size N] [--steps N] [--store DIR] [--series NAME] [--log]\n"
                  "              [--every STEPS] [--seconds T] [--keep N] [--grace SECONDS]\n"
-                 "              [--ask-scheduler] [--pace MILLISECONDS]\n");
+                 "              [--durable-seconds T] [--ask-scheduler] [--pace MILLISECONDS]\n");
     return 2;
   }
   try {

@@ -15,13 +15,20 @@ namespace {
 constexpr std::int64_t kAskMs = 5000;
 
 std::int64_t AskScheduler() {
-  const std::string job = EnvironmentVariable("SLURM_JOB_ID");
-  if (job.empty() || job.find_first_not_of("0123456789") != std::string::npos) return 0;
+  const std::string job = SchedulerJobName();
+  if (job.empty() || job.find_first_not_of("0123456789_") != std::string::npos) return 0;
   auto text = CommandOutput({"scontrol", "--oneliner", "show", "job", job}, kAskMs);
   return text.ok() ? ParseEndTime(*text) : 0;
 }
 
 }  // namespace
+
+std::string SchedulerJobName() {
+  const std::string array = EnvironmentVariable("SLURM_ARRAY_JOB_ID");
+  const std::string task = EnvironmentVariable("SLURM_ARRAY_TASK_ID");
+  if (!array.empty() && !task.empty()) return array + "_" + task;
+  return EnvironmentVariable("SLURM_JOB_ID");
+}
 
 std::int64_t ParseEndTime(std::string_view text) {
   constexpr std::string_view kKey = "EndTime=";

@@ -5,13 +5,18 @@
 #define CKPT_STORE_SESSION_ALLOCATION_H_
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace ckpt {
 
 // Nanoseconds since 1970; 0: not known. From $SLURM_JOB_END_TIME; where that is not set and `ask`
-// says so, from one call of scontrol for the job of $SLURM_JOB_ID.
+// says so, from one call of scontrol for this job.
 std::int64_t AllocationEndNs(bool ask);
+
+// As scontrol wants it: for a task of an array "ARRAY_TASK", since the last one's own id is that of
+// the whole array. Empty: there is none.
+std::string SchedulerJobName();
 
 // "... EndTime=2026-11-22T10:00:00 ..." as scontrol prints it, in local time; 0: there is none.
 std::int64_t ParseEndTime(std::string_view text);

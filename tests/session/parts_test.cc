@@ -128,6 +128,18 @@ TEST(AllocationEnd, IsReadFromWhatScontrolPrints) {
   }
 }
 
+TEST(AllocationEnd, IsAskedForByTheArrayAndTask) {
+  setenv("SLURM_JOB_ID", "12", 1);
+  EXPECT_EQ(SchedulerJobName(), "12");
+  setenv("SLURM_ARRAY_JOB_ID", "12", 1);
+  setenv("SLURM_ARRAY_TASK_ID", "4", 1);
+  EXPECT_EQ(SchedulerJobName(), "12_4");
+  for (const char* name : {"SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID"}) {
+    unsetenv(name);
+  }
+  EXPECT_EQ(SchedulerJobName(), "");
+}
+
 TEST(CommandOutput, IsWhatTheProgramPrints) {
   auto text = CommandOutput({"sh", "-c", "echo one; echo two >&2; echo three"}, 10000);
   ASSERT_TRUE(text.ok()) << text.status().ToString();
