@@ -53,7 +53,7 @@ shorten='s/^/      /; s/; [0-9]* bytes, \([0-9]*\) changed, \([0-9]*\) stored/; 
 # first checkpoint beyond STEP. Its output stays in $out, its exit status in $status.
 run() {
   local signal=${1-} step=${2-}
-  local arguments=(--size $size --steps $steps --every $every --pace $pace --keep 20 --log)
+  local arguments=(--size "$size" --steps "$steps" --every "$every" --pace "$pace" --keep 20 --log)
   out=out.$((++runs)) status=0
   show "heat3d ${arguments[*]}"
   : >"$out"
