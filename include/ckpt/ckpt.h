@@ -388,8 +388,8 @@ typedef struct ckpt_writer ckpt_writer;
  * until ckpt_end or ckpt_abort. */
 CKPT_API ckpt_code ckpt_begin(ckpt_store* store, const ckpt_save_options* options,
                               ckpt_writer** writer);
-/* Copies nothing that is unchanged; `data` may be reused when this returns. `element_bytes` is used
- * for CKPT_STRING and CKPT_RECORD only. A name may be put once. */
+/* Copies nothing that is unchanged; `data` may be reused when this returns. `element_bytes`: of
+ * CKPT_STRING and CKPT_RECORD; for other types 0 or their size. A name may be put once. */
 CKPT_API ckpt_code ckpt_put(ckpt_writer* writer, const char* name, const void* data, int32_t dtype,
                             uint32_t element_bytes, uint32_t dimensions, const uint64_t* shape);
 /* Commits (durable on CKPT_OK) and frees the writer, whatever it returns. */
@@ -458,7 +458,8 @@ typedef enum ckpt_on_stop {
 
 typedef struct ckpt_session_options {
   size_t struct_size;
-  const ckpt_open_options* store; /* NULL: created when missing */
+  /* NULL: created when missing. Without a notice function notices go to standard error. */
+  const ckpt_open_options* store;
   const char* compatibility; /* whose state this is: a checkpoint with another key is refused */
   int32_t warn_only;         /* ... or only noticed */
   int32_t lenient;           /* restore: what is protected may be missing */
@@ -511,7 +512,7 @@ CKPT_API ckpt_code ckpt_session_open(const char* path, const char* series,
 typedef struct ckpt_array {
   void* data;
   int32_t dtype;
-  uint32_t element_bytes; /* used for CKPT_STRING and CKPT_RECORD only */
+  uint32_t element_bytes; /* of CKPT_STRING and CKPT_RECORD; else 0 or the type's size */
   int32_t column_major;
   uint32_t dimensions; /* at most 32 */
   uint64_t shape[32];
@@ -532,7 +533,8 @@ typedef struct ckpt_protected {
   size_t struct_size;
   int32_t dtype;          /* a checkpoint with another type, or size of elements, is refused */
   uint32_t element_bytes; /* as in ckpt_array */
-  const char* layout;     /* of records: one saved with another tag is refused; NULL: any */
+  const char* layout;     /* of records: one saved with another tag, or none, is refused (with
+                             none: unless lenient); NULL: any */
   int (*locate)(ckpt_array* array, void* user); /* where and what it is now */
   /* Whether what was saved can be restored; must touch nothing. NULL: any shape. */
   int (*accepts)(const ckpt_array* saved, void* user);
@@ -562,6 +564,8 @@ CKPT_API ckpt_code ckpt_session_convert(ckpt_session* session, const char* name)
 /* A file the code appends to (its log): its length is recorded with each save and cut back to that
  * at restore, so that lines are not written twice. Flush streams before a Step; open the file after
  * the restore, or for appending. */
+/* Links are followed. CKPT_INVALID_ARGUMENT: it is there and no regular file, or (as for what is
+ * protected) the checkpoint that was restored has it and it was not attached by then. */
 CKPT_API ckpt_code ckpt_session_attach_file(ckpt_session* session, const char* path);
 
 /* ---- restoring */
@@ -582,9 +586,11 @@ typedef struct ckpt_session_restored {
 #define CKPT_SESSION_RESTORED_INIT \
   { sizeof(ckpt_session_restored), 0, 0, 0, NULL, 0, NULL, 0, NULL, 0 }
 /* The newest checkpoint that verifies goes into what is protected. CKPT_INVALID_ARGUMENT: it does
- * not fit (shape, type, layout, compatibility key, something missing); nothing was touched.
- * CKPT_CORRUPTION: there are checkpoints and none is sound; the message says whether the contents
- * of what is protected are undefined. */
+ * not fit (shape, type, layout, compatibility key, ranks, something missing); nothing was touched.
+ * CKPT_CORRUPTION: there are checkpoints and none is sound. An error after memory was touched (a
+ * function of the caller's fails, say) says that the contents of what is protected are undefined.
+ * What the restored checkpoint has can then be protected only after ckpt_session_get read it, until
+ * the first save. */
 CKPT_API ckpt_code ckpt_session_restore(ckpt_session* session, ckpt_session_restored* restored);
 /* The same from one step, and no other. */
 CKPT_API ckpt_code ckpt_session_restore_step(ckpt_session* session, int64_t step,
@@ -662,8 +668,10 @@ CKPT_API ckpt_code ckpt_session_get_report(ckpt_session* session, ckpt_session_r
 /* Commits what was captured, gives the series and the signals back, and frees the session. Answers
  * the exit status for main: 0 when `complete`; else 128 + the signal that stopped it, or 75. By
  * CKPT_ON_STOP_SIGNAL, not complete and stopped by a signal, it does not return: the process ends
- * by that signal, as it would have without the session, unless there are several ranks or a handler
- * was installed before (which was called by then). */
+ * by that signal, as it would have without the session, unless there are several ranks, a handler
+ * was installed before (which was called by then), or another session of the process goes on: then
+ * the last one's ends it. From another thread, and in a forked child, it answers -1, does nothing,
+ * and frees nothing. */
 CKPT_API int32_t ckpt_session_finish(ckpt_session* session, int32_t complete);
 /* The same without ending the process or an answer, for error paths. NULL is allowed. */
 CKPT_API void ckpt_session_close(ckpt_session* session);

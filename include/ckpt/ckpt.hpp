@@ -22,10 +22,10 @@
 //
 //   auto session = ckpt::Session::Open("run.ckpt", "heat3d").value();
 //   std::int64_t done = 0;                                  // steps completed
-//   session.Protect("T", &T).value();                       // by its address: read anew at each
-//   save session.Protect("rng", SaveRng, LoadRng).value();       // functions for anything with
-//   pointers if (session.Restore(&done).value() == ckpt::kFresh) Initialise(&T); while (done <
-//   last) {
+//   session.Protect("T", &T).value();                       // by its address
+//   session.Protect("rng", SaveRng, LoadRng).value();       // functions, for what has pointers
+//   if (session.Restore(&done).value() == ckpt::kFresh) Initialise(&T);
+//   while (done < last) {
 //     Advance(T, &Tnew);
 //     std::swap(T, Tnew);
 //     ++done;
@@ -138,7 +138,7 @@ constexpr std::int32_t DtypeOf() {
   static_assert(std::is_trivially_copyable_v<T>, "only trivially copyable elements can be saved");
   if constexpr (std::is_same_v<T, bool>) {
     return CKPT_BOOL;
-  } else if constexpr (std::is_integral_v<T>) {
+  } else if constexpr (std::is_integral_v<T> && sizeof(T) <= 8) {  // wider ones have no dtype
     constexpr std::int32_t base = std::is_signed_v<T> ? CKPT_INT8 : CKPT_UINT8;
     return base + (sizeof(T) == 1 ? 0 : sizeof(T) == 2 ? 1 : sizeof(T) == 4 ? 2 : 3);
   } else if constexpr (std::is_same_v<T, float>) {
@@ -152,6 +152,19 @@ constexpr std::int32_t DtypeOf() {
   } else {
     return CKPT_RECORD;
   }
+}
+
+// What was saved is an array of exactly such elements.
+template <typename T>
+Result<void> CheckType(const std::string& name, const ckpt_entry& entry) {
+  if (entry.kind != CKPT_ENTRY_ARRAY) {
+    return Error(CKPT_INVALID_ARGUMENT, "'" + name + "' is no array");
+  }
+  if (entry.dtype == DtypeOf<T>() && entry.element_bytes == sizeof(T)) return {};
+  return Error(CKPT_INVALID_ARGUMENT,
+               "'" + name + "' was saved as " + ckpt_dtype_name(entry.dtype) + " of " +
+                   std::to_string(entry.element_bytes) + " bytes, not as " +
+                   ckpt_dtype_name(DtypeOf<T>()) + " of " + std::to_string(sizeof(T)));
 }
 
 }  // namespace internal
@@ -194,6 +207,8 @@ class Writer {
   // A single value.
   template <typename T, typename = std::enable_if_t<std::is_trivially_copyable_v<T>>>
   Result<void> Put(const std::string& name, const T& value) {
+    static_assert(!std::is_pointer_v<T>,
+                  "elements that a pointer points to are put with their shape: Put(name, p, {n})");
     return Put(name, &value, {});
   }
   // The checkpoint exists, durable, when this is ok. The writer is used up either way.
@@ -230,7 +245,7 @@ class Reader {
     static_assert(!std::is_same_v<T, bool>, "std::vector<bool> has no elements in memory");
     auto entry = Query(name);
     if (!entry) return entry.error();
-    if (auto same = CheckType<T>(name, *entry); !same) return same;
+    if (auto same = internal::CheckType<T>(name, *entry); !same) return same;
     data->resize(static_cast<std::size_t>(entry->logical_bytes / sizeof(T)));
     return internal::Check(
         ckpt_get(handle_.get(), name.c_str(), data->data(), data->size() * sizeof(T)));
@@ -240,7 +255,7 @@ class Reader {
   Result<void> Get(const std::string& name, T* data, std::size_t count) {
     auto entry = Query(name);
     if (!entry) return entry.error();
-    if (auto same = CheckType<T>(name, *entry); !same) return same;
+    if (auto same = internal::CheckType<T>(name, *entry); !same) return same;
     return internal::Check(ckpt_get(handle_.get(), name.c_str(), data, count * sizeof(T)));
   }
   template <typename T, typename = std::enable_if_t<std::is_trivially_copyable_v<T>>>
@@ -254,18 +269,6 @@ class Reader {
     void operator()(ckpt_reader* reader) const { ckpt_reader_close(reader); }
   };
   explicit Reader(ckpt_reader* handle) : handle_(handle) {}
-
-  template <typename T>
-  static Result<void> CheckType(const std::string& name, const ckpt_entry& entry) {
-    if (entry.kind != CKPT_ENTRY_ARRAY) {
-      return Error(CKPT_INVALID_ARGUMENT, "'" + name + "' is no array");
-    }
-    if (entry.dtype == internal::DtypeOf<T>() && entry.element_bytes == sizeof(T)) return {};
-    return Error(CKPT_INVALID_ARGUMENT,
-                 "'" + name + "' was saved as " + ckpt_dtype_name(entry.dtype) + " of " +
-                     std::to_string(entry.element_bytes) + " bytes, not as " +
-                     ckpt_dtype_name(internal::DtypeOf<T>()) + " of " + std::to_string(sizeof(T)));
-  }
 
   std::unique_ptr<ckpt_reader, Close> handle_;
   std::int64_t step_ = 0;
@@ -482,6 +485,7 @@ class Session {
     auto stream = std::make_unique<Stream>();
     stream->save = std::move(save);
     stream->load = std::move(load);
+    stream->thrown = &state_->thrown;
     Stream* user = stream.get();
     state_->streams.push_back(std::move(stream));
     return internal::Check(
@@ -542,6 +546,8 @@ class Session {
   }
   template <typename T, typename = std::enable_if_t<std::is_trivially_copyable_v<T>>>
   Result<void> Put(const std::string& name, const T& value) {
+    static_assert(!std::is_pointer_v<T>,
+                  "elements that a pointer points to are put with their shape: Put(name, p, {n})");
     return Put(name, &value, {});
   }
   Stepped End() {
@@ -557,8 +563,12 @@ class Session {
     if (code != CKPT_OK) return internal::LastError(code);
     return entry;
   }
+  // CKPT_INVALID_ARGUMENT, with both named, when the element types differ.
   template <typename T>
   Result<void> Get(const std::string& name, T* data, std::size_t count) {
+    auto entry = Query(name);
+    if (!entry) return entry.error();
+    if (auto same = internal::CheckType<T>(Full(name), *entry); !same) return same;
     return internal::Check(ckpt_session_get(handle(), Full(name).c_str(), data, count * sizeof(T)));
   }
   template <typename T>
@@ -576,8 +586,12 @@ class Session {
   }
   // Commits, gives the signals back, and answers the exit status for main. By the default policy a
   // session that is not complete and was stopped by a signal ends the process by that signal.
+  // From another thread, or in a forked child, it does nothing and answers 1.
   int Finish(bool complete) {
-    return ckpt_session_finish(state_->handle.release(), complete ? 1 : 0);
+    const std::int32_t status = ckpt_session_finish(state_->handle.get(), complete ? 1 : 0);
+    if (status < 0) return 1;
+    (void)state_->handle.release();
+    return status;
   }
 
   // For what this header does not wrap.
@@ -590,10 +604,12 @@ class Session {
   struct Stream {
     std::function<std::string()> save;
     std::function<void(const std::string&)> load;
+    std::string* thrown = nullptr;  // State::thrown
   };
   struct State {
     std::vector<std::unique_ptr<Stream>> streams;
     std::vector<std::string> missing, left_over, passed_over;
+    std::string thrown;                           // what() of what a function threw
     std::unique_ptr<ckpt_session, Close> handle;  // closed first
   };
 
@@ -660,6 +676,8 @@ class Session {
     try {
       const std::string bytes = static_cast<Stream*>(user)->save();
       return ckpt_sink_write(sink, bytes.data(), bytes.size()) == CKPT_OK ? 0 : 1;
+    } catch (const std::exception& e) {
+      return NoteThrown(user, e.what());
     } catch (...) {
       return 1;
     }
@@ -669,14 +687,29 @@ class Session {
       static_cast<Stream*>(user)->load(
           std::string(static_cast<const char*>(data), static_cast<std::size_t>(bytes)));
       return 0;
+    } catch (const std::exception& e) {
+      return NoteThrown(user, e.what());
     } catch (...) {
       return 1;
     }
   }
+  static int NoteThrown(void* user, const char* what) {
+    try {
+      *static_cast<Stream*>(user)->thrown = what;
+    } catch (...) {
+    }
+    return 1;
+  }
+  // The last error, with what a function threw in this call.
+  Error ErrorOfCall(ckpt_code code) const {
+    Error error = internal::LastError(code);
+    if (state_->thrown.empty()) return error;
+    return Error(code, error.message() + " (" + std::exchange(state_->thrown, std::string()) + ")");
+  }
 
   Result<Restored> RestoreInto(std::int64_t* done, ckpt_code code,
                                const ckpt_session_restored& restored) {
-    if (code != CKPT_OK) return internal::LastError(code);
+    if (code != CKPT_OK) return ErrorOfCall(code);
     auto take = [](const char* const* texts, std::size_t count) {
       return std::vector<std::string>(texts, texts + count);
     };
@@ -687,9 +720,9 @@ class Session {
     *done = restored.step;
     return kRestored;
   }
-  static Stepped ToStepped(ckpt_code code, std::int32_t outcome) {
+  Stepped ToStepped(ckpt_code code, std::int32_t outcome) const {
     std::optional<Error> error;
-    if (code != CKPT_OK) error = internal::LastError(code);
+    if (code != CKPT_OK) error = ErrorOfCall(code);
     return Stepped(static_cast<Outcome>(outcome), std::move(error));
   }
 

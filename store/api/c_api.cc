@@ -1,5 +1,6 @@
 #include "store/api/c_api.h"
 
+#include "store/engine/array_io.h"
 #include "store/io/process.h"
 
 namespace ckpt::c_api {
@@ -25,6 +26,14 @@ struct Message {
 thread_local Message last_message;
 
 }  // namespace
+
+Status CheckElementBytes(std::int32_t dtype, std::uint32_t element_bytes) {
+  const std::uint32_t own = ElementBytesOf(static_cast<Dtype>(dtype)).value_or(0);
+  if (own == 0 || element_bytes == 0 || element_bytes == own) return Status();
+  return InvalidArgument("elements of " + std::to_string(element_bytes) + " bytes are not " +
+                         DtypeName(dtype) + ", which has " + std::to_string(own) +
+                         ": give the type that they have, or CKPT_RECORD");
+}
 
 OpenStoreOptions ToOpenOptions(const ckpt_open_options& in) {
   OpenStoreOptions out;

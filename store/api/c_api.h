@@ -89,6 +89,10 @@ inline Status Need(const void* pointer, const char* what) {
 inline std::string Text(const char* text) { return text == nullptr ? "" : text; }
 std::vector<std::string> Texts(const char* const* texts, std::size_t count);
 
+// InvalidArgument: elements of another size than the type's (0: as the type says). A wrong one
+// would save a part of the memory.
+Status CheckElementBytes(std::int32_t dtype, std::uint32_t element_bytes);
+
 OpenStoreOptions ToOpenOptions(const ckpt_open_options& options);
 // ckpt_save_options -> SaveOptions (what concerns the checkpoint, not the paths).
 Result<SaveOptions> ToSaveOptions(const ckpt_save_options& options);

@@ -50,6 +50,7 @@ ckpt_code ckpt_put(ckpt_writer* writer, const char* name, const void* data, int3
     array.element_bytes = element_bytes;
     array.shape.assign(shape, shape + dimensions);
     std::uint64_t bytes = 0;
+    CKPT_RETURN_IF_ERROR(CheckElementBytes(dtype, element_bytes));
     CKPT_RETURN_IF_ERROR(CompleteShape(&array, &bytes));
     if (bytes > 0) CKPT_RETURN_IF_ERROR(Need(data, "data"));
     return writer->writer->Put(name, {static_cast<const std::byte*>(data), bytes}, array);

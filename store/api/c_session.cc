@@ -24,6 +24,7 @@ Result<ArrayShape> ToShape(std::int32_t dtype, std::uint32_t element_bytes, bool
   if (dtype < CKPT_INT8 || dtype > CKPT_BYTES) {
     return InvalidArgument("dtype " + std::to_string(dtype) + " is no ckpt_dtype");
   }
+  CKPT_RETURN_IF_ERROR(CheckElementBytes(dtype, element_bytes));
   if (dimensions > 32) return InvalidArgument("an array has at most 32 dimensions");
   if (dimensions > 0) CKPT_RETURN_IF_ERROR(Need(shape, "shape"));
   ArrayShape array;
@@ -110,6 +111,7 @@ Result<MutableByteSpan> Prepare(const std::string& name, const ckpt_protected& h
 Result<ProtectedItem> ItemWith(const std::string& name, const ckpt_protected& how) {
   CKPT_RETURN_IF_ERROR(Need(reinterpret_cast<const void*>(how.locate), "locate"));
   CKPT_RETURN_IF_ERROR(Need(reinterpret_cast<const void*>(how.prepare), "prepare"));
+  CKPT_RETURN_IF_ERROR(CheckElementBytes(how.dtype, how.element_bytes));
   ProtectedItem item;
   item.name = name;
   if (ElementBytesOf(static_cast<Dtype>(how.dtype)).has_value()) {
@@ -400,6 +402,7 @@ ckpt_code ckpt_session_get_as(ckpt_session* session, const char* name, int32_t d
 }
 
 ckpt_code ckpt_session_step(ckpt_session* session, int64_t step, int32_t* outcome) {
+  if (outcome != nullptr) *outcome = CKPT_STEP_CONTINUE;
   return Guard([&]() -> Status {
     CKPT_RETURN_IF_ERROR(Need(session, "session"));
     StepResult result = session->session->Step(step);
@@ -429,6 +432,7 @@ ckpt_code ckpt_session_put(ckpt_session* session, const char* name, const void* 
 }
 
 ckpt_code ckpt_session_end(ckpt_session* session, int32_t* outcome) {
+  if (outcome != nullptr) *outcome = CKPT_STEP_CONTINUE;
   return Guard([&]() -> Status {
     CKPT_RETURN_IF_ERROR(Need(session, "session"));
     StepResult result = session->session->End();
@@ -471,10 +475,10 @@ int32_t ckpt_session_finish(ckpt_session* session, int32_t complete) {
   (void)Guard([&]() -> Status {
     CKPT_RETURN_IF_ERROR(Need(session, "session"));
     FinishResult result = session->session->Finish(complete != 0);
-    exit_code = result.exit_code;
+    exit_code = result.refused ? -1 : result.exit_code;
     return std::move(result.error);
   });
-  ckpt_session_close(session);
+  if (exit_code >= 0) ckpt_session_close(session);  // else whose it is uses it
   return exit_code;
 }
 

@@ -49,7 +49,8 @@ std::int64_t ParseEndTime(std::string_view text) {
 
 std::int64_t AllocationEndNs(bool ask) {
   const std::int64_t told = std::atoll(EnvironmentVariable("SLURM_JOB_END_TIME").c_str());
-  if (told > 0) return told * kNsPerSecond;
+  // One that has passed is another job's (a shell's that outlived it, say), or was put off.
+  if (told > std::time(nullptr)) return told * kNsPerSecond;
   if (!ask) return 0;
   static const std::int64_t asked = AskScheduler();
   return asked;

@@ -247,6 +247,9 @@ Status Committer::BeginWriter(const Capture& capture) {
 }
 
 Status Committer::PutArray(const CapturedArray& array) {
+  if ((array.unchanged || array.inherits) && writer_->previous() == nullptr) {
+    return Internal("'" + array.name + "' relies on a checkpoint that is not continued");
+  }
   if (array.unchanged) {
     auto before = last_entries_.find(array.name);
     if (before == last_entries_.end()) return Internal("no array '" + array.name + "' before");
@@ -295,6 +298,8 @@ Status Committer::StageCurrent() {
   entries_.clear();
   quota_need_ = {saved.stored_bytes, 0};
   if (staged_.empty()) first_staged_ns_ = store_->env()->MonotonicNs();
+  current_->staged_s = SecondsSince(current_->begin_ns);
+  current_->stored_bytes = saved.stored_bytes;
   staged_.push_back(current_);
   std::lock_guard lock(mutex_);
   failing_ = false;
@@ -302,7 +307,7 @@ Status Committer::StageCurrent() {
   report_.staged_step = current_->step;
   report_.stored_bytes += saved.stored_bytes;
   if (report_.last.step == current_->step) {
-    report_.last.staged_s = SecondsSince(current_->begin_ns);
+    report_.last.staged_s = current_->staged_s;
     report_.last.stored_bytes = saved.stored_bytes;
   }
   changed_.notify_all();
@@ -350,7 +355,6 @@ void Committer::CommitNow(bool closed) {
   if (bytes > kMeasuredBytesMin && busy_s_ > 0) write_rate_ = static_cast<double>(bytes) / busy_s_;
   const double cost_s = staged_.back()->blocked_s + busy_s_ / static_cast<double>(staged_.size());
   busy_s_ = 0;
-  SaveReport done;
   {
     std::lock_guard lock(mutex_);
     durable_number_ = staged_.back()->number;
@@ -359,13 +363,14 @@ void Committer::CommitNow(bool closed) {
     report_.undurable_bytes -= std::min(bytes, report_.undurable_bytes);
     if (report_.last.step == step) {
       report_.last.durable_s = SecondsSince(staged_.back()->begin_ns);
-      done = report_.last;
     }
     changed_.notify_all();
   }
+  for (const auto& capture : staged_) {
+    if (options_.log) Log(*capture);
+  }
   staged_.clear();
   housekeeper_.Committed();
-  if (options_.log && done.step >= 0) Log(done);
 }
 
 // Whatever was being written is lost, with the ids of all that came since; what was staged is taken
@@ -403,11 +408,12 @@ void Committer::PollEpoch() {
   if (!s.ok()) Fail(std::move(s));
 }
 
-void Committer::Log(const SaveReport& save) const {
+void Committer::Log(const Capture& save) const {
   std::string line = "ckpt " + series_ + "@" + std::to_string(save.step) + ": blocked " +
                      Fixed(save.blocked_s) + " s, staged " + Fixed(save.staged_s) + " s, durable " +
-                     Fixed(save.durable_s) + " s; " + std::to_string(save.logical_bytes) +
-                     " bytes, " + std::to_string(save.changed_bytes) + " changed, " +
+                     Fixed(SecondsSince(save.begin_ns)) + " s; " +
+                     std::to_string(save.logical_bytes) + " bytes, " +
+                     std::to_string(save.changed_bytes) + " changed, " +
                      std::to_string(save.stored_bytes) + " stored\n";
   ssize_t wrote = ::write(STDERR_FILENO, line.data(), line.size());
   (void)wrote;

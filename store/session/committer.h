@@ -81,8 +81,10 @@ class Committer {
   double GraceLeft() const;
   bool TakeSaveRequest() { return save_requested_.exchange(false); }
   // The code is at a Step; it was told to stop.
-  void SetInStep(bool in_step) { in_step_ = in_step; }
-  void StopWasReturned() { stop_returned_ = true; }
+  void SetInStep(bool in_step);
+  void StopWasReturned();
+  // Signals that came and were not answered (SignalOwner::Answered). REQUIRES: closed.
+  std::vector<int> Unanswered() const;
   // False while housekeeping, or room under a quota, is made that something more urgent waits for.
   bool MayKeepHouse();
   SessionReport Report() const;
@@ -126,7 +128,7 @@ class Committer {
   }
   double SecondsSince(std::int64_t ns) const;
   Status WaitFor(std::uint64_t number, const std::uint64_t& reached);
-  void Log(const SaveReport& save) const;
+  void Log(const Capture& save) const;
 
   Store* const store_;
   const std::string series_;

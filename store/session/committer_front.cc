@@ -260,6 +260,26 @@ void Committer::LookForSignals() {
   }
 }
 
+void Committer::SetInStep(bool in_step) {
+  in_step_ = in_step;
+  SignalOwner::Get()->Hold(signals_, in_step || stop_returned_.load());
+}
+
+void Committer::StopWasReturned() {
+  stop_returned_ = true;
+  SignalOwner::Get()->Hold(signals_, true);
+}
+
+std::vector<int> Committer::Unanswered() const {
+  std::vector<int> signals;
+  for (const auto& [signal, before] : signals_.before) {
+    auto answered = answered_.find(signal);
+    const std::uint32_t seen = answered == answered_.end() ? 0 : answered->second;
+    if (SignalOwner::Get()->Count(signals_, signal) != seen) signals.push_back(signal);
+  }
+  return signals;
+}
+
 double Committer::GraceLeft() const {
   if (stop_signal_.load() == 0) return options_.grace_seconds;
   return options_.grace_seconds - SecondsSince(stop_ns_.load());
@@ -293,6 +313,7 @@ double Committer::SecondsUntilEnd() const {
   if (signal == 0 || options_.ranks > 1 || options_.on_stop == OnStop::kLeaveExit) return kNever;
   if (stop_returned_.load() || in_step_.load() || !staged_.empty()) return kNever;
   if (SignalOwner::Get()->HasPrevious(signal)) return kNever;
+  if (SignalOwner::Get()->OthersBusy(signals_, signal)) return kNever;
   return GraceLeft() - std::min(1.0, 0.1 * options_.grace_seconds);
 }
 

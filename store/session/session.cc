@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 
 #include "store/codec/hash.h"
 #include "store/engine/convert.h"
@@ -39,6 +40,25 @@ Status CheckOptions(const SessionOptions& o) {
   }
   return Status();
 }
+
+// Where nobody listens: a computation must not go without checkpoints unknown to anybody.
+void NoticeToStandardError(const std::string& text) {
+  const std::string line = "ckpt: " + text + "\n";
+  ssize_t wrote = ::write(STDERR_FILENO, line.data(), line.size());
+  (void)wrote;
+}
+
+// The code is in a call that sees to a stop signal itself.
+class InStep {
+ public:
+  explicit InStep(Committer* committer) : committer_(committer) { committer_->SetInStep(true); }
+  ~InStep() { committer_->SetInStep(false); }
+  InStep(const InStep&) = delete;
+  InStep& operator=(const InStep&) = delete;
+
+ private:
+  Committer* const committer_;
+};
 
 }  // namespace
 
@@ -79,6 +99,11 @@ Result<std::unique_ptr<Session>> Session::Open(Env* env, const std::string& path
   CKPT_RETURN_IF_ERROR(CheckOptions(options));
   std::unique_ptr<Session> s(new Session(env, series, std::move(options)));
   SessionOptions& o = s->options_;
+  if (!o.notice) o.notice = NoticeToStandardError;
+  // What is both stops.
+  std::erase_if(o.save_signals, [&](int signal) {
+    return std::find(o.stop_signals.begin(), o.stop_signals.end(), signal) != o.stop_signals.end();
+  });
   if (o.job_id.empty()) {
     o.job_id = EnvironmentVariable("SLURM_JOB_ID");
     o.job_restarts = EnvironmentNumber("SLURM_RESTART_COUNT");
@@ -120,8 +145,9 @@ Status Session::CheckCaller() {
     return InvalidArgument("a forked child has no session: open one of its own, of another series");
   }
   if (finished_) return InvalidArgument("the session is finished");
-  if (!caller_.has_value()) caller_ = std::this_thread::get_id();
-  if (*caller_ == std::this_thread::get_id()) return Status();
+  std::thread::id caller;
+  if (caller_.compare_exchange_strong(caller, std::this_thread::get_id())) return Status();
+  if (caller == std::this_thread::get_id()) return Status();
   return InvalidArgument(
       "a session is used by one thread, outside parallel regions; this is"
       " another one than before");
@@ -142,6 +168,11 @@ Status Session::Protect(ProtectedItem item) {
   }
   if (items_.contains(item.name)) {
     return InvalidArgument("'" + ShownName(item.name) + "' is protected already");
+  }
+  if (reader_ != nullptr && not_filled_.contains(item.name)) {
+    return InvalidArgument("'" + ShownName(item.name) +
+                           "' is in the checkpoint that was restored, and was not filled from it:"
+                           " protect it before the restore, or read it (Get) first");
   }
   std::string name = item.name;
   items_.emplace(std::move(name), std::move(item));
@@ -170,7 +201,14 @@ Status Session::AllowConversion(const std::string& name) {
 Status Session::AttachFile(const std::string& path) {
   CKPT_RETURN_IF_ERROR(CheckCaller());
   if (path.empty()) return InvalidArgument("the path of a file to attach is empty");
-  if (std::find(files_.begin(), files_.end(), path) == files_.end()) files_.push_back(path);
+  if (std::find(files_.begin(), files_.end(), path) != files_.end()) return Status();
+  CKPT_RETURN_IF_ERROR(AttachedLength(path).status());
+  if (reader_ != nullptr && restored_record_.files.contains(path)) {
+    return InvalidArgument("'" + path +
+                           "' was attached to the checkpoint that was restored, and was not cut"
+                           " back: attach it before the restore");
+  }
+  files_.push_back(path);
   return Status();
 }
 
@@ -210,11 +248,10 @@ StepResult Session::Step(std::int64_t step) {
     return result;
   }
   if (!cadence_.has_value()) StartCadence(step);
-  committer_->SetInStep(true);
+  const InStep in_step(committer_.get());
   result = StepNow(step);
   last_step_ = step;
   if (result.stop) committer_->StopWasReturned();
-  committer_->SetInStep(false);
   return result;
 }
 
@@ -289,7 +326,6 @@ Status Session::Begin(std::int64_t step) {
   }
   if (!cadence_.has_value()) StartCadence(step);
   committer_->LookForSignals();
-  committer_->SetInStep(true);
   return BeginCapture(step, committer_->stop_signal() != 0);
 }
 
@@ -301,6 +337,7 @@ StepResult Session::End() {
     result.error = InvalidArgument("End without Begin");
     return result;
   }
+  const InStep in_step(committer_.get());
   const std::int64_t step = capture_->step;
   Status s = CaptureRecord();
   if (s.ok()) {
@@ -315,14 +352,20 @@ StepResult Session::End() {
   result.stop = committer_->stop_signal() != 0 && SignalOwner::Get()->StopAt(step);
   if (result.stop) committer_->StopWasReturned();
   if (!result.stop) SignalOwner::Get()->Passed(step);
-  committer_->SetInStep(false);
   return result;
 }
 
 void Session::Abort() {
   if (!CheckCaller().ok() || capture_ == nullptr) return;
   AbortCapture();
-  committer_->SetInStep(false);
+}
+
+Status Session::Put(const std::string& name, const ArrayView& view) {
+  CKPT_RETURN_IF_ERROR(CheckCaller());
+  if (capture_ == nullptr) return InvalidArgument("Put without Begin");
+  CKPT_RETURN_IF_ERROR(CheckName(name));
+  const InStep in_step(committer_.get());
+  return PutNow(name, view);
 }
 
 Status Session::WaitStaged() {
@@ -353,13 +396,17 @@ FinishResult Session::Finish(bool complete) {
   FinishResult result;
   result.error = CheckCaller();
   if (!result.error.ok()) {
-    result.exit_code = complete ? 0 : 1;
+    result.refused = true;
     return result;
   }
   if (capture_ != nullptr) AbortCapture();
   committer_->SetInStep(true);  // from here on the process is ended here, or not at all
   committer_->LookForSignals();
   result.error = committer_->WaitDurable();
+  if (!result.error.ok()) {
+    store_->Notice("the session of '" + series_ +
+                   "' ends, and not all of it is saved: " + result.error.message());
+  }
   const int signal = committer_->stop_signal();
   committer_->Close();
   reader_.reset();
@@ -371,12 +418,32 @@ FinishResult Session::Finish(bool complete) {
     store_->Notice("another signal handler was installed over the session's, and left there");
   }
   signals_.slot = -1;
-  if (complete) return result;
-  result.exit_code = signal != 0 ? 128 + signal : kExitUnfinished;
-  // With several ranks one that ends by a signal takes the others' last save with it.
-  bool ends = signal != 0 && options_.on_stop == OnStop::kEndBySignal && options_.ranks == 1;
-  if (ends && !previous) owner->EndProcess(signal);
+  if (!complete) result.exit_code = signal != 0 ? 128 + signal : kExitUnfinished;
+  if (signal == 0) {
+    EndByLateSignal(complete, &result);
+    return result;
+  }
+  // With several ranks one that ends by a signal takes the others' last save with it; of several
+  // sessions the last one ends the process.
+  bool ends = !complete && options_.on_stop == OnStop::kEndBySignal && options_.ranks == 1;
+  if (ends && !previous && !owner->IsNamed(signal)) owner->EndProcess(signal);
   return result;
+}
+
+// What came between the committer's last look and the handlers' return is as if it came now: when
+// nothing was stopped by it, and nobody else has heard of it.
+void Session::EndByLateSignal(bool complete, FinishResult* result) {
+  const auto& stops = options_.stop_signals;
+  for (int signal : committer_->Unanswered()) {
+    const bool stop = std::find(stops.begin(), stops.end(), signal) != stops.end();
+    if (stop && !complete) result->exit_code = 128 + signal;
+    if (SignalOwner::Get()->IsNamed(signal)) continue;
+    struct sigaction now = {};
+    // A function from before was called when the signals were given back.
+    if (sigaction(signal, nullptr, &now) != 0 || now.sa_handler != SIG_DFL) continue;
+    const bool left = !complete && (options_.on_stop == OnStop::kLeaveExit || options_.ranks > 1);
+    if (stop && !left) SignalOwner::Get()->EndProcess(signal);
+  }
 }
 
 }  // namespace ckpt

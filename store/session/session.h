@@ -28,6 +28,7 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "store/engine/array_io.h"
@@ -85,7 +86,8 @@ struct StepResult {
 
 struct FinishResult {
   int exit_code = 0;
-  Status error;  // something captured did not become durable
+  Status error;          // something captured did not become durable
+  bool refused = false;  // by another thread, or in a forked child: nothing was done
 };
 
 class Session {
@@ -96,20 +98,22 @@ class Session {
                                                SessionProbe probe = {});
   ~Session();  // as Finish, but never ends the process
 
-  // InvalidArgument: the name (also one that begins with "ckpt."), or protected before.
+  // InvalidArgument: the name (also one that begins with "ckpt."), protected before, or in the
+  // checkpoint that was restored without it and that no save has followed.
   Status Protect(ProtectedItem item);
   Status Unprotect(const std::string& name);
   // What was saved under the name may have another element type, from which it is converted at
   // restore. InvalidArgument: what is protected has no numbers.
   Status AllowConversion(const std::string& name);
-  // The file's length is recorded with each save, and cut back to it by Restore.
+  // The file's length is recorded with each save, and cut back to it by Restore. Links are
+  // followed. InvalidArgument: it is no regular file, or comes too late for what was restored.
   Status AttachFile(const std::string& path);
 
   // The newest checkpoint of the series' line (or its `step`) that verifies goes into what is
   // protected. Not restored: there is none. InvalidArgument: it does not fit what is protected, or
-  // has another compatibility key, or a number that does not fit; nothing was touched. Corruption:
-  // no checkpoint is sound; when the message says so, the contents of what is protected are
-  // undefined.
+  // has another compatibility key or number of ranks, or a number that does not fit; nothing was
+  // touched. Corruption: no checkpoint is sound. When the message of any error says so, memory was
+  // touched and the contents of what is protected are undefined.
   Result<RestoreResult> Restore(std::optional<std::int64_t> step = std::nullopt);
   // Entries of the checkpoint that was restored, until the first save. NotFound: none such.
   Result<Entry> Query(const std::string& name);
@@ -162,9 +166,11 @@ class Session {
   void EndCapture();
   void AbortCapture();
   Status SaveAll(std::int64_t step, bool urgent);
+  Status PutNow(const std::string& name, const ArrayView& view);
   Status SaveAsTold(std::int64_t step, bool urgent);
   void LookAtHandlers();
   bool MayTakeFresh() const;
+  void EndByLateSignal(bool complete, FinishResult* result);
 
   Result<RestoreResult> RestoreFrom(const SeriesView& view,
                                     const std::vector<const CheckpointRow*>& line);
@@ -175,8 +181,12 @@ class Session {
   Status Fill(CheckpointReader* reader);
   Status FillItem(CheckpointReader* reader, const ProtectedItem& item);
   Status RestoreRow(const CheckpointRow& row, RestoreResult* result, bool* touched);
+  Status TryRow(const CheckpointRow& row, RestoreResult* result, bool* touched);
+  Status CheckRanks(const Manifest& manifest) const;
+  Status CheckLayout(const ProtectedItem& item) const;
   Result<std::uint64_t> AttachedLength(const std::string& path) const;
-  Status CutFilesBack() const;
+  using FileCuts = std::vector<std::pair<std::unique_ptr<File>, std::uint64_t>>;
+  Result<FileCuts> PlanCuts() const;
   Result<Known> ReadIds(const CheckpointReader::Found& found);
 
   Env* const env_;
@@ -187,7 +197,7 @@ class Session {
   SignalOwner::Subscription signals_;
   std::unique_ptr<Committer> committer_;
   int pid_ = 0;
-  std::optional<std::thread::id> caller_;
+  std::atomic<std::thread::id> caller_{};  // none yet: a default id
 
   std::map<std::string, ProtectedItem> items_;
   std::vector<std::string> files_;
@@ -196,6 +206,7 @@ class Session {
   RunAttempt run_;
   std::unique_ptr<CheckpointReader> reader_;  // of what was restored, until the first save
   StateRecord restored_record_;
+  std::set<std::string> not_filled_;  // in what was restored, neither protected nor read by Get
   bool has_base_ = false;
   Id128 base_attempt_;
   std::int64_t base_step_ = 0;
@@ -208,6 +219,7 @@ class Session {
   bool rescan_ = false;         // a save was lost: the next Step saves ...
   std::int64_t tried_ns_ = 0;   // ... unless it was tried just now
   bool failed_behind_ = false;  // and no step has seen to it yet
+  bool begun_ = false;          // a save, whatever came of it
   bool finished_ = false;
   std::atomic<bool> handlers_said_{false};
   std::atomic<double> interval_s_{0};

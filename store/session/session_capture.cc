@@ -9,6 +9,7 @@
 namespace ckpt {
 
 Status Session::BeginCapture(std::int64_t step, bool urgent) {
+  begun_ = true;
   const std::uint64_t generation = committer_->generation();
   if (generation != generation_) {
     known_.clear();
@@ -91,11 +92,15 @@ Status Session::CaptureArray(const std::string& name, const ArrayView& view) {
   return Status();
 }
 
-Status Session::Put(const std::string& name, const ArrayView& view) {
-  CKPT_RETURN_IF_ERROR(CheckCaller());
-  if (capture_ == nullptr) return InvalidArgument("Put without Begin");
-  CKPT_RETURN_IF_ERROR(CheckName(name));
-  return CaptureArray(name, view);
+// What was noted of an array that was left half captured would be worth nothing: then the save is
+// given up.
+Status Session::PutNow(const std::string& name, const ArrayView& view) {
+  try {
+    return CaptureArray(name, view);
+  } catch (const std::bad_alloc&) {
+    AbortCapture();
+    return OutOfMemory("no memory to capture '" + ShownName(name) + "'; the save is given up");
+  }
 }
 
 Status Session::CaptureProtected() {
@@ -164,6 +169,11 @@ Status Session::SaveAll(std::int64_t step, bool urgent) {
     if (s.ok()) s = CaptureRecord();
   } catch (const std::bad_alloc&) {
     s = OutOfMemory("no memory to capture step " + std::to_string(step));
+  } catch (const std::exception& e) {
+    s = Cancelled(std::string("a function that locates or saves what is protected threw: ") +
+                  e.what());
+  } catch (...) {
+    s = Cancelled("a function that locates or saves what is protected threw");
   }
   if (s.ok()) {
     EndCapture();

@@ -1,6 +1,7 @@
 // Restoring: finding the newest sound checkpoint that fits, and filling what is protected.
 
 #include <algorithm>
+#include <new>
 
 #include "store/engine/convert.h"
 #include "store/session/session.h"
@@ -8,7 +9,9 @@
 namespace ckpt {
 namespace {
 
-constexpr char kUndefined[] = "; the contents of what is protected are now undefined";
+constexpr char kUndefined[] =
+    "; memory was overwritten, the contents of what is protected are now undefined";
+constexpr int kLinksMax = 40;
 
 struct SplitPath {
   std::string dir;
@@ -20,12 +23,23 @@ SplitPath Split(const std::string& path) {
   return {slash == 0 ? "/" : path.substr(0, slash), path.substr(slash + 1)};
 }
 
+// Links are followed, each time anew: logs are rotated. Anything but a regular file is refused.
 Result<std::unique_ptr<File>> OpenAttached(Env* env, const std::string& path, OpenMode mode) {
-  const SplitPath split = Split(path);
-  CKPT_ASSIGN_OR_RETURN(auto dir, env->OpenDir(split.dir));
-  OpenOptions options;
-  options.mode = mode;
-  return dir->OpenFile(split.name, options);
+  std::string at = path;
+  for (int links = 0; links <= kLinksMax; ++links) {
+    const SplitPath split = Split(at);
+    if (split.name.empty()) return InvalidArgument("'" + path + "' is a directory, not a file");
+    CKPT_ASSIGN_OR_RETURN(auto dir, env->OpenDir(split.dir));
+    CKPT_ASSIGN_OR_RETURN(FileInfo info, dir->StatEntry(split.name));
+    if (info.kind != FileKind::kSymlink) {
+      OpenOptions options;
+      options.mode = mode;
+      return dir->OpenFile(split.name, options);
+    }
+    CKPT_ASSIGN_OR_RETURN(std::string target, dir->ReadLink(split.name));
+    at = target.starts_with('/') ? target : split.dir + "/" + target;
+  }
+  return InvalidArgument("'" + path + "' leads through more than 40 symbolic links");
 }
 
 bool IsConverted(const ArrayShape& saved, const ProtectedItem& item) {
@@ -73,8 +87,20 @@ Status Session::CheckCompatible(const Manifest& manifest) const {
   return Status();
 }
 
+Status Session::CheckRanks(const Manifest& manifest) const {
+  if (manifest.ranks == options_.ranks) return Status();
+  return InvalidArgument("step " + std::to_string(manifest.step) + " of '" + series_ +
+                         "' was saved by a run of " + std::to_string(manifest.ranks) +
+                         " ranks, and this one has " + std::to_string(options_.ranks) +
+                         ": each rank restores what it saved itself");
+}
+
 Status Session::CheckFits(const ArrayShape& saved, const ProtectedItem& item) const {
-  if (!item.accepts) return Status();
+  if (!item.accepts) {
+    if (saved.dtype == Dtype::kBytes && saved.shape.size() == 1) return Status();
+    return InvalidArgument("'" + ShownName(item.name) + "' was saved as " + DescribeShape(saved) +
+                           ", and is protected as a stream of bytes");
+  }
   if (!IsConverted(saved, item)) return item.accepts(saved);
   Status s = item.accepts(Converted(saved, item));
   if (s.ok() || s.code() != Code::kInvalidArgument) return s;
@@ -94,6 +120,21 @@ Status Session::CheckConversions(CheckpointReader* reader) {
     CKPT_RETURN_IF_ERROR(reader->GetAs(name, item.dtype, {}));
   }
   return Status();
+}
+
+// One saved without a layout may be of any.
+Status Session::CheckLayout(const ProtectedItem& item) const {
+  if (item.layout.empty()) return Status();
+  auto saved = restored_record_.layouts.find(item.name);
+  if (saved == restored_record_.layouts.end()) {
+    if (options_.lenient) return Status();
+    return InvalidArgument("'" + ShownName(item.name) +
+                           "' was saved without a layout, and is protected with \"" + item.layout +
+                           "\": ask for a lenient restore if it is that one");
+  }
+  if (saved->second == item.layout) return Status();
+  return InvalidArgument("'" + ShownName(item.name) + "' was saved with the layout \"" +
+                         saved->second + "\", and is protected with \"" + item.layout + "\"");
 }
 
 // Everything that can be refused is, before any memory is touched.
@@ -124,13 +165,11 @@ Status Session::Plan(CheckpointReader* reader, RestoreResult* result) {
       continue;
     }
     if (!found.ok()) return found.status();
-    CKPT_RETURN_IF_ERROR(CheckFits(found->entry->array, item));
-    auto layout = restored_record_.layouts.find(name);
-    if (layout == restored_record_.layouts.end() || item.layout.empty()) continue;
-    if (layout->second != item.layout) {
-      return InvalidArgument("'" + ShownName(name) + "' was saved with the layout \"" +
-                             layout->second + "\", and is protected with \"" + item.layout + "\"");
+    if (found->entry->kind != EntryKind::kArray) {
+      return InvalidArgument("'" + ShownName(name) + "' was saved as a file, not from memory");
     }
+    CKPT_RETURN_IF_ERROR(CheckFits(found->entry->array, item));
+    CKPT_RETURN_IF_ERROR(CheckLayout(item));
   }
   if (result->missing.empty() || options_.lenient) return Status();
   return InvalidArgument("step " + std::to_string(reader->manifest().step) + " of '" + series_ +
@@ -194,7 +233,9 @@ Result<std::uint64_t> Session::AttachedLength(const std::string& path) const {
   return info.size_bytes;
 }
 
-Status Session::CutFilesBack() const {
+// The files to be cut back, open for it, and to what.
+Result<Session::FileCuts> Session::PlanCuts() const {
+  FileCuts cuts;
   for (const std::string& path : files_) {
     auto recorded = restored_record_.files.find(path);
     if (recorded == restored_record_.files.end()) continue;
@@ -205,14 +246,14 @@ Status Session::CutFilesBack() const {
     }
     if (length <= recorded->second) continue;
     CKPT_ASSIGN_OR_RETURN(auto file, OpenAttached(env_, path, OpenMode::kReadWrite));
-    CKPT_RETURN_IF_ERROR(file->Truncate(recorded->second));
+    cuts.emplace_back(std::move(file), recorded->second);
   }
-  return Status();
+  return cuts;
 }
 
 Result<RestoreResult> Session::Restore(std::optional<std::int64_t> step) {
   CKPT_RETURN_IF_ERROR(CheckCaller());
-  if (saved_step_.has_value()) {
+  if (saved_step_.has_value() || begun_) {
     return InvalidArgument("Restore comes before the first save of a session, and once");
   }
   CKPT_RETURN_IF_ERROR(store_->Refresh());
@@ -238,8 +279,11 @@ Result<RestoreResult> Session::Restore(std::optional<std::int64_t> step) {
   start->has_base = true;
   start->base_attempt = base_attempt_;
   start->base_step = base_step_;
-  CKPT_RETURN_IF_ERROR(committer_->BeginAttempt(std::move(start)));
-  return result;
+  Status begun = committer_->BeginAttempt(std::move(start));
+  if (begun.ok()) return result;
+  return Status(begun.code(), begun.message() + "; memory was overwritten with step " +
+                                  std::to_string(row->step) +
+                                  ", and what followed it is not yet abandoned");
 }
 
 Result<RestoreResult> Session::RestoreFrom(const SeriesView& view,
@@ -250,36 +294,56 @@ Result<RestoreResult> Session::RestoreFrom(const SeriesView& view,
     result.passed_over.push_back(FormatCheckpointName(series_, row.attempt, row.step) + ": " + why);
     store_->Notice("not restored from " + result.passed_over.back());
   };
+  auto refuse = [&](const Status& s) {
+    return touched ? Status(s.code(), s.message() + kUndefined) : s;
+  };
   for (const CheckpointRow* row : line) {
-    CKPT_ASSIGN_OR_RETURN(CheckpointState state, StateOf(store_.get(), view, *row));
-    if (state == CheckpointState::kIncomplete) continue;  // never was whole
-    if (state == CheckpointState::kDamaged) {
+    auto state = StateOf(store_.get(), view, *row);
+    if (!state.ok()) return refuse(state.status());
+    if (*state == CheckpointState::kIncomplete) continue;  // never was whole
+    if (*state == CheckpointState::kDamaged) {
       pass_over(*row, "damage is recorded in what it needs");
       continue;
     }
-    Status s = RestoreRow(*row, &result, &touched);
+    Status s = TryRow(*row, &result, &touched);
     if (s.ok()) return result;
-    if (s.code() != Code::kCorruption && s.code() != Code::kNotFound) {
-      if (!touched) return s;
-      return Status(s.code(), s.message() + kUndefined);
-    }
+    if (s.code() != Code::kCorruption && s.code() != Code::kNotFound) return refuse(s);
     pass_over(*row, s.message());
   }
-  known_.clear();
   if (result.passed_over.empty()) return result;
   return Corruption("no checkpoint of '" + series_ + "' can be restored; the newest is " +
                     result.passed_over.front() + (touched ? kUndefined : ""));
 }
 
+// Whatever fails, no save relies on chunks of a checkpoint that it does not continue.
+Status Session::TryRow(const CheckpointRow& row, RestoreResult* result, bool* touched) {
+  Status s;
+  try {
+    s = RestoreRow(row, result, touched);
+  } catch (const std::bad_alloc&) {
+    s = OutOfMemory("no memory to restore step " + std::to_string(row.step));
+  } catch (const std::exception& e) {
+    s = Cancelled(std::string("a function that takes what is restored threw: ") + e.what());
+  } catch (...) {
+    s = Cancelled("a function that takes what is restored threw");
+  }
+  if (s.ok()) return s;
+  known_.clear();
+  has_base_ = false;
+  return s;
+}
+
 Status Session::RestoreRow(const CheckpointRow& row, RestoreResult* result, bool* touched) {
   const std::string name = series_ + "@" + row.attempt.id.ToHex() + ":" + std::to_string(row.step);
   CKPT_ASSIGN_OR_RETURN(auto reader, CheckpointReader::Open(store_.get(), name));
+  CKPT_RETURN_IF_ERROR(CheckRanks(reader->manifest()));
   CKPT_RETURN_IF_ERROR(reader->UseRank(options_.rank));
   CKPT_RETURN_IF_ERROR(Plan(reader.get(), result));
   CKPT_RETURN_IF_ERROR(CheckConversions(reader.get()));
+  CKPT_ASSIGN_OR_RETURN(FileCuts cuts, PlanCuts());
   *touched = *touched || !items_.empty();
   CKPT_RETURN_IF_ERROR(Fill(reader.get()));
-  CKPT_RETURN_IF_ERROR(CutFilesBack());
+  for (auto& [file, length] : cuts) CKPT_RETURN_IF_ERROR(file->Truncate(length));
   result->restored = true;
   result->step = row.step;
   result->attempt = row.attempt.ordinal;
@@ -293,6 +357,7 @@ Status Session::RestoreRow(const CheckpointRow& row, RestoreResult* result, bool
   has_base_ = true;
   committer_->SetRun(run_);
   saved_step_ = row.step;
+  not_filled_ = {result->left_over.begin(), result->left_over.end()};
   reader_ = std::move(reader);
   return Status();
 }
@@ -312,8 +377,11 @@ Status Session::Get(const std::string& name, MutableByteSpan out) {
     return NotFound("nothing was restored, or a save has been made since");
   }
   CKPT_ASSIGN_OR_RETURN(auto found, reader_->Find(name));
-  CKPT_ASSIGN_OR_RETURN(known_[name], ReadIds(found));
-  return reader_->Get(name, out);
+  CKPT_ASSIGN_OR_RETURN(Known known, ReadIds(found));
+  CKPT_RETURN_IF_ERROR(reader_->Get(name, out));
+  known_[name] = std::move(known);  // sound, as far as it was read
+  not_filled_.erase(name);
+  return Status();
 }
 
 Status Session::GetAs(const std::string& name, Dtype dtype, MutableByteSpan out) {
@@ -326,7 +394,9 @@ Status Session::GetAs(const std::string& name, Dtype dtype, MutableByteSpan out)
     return InvalidArgument("'" + ShownName(name) + "' has " + std::to_string(elements) +
                            " elements, the memory given " + std::to_string(here));
   }
-  return out.empty() ? Status() : reader_->GetAs(name, dtype, out);
+  if (!out.empty()) CKPT_RETURN_IF_ERROR(reader_->GetAs(name, dtype, out));
+  not_filled_.erase(name);
+  return Status();
 }
 
 }  // namespace ckpt

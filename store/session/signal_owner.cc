@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cerrno>
 #include <string>
+#include <utility>
 
 namespace ckpt {
 
@@ -25,11 +26,23 @@ struct HandlerState {
   std::atomic<pid_t> pid{0};
   std::array<std::atomic<std::uint32_t>, kSignals> counts{};
   std::array<std::atomic<int>, kSlots> event_fds{};
+  // Of the session in each slot: see Hold.
+  std::array<std::atomic<bool>, kSlots> holds{};
+  // The threads that are calling a function from before; how many of them. One that calls ours back
+  // brings no signal.
+  std::array<std::atomic<pid_t>, kSlots> callers{};
+  std::atomic<int> calls{0};
   // As installed_ in SignalOwner, for the child of a fork, which may take no lock.
   std::array<std::atomic<bool>, kSignals> ours{};
   std::array<struct sigaction, kSignals> before{};
 };
 HandlerState g_state;
+// The descriptors of the slots, kept from one session to the next.
+constinit std::array<int, kSlots> g_kept_fds = [] {
+  std::array<int, kSlots> none{};
+  none.fill(-1);
+  return none;
+}();
 static_assert(std::atomic<std::uint32_t>::is_always_lock_free &&
               std::atomic<int>::is_always_lock_free);
 
@@ -41,12 +54,32 @@ void InStrangeProcess(int signal) {
   raise(signal);
 }
 
+// REQUIRES: what it answers is set to 0, and then g_state.calls counted down, when the call is
+// over.
+std::atomic<pid_t>& EnterCall() {
+  ++g_state.calls;
+  for (;;) {
+    for (std::atomic<pid_t>& caller : g_state.callers) {
+      pid_t none = 0;
+      if (caller.compare_exchange_strong(none, gettid())) return caller;
+    }
+  }
+}
+
+// On the thread of a call of a function from before.
+bool IsCalledBack() {
+  if (g_state.calls.load() == 0) return false;
+  const pid_t self = gettid();
+  return std::any_of(g_state.callers.begin(), g_state.callers.end(),
+                     [&](const std::atomic<pid_t>& caller) { return caller.load() == self; });
+}
+
 void OnSignal(int signal) {
   const int saved = errno;
   if (signal_handler_probe != nullptr) signal_handler_probe(true);
   if (getpid() != g_state.pid.load(std::memory_order_relaxed)) {
     InStrangeProcess(signal);
-  } else {
+  } else if (!IsCalledBack()) {
     g_state.counts[static_cast<std::size_t>(signal)].fetch_add(1);
     const std::uint64_t one = 1;
     for (auto& slot : g_state.event_fds) {
@@ -88,10 +121,18 @@ void SignalOwner::InForkedChild() {
     }
   }
   for (auto& fd : g_state.event_fds) fd = -1;
+  for (auto& holds : g_state.holds) holds = false;
+  for (auto& caller : g_state.callers) caller = 0;
+  g_state.calls = 0;
+  // The parent's sessions are woken by these.
+  for (int& fd : g_kept_fds) {
+    if (fd >= 0) ::close(std::exchange(fd, -1));
+  }
   for (auto& count : g_state.counts) count = 0;
   g_state.pid = getpid();  // a session of the child's own may follow
   Get()->installed_.clear();
   Get()->called_.clear();
+  Get()->answered_.clear();
   Get()->signals_of_.clear();
   Get()->passed_ = Get()->stop_step_ = -1;
 }
@@ -153,21 +194,16 @@ Result<SignalOwner::Subscription> SignalOwner::Subscribe(const std::vector<int>&
     if (!signals_of_.contains(slot)) subscription.slot = slot;
   }
   if (subscription.slot < 0) return Busy("a process has at most 64 sessions at a time");
-  // Descriptors are kept from one session of the slot to the next.
-  static std::array<int, kSlots> kept = [] {
-    std::array<int, kSlots> none{};
-    none.fill(-1);
-    return none;
-  }();
   const auto slot = static_cast<std::size_t>(subscription.slot);
-  if (kept[slot] < 0) kept[slot] = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (kept[slot] < 0) return ErrnoStatus(errno, "make an eventfd");
-  subscription.event_fd = kept[slot];
+  if (g_kept_fds[slot] < 0) g_kept_fds[slot] = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (g_kept_fds[slot] < 0) return ErrnoStatus(errno, "make an eventfd");
+  subscription.event_fd = g_kept_fds[slot];
+  g_state.holds[slot] = false;
   std::set<int> distinct(signals.begin(), signals.end());
   for (int signal : distinct) {
     subscription.before[signal] = g_state.counts[static_cast<std::size_t>(signal)];
   }
-  g_state.event_fds[slot] = kept[slot];
+  g_state.event_fds[slot] = g_kept_fds[slot];
   if (signals_of_.empty()) passed_ = stop_step_ = -1;
   for (auto it = distinct.begin(); it != distinct.end(); ++it) {
     Status s = Install(*it);
@@ -203,6 +239,7 @@ bool SignalOwner::Unsubscribe(const Subscription& subscription) {
       if (!installed_.contains(signal)) called_.erase(signal);
     }
   }
+  WakeAll();  // one of them may be the last now
   for (const auto& [signal, before] : calls) CallPrevious(signal, before);
   return all_ours;
 }
@@ -230,6 +267,36 @@ bool SignalOwner::HasPrevious(int signal) const {
   return before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN;
 }
 
+void SignalOwner::WakeAll() {
+  const std::uint64_t one = 1;
+  for (auto& slot : g_state.event_fds) {
+    const int fd = slot.load();
+    ssize_t wrote = fd < 0 ? 0 : ::write(fd, &one, sizeof(one));
+    (void)wrote;  // full: it is readable already
+  }
+}
+
+void SignalOwner::Hold(const Subscription& subscription, bool holds) {
+  g_state.holds[static_cast<std::size_t>(subscription.slot)] = holds;
+}
+
+bool SignalOwner::OthersBusy(const Subscription& subscription, int signal) const {
+  std::lock_guard lock(mutex_);
+  const std::uint32_t now = g_state.counts[static_cast<std::size_t>(signal)];
+  return std::any_of(signals_of_.begin(), signals_of_.end(), [&](const auto& other) {
+    const auto& [slot, signals] = other;
+    if (slot == subscription.slot || !signals.contains(signal)) return false;
+    auto answered = answered_.find({slot, signal});
+    return g_state.holds[static_cast<std::size_t>(slot)].load() || answered == answered_.end() ||
+           answered->second != now;
+  });
+}
+
+bool SignalOwner::IsNamed(int signal) const {
+  std::lock_guard lock(mutex_);
+  return installed_.contains(signal);
+}
+
 void SignalOwner::Answered(const Subscription& subscription, int signal, std::uint32_t count) {
   struct sigaction before;
   {
@@ -237,6 +304,7 @@ void SignalOwner::Answered(const Subscription& subscription, int signal, std::ui
     auto began = subscription.before.find(signal);
     if (began == subscription.before.end()) return;
     answered_[{subscription.slot, signal}] = began->second + count;
+    WakeAll();  // others may wait for this one
     auto found = installed_.find(signal);
     if (found == installed_.end() || !TakeCall(signal)) return;
     before = found->second.before;
@@ -259,6 +327,7 @@ bool SignalOwner::TakeCall(int signal) {
 }
 
 void SignalOwner::CallPrevious(int signal, const struct sigaction& before) {
+  std::atomic<pid_t>& caller = EnterCall();
   if ((before.sa_flags & SA_SIGINFO) != 0) {
     siginfo_t info = {};
     info.si_signo = signal;
@@ -268,10 +337,11 @@ void SignalOwner::CallPrevious(int signal, const struct sigaction& before) {
   } else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
     before.sa_handler(signal);
   }
+  caller = 0;
+  --g_state.calls;
 }
 
 void SignalOwner::EndProcess(int signal) {
-  if (getpid() == 1) ::_exit(128 + signal);
   {
     std::lock_guard lock(mutex_);
     auto found = installed_.find(signal);
@@ -288,6 +358,7 @@ void SignalOwner::EndProcess(int signal) {
     kill(getpid(), signal);
     return;
   }
+  if (getpid() == 1) ::_exit(128 + signal);
   // On this thread, whoever else has it blocked.
   sigset_t only;
   sigemptyset(&only);

@@ -57,6 +57,13 @@ class SignalOwner {
   // that named the signal have, that function is called, on this thread: once for signals that came
   // together.
   void Answered(const Subscription& subscription, int signal, std::uint32_t count);
+  // The code of this session is in a call that sees to the stop itself, or was told to stop: no
+  // other session ends the process meanwhile.
+  void Hold(const Subscription& subscription, bool holds);
+  // Another session that named the signal holds, or has not yet done what the signal asks for.
+  bool OthersBusy(const Subscription& subscription, int signal) const;
+  // Some session has named the signal and is not over.
+  bool IsNamed(int signal) const;
   // Ends the process the way the signal would have without us: the disposition of before, and the
   // signal again; as process 1, which the default spares, _exit(128 + signal). Returns when that
   // disposition does not end it.
@@ -78,6 +85,7 @@ class SignalOwner {
   bool Uninstall(int signal);
   bool TakeCall(int signal);
   static void CallPrevious(int signal, const struct sigaction& before);
+  static void WakeAll();
   static bool IsOurs(const struct sigaction& action);
   static void InForkedChild();
 

@@ -8,6 +8,7 @@
 #include <numeric>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/support/temp_dir.h"
@@ -215,6 +216,102 @@ TEST(SessionApi, NullsAndUnknownValuesAreRefused) {
   EXPECT_EQ(ckpt_session_step(nullptr, 1, nullptr), CKPT_INVALID_ARGUMENT);
   EXPECT_EQ(ckpt_session_finish(nullptr, 1), 0);
   ckpt_session_close(nullptr);
+}
+
+// Wider than any ckpt_dtype: bytes of a known length.
+__extension__ using Wide = __int128;
+
+TEST(SessionApi, WideIntegersComeBackWhole) {
+  ckpt::TempDir tmp;
+  const Wide one = (static_cast<Wide>(7) << 64) | 9;
+  std::vector<Wide> many(10, one);
+  Wide single = one;
+  for (bool saving : {true, false}) {
+    auto session = ckpt::Session::Open(tmp / "run.ckpt", "wide", EachStep()).value();
+    session.Protect("many", &many).value();
+    session.Protect("single", &single).value();
+    std::int64_t done = 0;
+    (void)session.Restore(&done).value();
+    if (!saving) break;
+    EXPECT_EQ(session.Step(1), ckpt::kSaved);
+    EXPECT_EQ(session.Finish(true), 0);
+    many.clear();
+    single = 0;
+  }
+  EXPECT_TRUE(many == std::vector<Wide>(10, one));
+  EXPECT_TRUE(single == one);
+}
+
+TEST(SessionApi, ElementsOfAnotherSizeThanTheTypesAreRefused) {
+  ckpt::TempDir tmp;
+  auto session = ckpt::Session::Open(tmp / "run.ckpt", "a", EachStep()).value();
+  const std::uint64_t shape[1] = {2};
+  double data[4] = {};
+  EXPECT_EQ(ckpt_session_protect(session.handle(), "x", data, CKPT_INT64, 16, 1, shape),
+            CKPT_INVALID_ARGUMENT);
+  EXPECT_EQ(ckpt_session_protect(session.handle(), "x", data, CKPT_INT64, 0, 1, shape), CKPT_OK);
+}
+
+TEST(SessionApi, GetChecksTheType) {
+  ckpt::TempDir tmp;
+  double data[4] = {1, 2, 3, 4};
+  {
+    auto session = ckpt::Session::Open(tmp / "run.ckpt", "a", EachStep()).value();
+    session.Begin(1).value();
+    session.Put("d", data, {4}).value();
+    EXPECT_EQ(session.End(), ckpt::kSaved);
+    EXPECT_EQ(session.Finish(true), 0);
+  }
+  auto session = ckpt::Session::Open(tmp / "run.ckpt", "a", EachStep()).value();
+  std::int64_t done = 0, wrong[4] = {};
+  ASSERT_EQ(session.Restore(&done).value(), ckpt::kRestored);
+  EXPECT_FALSE(session.Get("d", wrong, 4).ok());
+  EXPECT_TRUE(session.Get("d", data, 4).ok());
+}
+
+TEST(SessionApi, AnotherThreadsFinishIsRefusedAndHurtsNobody) {
+  ckpt::TempDir tmp;
+  auto session = ckpt::Session::Open(tmp / "run.ckpt", "a", EachStep()).value();
+  int value = 1;
+  session.Protect("v", &value).value();
+  EXPECT_EQ(session.Step(1), ckpt::kSaved);
+  std::thread([&] {
+    EXPECT_EQ(ckpt_session_finish(session.handle(), 1), -1);
+    EXPECT_EQ(session.Finish(true), 1);
+  }).join();
+  EXPECT_EQ(session.Step(2), ckpt::kSaved);
+  EXPECT_EQ(session.Finish(true), 0);
+}
+
+TEST(SessionApi, TheOutcomeIsSetWhateverIsAnswered) {
+  std::int32_t outcome = 77;
+  EXPECT_NE(ckpt_session_step(nullptr, 1, &outcome), CKPT_OK);
+  EXPECT_EQ(outcome, CKPT_STEP_CONTINUE);
+  outcome = 77;
+  EXPECT_NE(ckpt_session_end(nullptr, &outcome), CKPT_OK);
+  EXPECT_EQ(outcome, CKPT_STEP_CONTINUE);
+}
+
+TEST(SessionApi, WhatLoadThrowsIsInTheError) {
+  ckpt::TempDir tmp;
+  for (bool saving : {true, false}) {
+    auto session = ckpt::Session::Open(tmp / "run.ckpt", "a", EachStep()).value();
+    session
+        .Protect(
+            "rng", [] { return std::string("1"); },
+            [](const std::string&) { throw std::runtime_error("an old format"); })
+        .value();
+    if (saving) {
+      EXPECT_EQ(session.Step(1), ckpt::kSaved);
+      EXPECT_EQ(session.Finish(true), 0);
+      continue;
+    }
+    std::int64_t done = 0;
+    const auto restored = session.Restore(&done);
+    ASSERT_FALSE(restored.ok());
+    EXPECT_NE(restored.error().message().find("an old format"), std::string::npos)
+        << restored.error().message();
+  }
 }
 
 }  // namespace

@@ -1,0 +1,202 @@
+// Restores and saves that fail when something was done already, and what follows them.
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
+
+#include "store/session/allocation.h"
+#include "tests/session/session_fixture.h"
+
+namespace ckpt {
+namespace {
+
+class LateFailure : public SessionTest {
+ protected:
+  // x and a stream "rng"; a log where one is attached.
+  void SaveOnce() {
+    auto s = Open();
+    ASSERT_OK(s->Protect(VectorItem("x", &x_)));
+    ASSERT_OK(s->Protect(StreamItem("rng", &rng_)));
+    if (!log_.empty()) {
+      ASSERT_OK(s->AttachFile(log_));
+    }
+    ASSERT_OK(s->Step(1).error);
+    ASSERT_TRUE(s->Finish(true).error.ok());
+  }
+  static ProtectedItem Failing(std::string* text) {
+    ProtectedItem item = StreamItem("rng", text);
+    item.load = [](ByteSpan) -> Status { throw std::runtime_error("an old format"); };
+    return item;
+  }
+  void AppendToLog(const std::string& text) { std::ofstream(log_, std::ios::app) << text; }
+
+  std::vector<double> x_ = Numbers(100000, 1);
+  std::string rng_ = "17 4";
+  std::string log_;
+};
+
+TEST_F(LateFailure, SavesAfterARestoreThatFailedRelyOnNothing) {
+  SaveOnce();
+  auto s = Open();
+  std::vector<double> x;
+  ASSERT_OK(s->Protect(VectorItem("x", &x)));
+  ASSERT_OK(s->Protect(Failing(&rng_)));
+  auto restored = s->Restore();
+  ASSERT_FALSE(restored.ok());
+  EXPECT_NE(restored.status().message().find("an old format"), std::string::npos);
+  EXPECT_NE(restored.status().message().find("undefined"), std::string::npos);
+  ASSERT_OK(s->Unprotect("rng"));
+  x = x_;  // the same, computed anew
+  ASSERT_OK(s->Step(100).error);
+  ASSERT_OK(s->Commit());
+  EXPECT_GE(s->Report().changed_bytes, x.size() * 8);
+  EXPECT_FALSE(s->Restore().ok());
+}
+
+TEST_F(LateFailure, AFileThatCannotBeCutBackIsRefusedBeforeMemoryIsTouched) {
+  log_ = tmp_ / "log";
+  AppendToLog("line\n");
+  SaveOnce();
+  AppendToLog("more\n");
+  auto s = Open();
+  std::vector<double> x = {1, 2};
+  ASSERT_OK(s->Protect(VectorItem("x", &x)));
+  ASSERT_OK(s->Protect(StreamItem("rng", &rng_)));
+  ASSERT_OK(s->AttachFile(log_));
+  std::filesystem::remove(log_);
+  std::filesystem::create_directory(log_);
+  auto restored = s->Restore();
+  ASSERT_FALSE(restored.ok());
+  EXPECT_EQ(restored.status().message().find("undefined"), std::string::npos);
+  EXPECT_EQ(x, (std::vector<double>{1, 2}));
+}
+
+TEST_F(LateFailure, LinksToLogsAreFollowedAndOtherFilesRefusedAtOnce) {
+  log_ = tmp_ / "link";
+  std::ofstream(tmp_ / "real") << "line\n";
+  std::filesystem::create_symlink("real", log_);
+  SaveOnce();
+  AppendToLog("more\n");
+  auto s = Open();
+  ASSERT_OK(s->Protect(VectorItem("x", &x_)));
+  ASSERT_OK(s->Protect(StreamItem("rng", &rng_)));
+  ASSERT_OK(s->AttachFile(log_));
+  ASSERT_OK(s->Restore().status());
+  EXPECT_EQ(std::filesystem::file_size(tmp_ / "real"), 5u);
+  ASSERT_EQ(mkfifo((tmp_ / "fifo").c_str(), 0600), 0);
+  for (const std::string bad : {tmp_ / "fifo", tmp_ / "", store_path()}) {
+    EXPECT_EQ(s->AttachFile(bad).code(), Code::kInvalidArgument) << bad;
+  }
+}
+
+TEST_F(LateFailure, WhatTheRestoredCheckpointHasCannotBeProtectedLater) {
+  log_ = tmp_ / "log";
+  AppendToLog("line\n");
+  SaveOnce();
+  auto s = Open();
+  std::vector<double> x;
+  ASSERT_OK(s->Protect(StreamItem("rng", &rng_)));
+  ASSERT_OK(s->Restore().status());
+  EXPECT_EQ(s->Protect(VectorItem("x", &x)).code(), Code::kInvalidArgument);
+  EXPECT_EQ(s->AttachFile(log_).code(), Code::kInvalidArgument);
+  x.resize(x_.size());
+  ASSERT_OK(s->Get("x", std::as_writable_bytes(std::span(x))));
+  EXPECT_OK(s->Protect(VectorItem("x", &x)));
+  EXPECT_EQ(x, x_);
+}
+
+TEST_F(LateFailure, AnArrayIsNotLoadedAsAStream) {
+  SaveOnce();
+  auto s = Open();
+  ASSERT_OK(s->Protect(StreamItem("x", &rng_)));
+  auto restored = s->Restore();
+  EXPECT_EQ(restored.status().code(), Code::kInvalidArgument) << restored.status().ToString();
+  EXPECT_EQ(rng_, "17 4");
+}
+
+TEST_F(LateFailure, ALayoutWhereNoneWasSavedIsRefusedUnlessLenient) {
+  SaveOnce();
+  for (const bool lenient : {false, true}) {
+    options_.lenient = lenient;
+    auto s = Open();
+    ProtectedItem item = VectorItem("x", &x_);
+    item.layout = "v2";
+    ASSERT_OK(s->Protect(std::move(item)));
+    EXPECT_EQ(s->Restore().ok(), lenient);
+  }
+}
+
+TEST_F(LateFailure, AnotherNumberOfRanksIsRefusedByName) {
+  options_.ranks = 2;
+  options_.run_id = "1";
+  options_.on_stop = OnStop::kLeaveExit;
+  for (options_.rank = 0; options_.rank < 2; ++options_.rank) SaveOnce();
+  for (const std::uint32_t ranks : {1u, 4u}) {
+    options_.ranks = ranks;
+    options_.rank = ranks - 1;
+    options_.run_id = "2";
+    auto s = Open();
+    ASSERT_OK(s->Protect(VectorItem("x", &x_)));
+    const Status status = s->Restore().status();
+    EXPECT_EQ(status.code(), Code::kInvalidArgument);
+    EXPECT_NE(status.message().find("2 ranks"), std::string::npos) << status.ToString();
+    EXPECT_NE(status.message().find("has " + std::to_string(ranks)), std::string::npos);
+  }
+}
+
+TEST_F(LateFailure, WhatAFunctionThrowsIsAnErrorOfTheStepAndTheNextOneSaves) {
+  auto s = Open();
+  bool fails = true;
+  ProtectedItem item = StreamItem("rng", &rng_);
+  item.save = [&]() -> Result<Bytes> {
+    if (fails) throw std::runtime_error("disk gone");
+    return Bytes(3);
+  };
+  ASSERT_OK(s->Protect(VectorItem("x", &x_)));
+  ASSERT_OK(s->Protect(std::move(item)));
+  const StepResult first = s->Step(1);
+  EXPECT_NE(first.error.message().find("disk gone"), std::string::npos) << first.error.ToString();
+  EXPECT_EQ(s->Restore().status().code(), Code::kInvalidArgument);  // in the middle of a run
+  fails = false;
+  EXPECT_OK(s->Step(2).error);
+  EXPECT_OK(s->Commit());
+  EXPECT_EQ(s->Report().durable_step, 2);
+}
+
+TEST_F(LateFailure, WithoutAListenerNoticesGoToStandardError) {
+  SaveOnce();
+  options_.notice = nullptr;
+  auto s = Open();
+  ASSERT_OK(s->Protect(StreamItem("rng", &rng_)));
+  testing::internal::CaptureStderr();
+  ASSERT_OK(s->Restore().status());
+  const std::string text = testing::internal::GetCapturedStderr();
+  EXPECT_NE(text.find("'x', which is not protected"), std::string::npos) << text;
+}
+
+TEST_F(LateFailure, EachSaveThatBecameDurableHasItsLine) {
+  options_.log = true;
+  options_.durability = Durability::kOnRequest;
+  testing::internal::CaptureStderr();
+  auto s = Open();
+  ASSERT_OK(s->Protect(VectorItem("x", &x_)));
+  for (int step = 1; step <= 3; ++step) ASSERT_OK(s->Step(step).error);
+  s->Finish(true);
+  const std::string text = testing::internal::GetCapturedStderr();
+  for (const std::string save : {"run@1:", "run@2:", "run@3:"}) {
+    EXPECT_NE(text.find(save), std::string::npos) << text;
+  }
+}
+
+TEST(Allocation, AnEndThatHasPassedIsUnknown) {
+  setenv("SLURM_JOB_END_TIME", "1000", 1);
+  EXPECT_EQ(AllocationEndNs(false), 0);
+  unsetenv("SLURM_JOB_END_TIME");
+}
+
+}  // namespace
+}  // namespace ckpt
