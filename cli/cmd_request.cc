@@ -43,14 +43,15 @@ int OnCheckpoint(const ckpt_checkpoint* checkpoint, void* user) {
   return 0;
 }
 
-// Whether the process has a handler for the signal.
-bool Catches(std::int64_t pid, int signal) {
+// Whether the process has a handler for the signal or, where `blocked` will do, blocks it.
+bool Expects(std::int64_t pid, int signal, bool blocked) {
   std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+  bool expects = false;
   for (std::string line; std::getline(status, line);) {
-    if (!line.starts_with("SigCgt:")) continue;
-    return (std::stoull(line.substr(7), nullptr, 16) >> (signal - 1) & 1u) != 0;
+    if (!line.starts_with("SigCgt:") && !(blocked && line.starts_with("SigBlk:"))) continue;
+    expects = expects || (std::stoull(line.substr(7), nullptr, 16) >> (signal - 1) & 1u) != 0;
   }
-  return false;
+  return expects;
 }
 
 class RequestCommand : public Command {
@@ -105,7 +106,7 @@ class RequestCommand : public Command {
     const bool run = runner.claimed != 0;
     const std::int64_t pid = run ? runner.claimed_pid : runner.writing_pid;
     if (pid == 0) return FailElsewhere(console, run, newest);
-    if (!run && !Catches(pid, SIGUSR1)) {
+    if (!Expects(pid, SIGUSR1, run)) {
       return console.Fail(CKPT_BUSY, "process " + std::to_string(pid) +
                                          " is at work on the series but does not take SIGUSR1: a "
                                          "save, or a session with other signals");

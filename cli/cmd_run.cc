@@ -84,9 +84,13 @@ class RunCommand : public Command {
       return console.FailUsage("--save: " + text);
     }
     RunStart start;
-    const int status = Restore(console, scanner, &start);
     const int signal_fd = BlockSignals();
-    if (InterruptSignal() != 0) return StoppedBeforeStart(console);
+    SetInterruptSource([signal_fd] { return TakeStopSignal(signal_fd); });
+    const int status = Restore(console, scanner, &start);
+    const bool stopped = InterruptSignal() != 0;
+    BlockStopSignals();
+    SetInterruptSource(nullptr);
+    if (stopped || InterruptSignal() != 0) return StoppedBeforeStart(console);
     if (status != kExitDone) return status;
     Export(start);
     return RunProgram(console, scanner, start, signal_fd);
@@ -161,7 +165,7 @@ class RunCommand : public Command {
                          "cannot run '" + plan_.program[0] + "': " + strerror(end.start_error));
       return end.start_error == ENOENT ? kExitNoCommand : kExitCannotRun;
     }
-    if (MustBeRunAgain(console, end.status, WarningOf(end))) return kExitAgain;
+    if (MustBeRunAgain(console, end.status, WarningOf(end), end.last_failed)) return kExitAgain;
     EndAs(end.status);
   }
 
@@ -174,14 +178,21 @@ class RunCommand : public Command {
 
   int StoppedBeforeStart(Console& console) {
     const int signal = InterruptSignal();
-    if (MustBeRunAgain(console, signal, Warning::kTerm)) return kExitAgain;
+    const Warning warning = signal == SIGTERM ? Warning::kTerm : Warning::kOther;
+    if (MustBeRunAgain(console, signal, warning, false)) return kExitAgain;
     return kExitSignal + signal;
   }
 
   // Requeues if that is wanted and right. True: the work is to be done again, but somebody else has
   // to see to it.
-  bool MustBeRunAgain(Console& console, int status, Warning warning) {
+  bool MustBeRunAgain(Console& console, int status, Warning warning, bool unsaved) {
     if (!requeue_ || !Unfinished(status, warning)) return false;
+    if (unsaved) {
+      console.Notice(
+          "not requeued (exit 75): the last set could not be saved, and running again would lose "
+          "it");
+      return true;
+    }
     if (max_restarts_ && SlurmRestarts() >= *max_restarts_) {
       console.Notice("not requeued: restarted " + std::to_string(SlurmRestarts()) +
                      " times already (--max-restarts)");

@@ -41,6 +41,9 @@ constexpr Named kOthers[] = {{SIGKILL, "KILL", true},
 constexpr std::int64_t kKillPatienceMs = 5000;
 
 sigset_t g_mask_before;
+std::set<pid_t> g_earlier_children;
+
+bool StopsCommands(int signal) { return signal == SIGINT || signal == SIGTERM || signal == SIGHUP; }
 
 // In the child, between fork and exec.
 void BecomeProgram(const ProcessPlan& plan, pid_t parent) {
@@ -100,12 +103,36 @@ int BlockSignals() {
   struct sigaction action {};
   action.sa_handler = SIG_DFL;  // with SIG_IGN statuses would be lost
   sigaction(SIGCHLD, &action, nullptr);
+  const std::vector<pid_t> earlier = ChildrenOf(getpid());
+  g_earlier_children = {earlier.begin(), earlier.end()};
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGCHLD);
   for (const Named& named : kForwarded) sigaddset(&set, named.signal);
-  sigprocmask(SIG_BLOCK, &set, &g_mask_before);
+  sigset_t now = set;
+  sigdelset(&now, SIGALRM);  // ends a command that does not stop
+  for (const Named& named : kForwarded) {
+    if (StopsCommands(named.signal)) sigdelset(&now, named.signal);
+  }
+  sigprocmask(SIG_BLOCK, &now, &g_mask_before);
   return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+void BlockStopSignals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const Named& named : kForwarded) sigaddset(&set, named.signal);
+  sigprocmask(SIG_BLOCK, &set, nullptr);
+}
+
+int TakeStopSignal(int signal_fd) {
+  signalfd_siginfo info{};
+  while (read(signal_fd, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+    const bool request = info.ssi_code == SI_QUEUE && info.ssi_int == kRequestValue;
+    const int signal = static_cast<int>(info.ssi_signo);
+    if (IsStopSignal(signal) && !request) return signal;
+  }
+  return 0;
 }
 
 int SignalByName(const std::string& name) {
@@ -219,13 +246,16 @@ int EndOrphans(std::int64_t grace_ms) {
   std::set<pid_t> asked;
   for (;;) {
     pid_t pid = 0;
-    while ((pid = waitpid(-1, nullptr, WNOHANG)) > 0) ++ended;
+    while ((pid = waitpid(-1, nullptr, WNOHANG)) > 0) ended += g_earlier_children.erase(pid) == 0;
     if (pid < 0 && errno == ECHILD) return ended;
+    std::vector<pid_t> children = ChildrenOf(getpid());
+    std::erase_if(children, [](pid_t child) { return g_earlier_children.contains(child); });
+    if (children.empty()) return ended;
     const auto waited = Clock::now() - begin;
     const bool over = waited >= std::chrono::milliseconds(grace_ms);
     // One that even SIGKILL does not end hangs in the kernel; init gets it.
     if (waited >= std::chrono::milliseconds(grace_ms + kKillPatienceMs)) return ended;
-    for (const pid_t child : ChildrenOf(getpid())) {
+    for (const pid_t child : children) {
       if (over)
         kill(child, SIGKILL);
       else if (asked.insert(child).second)

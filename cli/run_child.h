@@ -26,8 +26,14 @@ inline constexpr int kExitNoCommand = 127;
 // The value that a SIGUSR1 carries which is not for the program: "save now" (ckpt-store request).
 inline constexpr int kRequestValue = 0x636b7074;
 
-// Blocks the signals for the rest of the process and answers a descriptor to read them from.
+// Blocks the signals for the rest of the process and answers a descriptor to read them from: all
+// but those that stop a command (cli/signals.h), until BlockStopSignals. Children that are there
+// already (of a shell that became us by exec) are not the program's: see EndOrphans.
 int BlockSignals();
+void BlockStopSignals();
+// Reads what has come: the first that stops the program; 0: none. Requests to save are dropped, for
+// nothing has been computed that could be.
+int TakeStopSignal(int signal_fd);
 // "USR1", "SIGUSR1", "10"; 0: no such signal.
 int SignalByName(const std::string& name);
 // "SIGUSR1"
@@ -60,8 +66,8 @@ int RunForOutput(ProcessPlan plan, std::string* output);
 // The code that a shell would show for a wait status.
 int ExitOfStatus(int status);
 
-// Ends what the program left behind: SIGTERM to each child of ours, and SIGKILL after
-// `grace_ms`, until there is none. Answers how many ended.
+// Ends what the program left behind: SIGTERM to each child of ours that was not there before
+// BlockSignals, and SIGKILL after `grace_ms`, until there is none. Answers how many ended.
 int EndOrphans(std::int64_t grace_ms);
 
 // Ends this process as `status` (of waitpid) says: the same code, or the same signal.

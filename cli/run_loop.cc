@@ -81,6 +81,7 @@ RunEnd RunLoop::Run() {
                     " that the program left behind");
   }
   SaveLast();
+  SayUnmatched();
   return end_;
 }
 
@@ -125,11 +126,13 @@ void RunLoop::TakeSignals() {
   if (reap) Reap();
 }
 
-// What the terminal sends (Ctrl-C) has reached the program already: it is in our process group.
+// What the terminal sends (Ctrl-C) has reached the program already, unless it has gone to a process
+// group of its own.
 void RunLoop::PassOn(int signal, bool from_terminal) {
   const auto mapped = plan_.forward.find(signal);
   const int sent = mapped == plan_.forward.end() ? signal : mapped->second;
-  if (sent != 0 && (!from_terminal || sent != signal)) kill(program_, sent);
+  const bool has_it = from_terminal && sent == signal && getpgid(program_) == getpgrp();
+  if (sent != 0 && !has_it) kill(program_, sent);
   if (!IsStopSignal(signal)) return;
   if (end_.stop_signal == 0) {
     end_.stop_signal = signal;
@@ -173,6 +176,7 @@ void RunLoop::KillWhenOverdue(std::int64_t now) {
 void RunLoop::Look(std::int64_t now) {
   watch_.Rearm(scanner_.Folders(candidate_.empty() ? saved_ : candidate_));
   const FileSet set = scanner_.Scan();
+  NoteMatched(set);
   const std::int64_t look_ns = Now() - now;
   const std::int64_t idle_ms = plan_.marker.empty() ? kIdleLookMs : kMarkerLookMs;
   next_look_ = now + std::max(idle_ms * kMs, look_ns * kLookShare);
@@ -339,39 +343,62 @@ void RunLoop::FinishHelper() {
   }
 }
 
-// Whoever else was writing has ended; what counts is whether the program left whole files.
-bool RunLoop::LastIsWhole(const FileSet& set) {
+// Whoever else was writing has ended; what counts is whether the program left whole files. "": yes.
+std::string RunLoop::WhyNotWhole(const FileSet& set) {
   if (!plan_.marker.empty()) {
     FileState marker;
-    return LookAtFile(plan_.marker, &marker) && MarkerHolds(set);
+    const std::string name = "'" + PrintableName(plan_.marker) + "'";
+    if (!LookAtFile(plan_.marker, &marker)) return name + " is not there";
+    return MarkerHolds(set) ? "" : name + " is older than they are";
   }
   if (!plan_.ready_command.empty()) {
-    return RunToEnd(ReadyPlan(set, std::to_string(ExitOfStatus(end_.status)))) == 0;
+    const int exit = RunToEnd(ReadyPlan(set, std::to_string(ExitOfStatus(end_.status))));
+    return exit == 0 ? "" : "--ready-cmd answered " + std::to_string(exit);
   }
-  if (WIFEXITED(end_.status) && WEXITSTATUS(end_.status) == 0) return true;
+  if (WIFEXITED(end_.status) && WEXITSTATUS(end_.status) == 0) return "";
   // At rest before it was told to stop: then it was alive, and not writing. Else it may have died
   // writing, and what we see ended was its launcher.
   const std::int64_t changed = set.NewestChangeNs();
-  if (stopped_realtime_ns_ != 0 && changed <= stopped_realtime_ns_ - plan_.settle_ns) return true;
-  return changed <= ended_realtime_ns_ - kDoubtSettles * plan_.settle_ns;
+  if (stopped_realtime_ns_ != 0 && changed <= stopped_realtime_ns_ - plan_.settle_ns) return "";
+  if (changed <= ended_realtime_ns_ - kDoubtSettles * plan_.settle_ns) return "";
+  return "'" + PrintableName(set.NewestName()) + "' may be half written: the program ended " +
+         (WIFEXITED(end_.status) ? "with an error" : "by a signal") + " just after it changed";
+}
+
+void RunLoop::NoteMatched(const FileSet& set) {
+  matched_.resize(set.matched.size());
+  for (std::size_t i = 0; i < matched_.size(); ++i) matched_[i] = matched_[i] || set.matched[i];
+}
+
+void RunLoop::SayUnmatched() const {
+  for (std::size_t i = 0; i < matched_.size(); ++i) {
+    if (matched_[i]) continue;
+    console_.Notice("--save '" + PrintableName(scanner_.patterns()[i]) +
+                    "' never matched anything: nothing of it is saved");
+  }
 }
 
 void RunLoop::SaveLast() {
   const FileSet set = scanner_.Scan();
+  NoteMatched(set);
   if (set.empty()) return;
   if (set == saved_) {
-    if (only_settled_ && !LastIsWhole(set)) TakeBackDoubtful(set);
+    if (only_settled_ && !WhyNotWhole(set).empty()) TakeBackDoubtful(set);
     return;
   }
-  if (!LastIsWhole(set)) {
-    console_.Notice("'" + PrintableName(set.NewestName()) +
-                    "' may be half written, since the program did not end by itself: the set saved "
-                    "before stays the newest");
+  if (const std::string why = WhyNotWhole(set); !why.empty()) {
+    console_.Notice("the last files are not saved, " +
+                    std::string(saved_.empty() ? "and none were before"
+                                               : "the set saved before stays the newest") +
+                    ": " + why);
     return;
   }
-  StartSave(set, Now());
-  FinishHelper();
-  if (!(set == saved_) && !save_failed_) {
+  for (int tries = 0; tries < 2 && !(set == saved_); ++tries) {
+    StartSave(set, Now());
+    FinishHelper();
+  }
+  end_.last_failed = !(set == saved_);
+  if (end_.last_failed && !save_failed_) {
     console_.Notice("the files changed although the program has ended: the last set is not saved");
   }
 }

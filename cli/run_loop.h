@@ -52,6 +52,7 @@ struct RunEnd {
   int stop_signal = 0;  // the first that asked to stop; 0: none
   bool warned = false;  // a stop signal other than SIGTERM came
   bool killed_by_us = false;
+  bool last_failed = false;  // a whole set that the program left could not be saved
 };
 
 class RunLoop {
@@ -85,7 +86,9 @@ class RunLoop {
   void FinishHelper();
   void SaveLast();
   void TakeBackDoubtful(const FileSet& set);
-  bool LastIsWhole(const FileSet& set);
+  std::string WhyNotWhole(const FileSet& set);
+  void NoteMatched(const FileSet& set);
+  void SayUnmatched() const;
   bool MarkerHolds(const FileSet& set);
   void RemoveMarker();
   ProcessPlan ReadyPlan(const FileSet& set, const std::string& child_status) const;
@@ -115,6 +118,7 @@ class RunLoop {
   bool hinted_ = false;            // heard something since the last look
   std::int64_t kill_at_ = 0;       // 0: not
   bool save_failed_ = false;
+  std::vector<bool> matched_;  // by pattern: it ever matched something
   std::int64_t restless_since_ = 0;
   bool told_restless_ = false;
 };

@@ -132,7 +132,9 @@ FileSet SetScanner::Scan() const {
   std::set<std::string> roots;
   const std::optional<Place> skip = Skip();
   for (const std::string& pattern : patterns_) {
-    for (const std::string& path : Matches(pattern)) {
+    const std::vector<std::string> paths = Matches(pattern);
+    set.matched.push_back(!paths.empty());
+    for (const std::string& path : paths) {
       if (path != ".") {
         roots.insert(path);
         continue;

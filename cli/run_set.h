@@ -36,6 +36,7 @@ bool LookAtFile(const std::string& path, FileState* state);
 struct FileSet {
   std::map<std::string, FileState> files;  // by name relative to the working folder
   std::vector<std::string> roots;          // what the patterns matched; the rest is below these
+  std::vector<bool> matched;               // by pattern: it matched something
   bool empty() const { return roots.empty(); }
   bool operator==(const FileSet& other) const { return files == other.files; }
   // When anything in it last changed; 0 for an empty one.
@@ -53,6 +54,7 @@ class SetScanner {
   // lead through no symbolic link (restoring follows none) and name nothing above.
   std::string Objection() const;
   FileSet Scan() const;
+  const std::vector<std::string>& patterns() const { return patterns_; }
   // Globs for what a save of the roots must leave out besides the store.
   std::vector<std::string> Excludes() const;
   // The folders in which a file of the set may appear or change, as far as they exist.

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <utility>
 
 namespace ckpt {
 namespace {
@@ -14,6 +15,7 @@ constexpr unsigned kGraceSeconds = 5;
 std::atomic<int> g_interrupt{0};
 static_assert(std::atomic<int>::is_always_lock_free);
 bool g_pipe_was_ignored = false;
+std::function<int()> g_source;
 
 void SetDefault(int signal) {
   struct sigaction action {};
@@ -54,7 +56,15 @@ void InstallSignalHandlers() {
   Handle(SIGALRM, OnGraceOver);
 }
 
-int InterruptSignal() { return g_interrupt.load(); }
+int InterruptSignal() {
+  int signal = g_interrupt.load();
+  if (signal != 0 || !g_source) return signal;
+  const int asked = g_source();
+  if (asked != 0 && g_interrupt.compare_exchange_strong(signal, asked)) return asked;
+  return signal;
+}
+
+void SetInterruptSource(std::function<int()> source) { g_source = std::move(source); }
 
 void EndBySignal(int signal) {
   SetDefault(signal);

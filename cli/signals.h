@@ -9,6 +9,8 @@
 #ifndef CKPT_CLI_SIGNALS_H_
 #define CKPT_CLI_SIGNALS_H_
 
+#include <functional>
+
 namespace ckpt {
 
 // A signal that is ignored when the command starts (nohup) stays ignored. SIGPIPE is ignored from
@@ -17,6 +19,9 @@ void InstallSignalHandlers();
 
 // The signal that asked to stop; 0: none.
 int InterruptSignal();
+// From here on InterruptSignal also asks `source` (blocked signals have no handler): a signal, or
+// 0.
+void SetInterruptSource(std::function<int()> source);
 
 // The default action for `signal`, raised again. Ends the process (with 128 + signal where the
 // signal does not, as in process 1 of a container).

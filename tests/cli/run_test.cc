@@ -323,6 +323,40 @@ TEST_F(RunTest, OneRunOfASeriesAtATime) {
   EXPECT_EQ(outcome.out.find("never"), std::string::npos);
 }
 
+TEST_F(RunTest, APatternThatNeverMatchedIsSaid) {
+  const Outcome outcome =
+      Sh("ckpt-store run --series s --save 'r.*' --save 'typo*' -- "
+         "sh -c 'echo 1 > r.1'");
+  EXPECT_NE(outcome.err.find("'typo*' never matched"), std::string::npos) << outcome.err;
+  EXPECT_EQ(outcome.err.find("'r.*' never"), std::string::npos) << outcome.err;
+}
+
+TEST_F(RunTest, WhatIsNotSavedIsSaidWithItsReason) {
+  const Outcome outcome = Sh(RunCommand("--when DONE", "echo 1 > r.1; exit 0"));
+  EXPECT_NE(outcome.err.find("'DONE' is not there"), std::string::npos) << outcome.err;
+  EXPECT_EQ(outcome.err.find("half written"), std::string::npos) << outcome.err;
+}
+
+TEST_F(RunTest, ChildrenOfTheShellThatBecameRunAreLeftAlone) {
+  const Outcome outcome = Sh("sleep 1000 & echo $! > pid1; exec " + RunCommand("", "exit 5"));
+  EXPECT_EQ(outcome.exit, 5);
+  EXPECT_EQ(Sh("kill -0 $(cat pid1)").exit, 0);
+  Sh("kill $(cat pid1)");
+}
+
+// A program that the terminal's signals do not reach by themselves.
+TEST_F(RunTest, CtrlCReachesAProgramInAProcessGroupOfItsOwn) {
+  if (Sh("command -v script && command -v setsid").exit != 0) GTEST_SKIP() << "no script(1) here";
+  Write("own.sh",
+        "trap 'echo got INT > int; exit 0' INT; echo $$ > pid\n"
+        "while :; do sleep 0.05; done\n");
+  // In the foreground: a shell's background jobs ignore SIGINT.
+  Sh("mkfifo keys; exec 3<>keys; (present pid; printf '\\003' >&3) & "
+     "script -qec \"ckpt-store run --series s --save 'r.*' -- setsid sh own.sh\" /dev/null "
+     "< keys > /dev/null");
+  EXPECT_EQ(Read("int"), "got INT\n");
+}
+
 // ---- requeue
 
 constexpr char kFailing[] = "exit 1";
@@ -385,6 +419,31 @@ TEST_F(RunTest, AWarningCountsWhenTheEndIsNear) {
   // What srun answers when its tasks were warned.
   InJob("", "exit 143");
   EXPECT_TRUE(Requeued());
+}
+
+TEST_F(RunTest, AJobWhoseLastSetIsNotSavedIsNotRequeued) {
+  FakeScontrol("JobId=77 Requeue=1 JobState=COMPLETING Reason=TimeLimit");
+  // The store is gone when the program ends, and cannot be made anew.
+  const Outcome outcome =
+      InJob("--done-if false", "echo 1 > r.1; mv ../store ../gone; echo > ../store");
+  EXPECT_EQ(outcome.exit, 75);
+  EXPECT_NE(outcome.err.find("could not be saved"), std::string::npos) << outcome.err;
+  EXPECT_FALSE(Requeued());
+}
+
+// Before the start it waits for a series that another one has.
+TEST_F(RunTest, AWarningBeforeTheStartRequeuesLikeOneAfterIt) {
+  FakeScontrol("JobId=77 Requeue=1 JobState=COMPLETING Reason=TimeLimit");
+  const Outcome outcome =
+      Sh("PATH=$PWD/bin:$PATH; " +
+         RunCommand("", "echo $$ > pid; until [ -e end ]; do sleep 0.05; done") +
+         " & first=$!; present pid; export SLURM_JOB_ID=77; " +
+         "ckpt-store run --series s --save r.1 --requeue -- sh -c 'echo never' & second=$!; "
+         "until grep -q '^SigBlk:.*[abef]..$' /proc/$second/status; do sleep 0.02; done; "
+         "kill -USR2 $second; touch end; wait $first; wait $second; echo second $?");
+  EXPECT_EQ(outcome.out.find("never"), std::string::npos) << outcome.out;
+  EXPECT_NE(outcome.out.find("second 140"), std::string::npos) << outcome.out;
+  EXPECT_TRUE(Requeued()) << outcome.err;
 }
 
 TEST_F(RunTest, RequeuesArrayTasksByTheirOwnName) {
