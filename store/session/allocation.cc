@@ -47,10 +47,10 @@ std::int64_t ParseEndTime(std::string_view text) {
   return seconds > 0 ? static_cast<std::int64_t>(seconds) * kNsPerSecond : 0;
 }
 
-std::int64_t AllocationEndNs(bool ask) {
+std::int64_t AllocationEndNs(bool ask, std::int64_t now_ns) {
   const std::int64_t told = std::atoll(EnvironmentVariable("SLURM_JOB_END_TIME").c_str());
   // One that has passed is another job's (a shell's that outlived it, say), or was put off.
-  if (told > std::time(nullptr)) return told * kNsPerSecond;
+  if (told > now_ns / kNsPerSecond) return told * kNsPerSecond;
   if (!ask) return 0;
   static const std::int64_t asked = AskScheduler();
   return asked;

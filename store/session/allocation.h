@@ -10,9 +10,9 @@
 
 namespace ckpt {
 
-// Nanoseconds since 1970; 0: not known. From $SLURM_JOB_END_TIME; where that is not set and `ask`
-// says so, from one call of scontrol for this job.
-std::int64_t AllocationEndNs(bool ask);
+// Nanoseconds since 1970; 0: not known. From $SLURM_JOB_END_TIME; where that is not set, or has
+// passed, and `ask` says so, from one call of scontrol for this job.
+std::int64_t AllocationEndNs(bool ask, std::int64_t now_ns);
 
 // As scontrol wants it: for a task of an array "ARRAY_TASK", since the last one's own id is that of
 // the whole array. Empty: there is none.

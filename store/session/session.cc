@@ -108,7 +108,8 @@ Result<std::unique_ptr<Session>> Session::Open(Env* env, const std::string& path
     o.job_id = EnvironmentVariable("SLURM_JOB_ID");
     o.job_restarts = EnvironmentNumber("SLURM_RESTART_COUNT");
   }
-  if (o.end_time_ns == 0) o.end_time_ns = AllocationEndNs(o.ask_scheduler && o.rank == 0);
+  if (o.end_time_ns == 0)
+    o.end_time_ns = AllocationEndNs(o.ask_scheduler && o.rank == 0, env->RealtimeNs());
   CKPT_RETURN_IF_ERROR(s->OpenStore(path));
   CKPT_ASSIGN_OR_RETURN(s->series_lock_, s->store_->LockSeries(series, o.rank, o.series_wait_ms));
   s->run_ = s->MakeRun();

@@ -194,7 +194,8 @@ TEST_F(LateFailure, EachSaveThatBecameDurableHasItsLine) {
 
 TEST(Allocation, AnEndThatHasPassedIsUnknown) {
   setenv("SLURM_JOB_END_TIME", "1000", 1);
-  EXPECT_EQ(AllocationEndNs(false), 0);
+  EXPECT_EQ(AllocationEndNs(false, 1001 * kNsPerSecond), 0);
+  EXPECT_EQ(AllocationEndNs(false, 999 * kNsPerSecond), 1000 * kNsPerSecond);
   unsetenv("SLURM_JOB_END_TIME");
 }
 
