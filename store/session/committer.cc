@@ -352,11 +352,12 @@ void Committer::CommitNow(bool closed) {
   std::uint64_t bytes = 0;
   for (const auto& capture : staged_) bytes += capture->changed_bytes;
   busy_s_ += SecondsSince(begin);
-  if (bytes > kMeasuredBytesMin && busy_s_ > 0) write_rate_ = static_cast<double>(bytes) / busy_s_;
+  const double measured_s = bytes > kMeasuredBytesMin ? busy_s_ : 0;
   const double cost_s = staged_.back()->blocked_s + busy_s_ / static_cast<double>(staged_.size());
   busy_s_ = 0;
   {
     std::lock_guard lock(mutex_);
+    if (measured_s > 0) write_rate_ = static_cast<double>(bytes) / measured_s;
     durable_number_ = staged_.back()->number;
     save_cost_s_ = cost_s;
     report_.durable_step = step;
