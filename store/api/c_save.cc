@@ -63,6 +63,7 @@ ckpt_code ckpt_save_files(ckpt_store* store, const ckpt_save_options* options,
     if (in.stream_fd >= 0) {
       CKPT_RETURN_IF_ERROR(Need(in.stream_name, "stream_name"));
       files.stream = [fd = in.stream_fd](MutableByteSpan out) { return ReadDescriptor(fd, out); };
+      files.stream_ready = [fd = in.stream_fd] { return WaitReadable(fd, 100); };
       files.stream_name = in.stream_name;
     }
     if (in.confirm != nullptr) {

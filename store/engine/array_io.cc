@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "store/engine/convert.h"
+#include "store/engine/verify.h"
 
 namespace ckpt {
 namespace {
@@ -262,6 +263,16 @@ Result<CheckpointReader::Found> CheckpointReader::Find(const std::string& name) 
     if (entry_.has_value()) return Found{&*entry_, rank.fetcher.get()};
   }
   return NotFound("the checkpoint has no entry '" + ShownName(name) + "'");
+}
+
+Result<CheckpointReader::Found> CheckpointReader::FindContent(const std::string& name) {
+  CKPT_ASSIGN_OR_RETURN(Found found, Find(name));
+  if (found.entry->kind != EntryKind::kHardLink) return found;
+  const Entry link = *found.entry;
+  auto file = FileOfLink(link, RankOf(found)->table.get());
+  if (!file.ok()) return Explain(file.status());
+  entry_ = *std::move(file);
+  return Found{&*entry_, found.fetcher};
 }
 
 Status CheckpointReader::Get(const std::string& name, MutableByteSpan out) {

@@ -73,6 +73,8 @@ class CheckpointReader {
     Fetcher* fetcher = nullptr;
   };
   Result<Found> Find(const std::string& name);
+  // As Find; for a hard link the file it is another name of.
+  Result<Found> FindContent(const std::string& name);
   // Of the lowest rank, ascending.
   Result<std::vector<std::string>> Names();
   // All bytes of the entry. InvalidArgument unless `out` has exactly its logical bytes; NotFound

@@ -191,9 +191,10 @@ Status CatEntry(Store* store, const std::string& checkpoint, const std::string& 
                 std::uint64_t offset, std::uint64_t length_bytes,
                 const std::function<Status(ByteSpan)>& write) {
   CKPT_ASSIGN_OR_RETURN(auto reader, CheckpointReader::Open(store, checkpoint));
-  CKPT_ASSIGN_OR_RETURN(auto found, reader->Find(name));
+  CKPT_ASSIGN_OR_RETURN(auto found, reader->FindContent(name));
   if (!HasContent(found.entry->kind)) {
-    return InvalidArgument("'" + ShownName(name) + "' is a folder or link and has no bytes");
+    return InvalidArgument("'" + ShownName(name) +
+                           "' is a folder or symbolic link and has no bytes");
   }
   std::uint64_t end = found.entry->logical_bytes;
   if (offset >= end) return Status();

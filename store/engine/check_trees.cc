@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "store/engine/verify.h"
+
 namespace ckpt {
 namespace {
 
@@ -208,11 +210,16 @@ Status TreeChecker::Walk(const Manifest& manifest, const CheckpointRow& row, con
     CKPT_RETURN_IF_ERROR(BadChunk(id, fetcher->get(), hurt));
     return findings_->IsSound(id);
   };
-  Status s = VisitEntryTable(manifest.entry_table, &source, visit);
+  auto on_entry = [&](const Entry& entry) {
+    links_ = links_ || entry.kind == EntryKind::kHardLink;
+  };
+  Status s = VisitEntryTable(manifest.entry_table, &source, visit, on_entry);
+  if (s.ok() && links_ && hurt->empty()) s = CheckLinks(manifest, &source);
   if (s.ok() || !IsDamage(s)) return s;
   std::optional<Id128> node = source.TakeFailed();
   if (!node.has_value()) {  // its bytes are true, but they make no sense
     hurt->insert(DamageAt(row.pack_id, row.offset, s.message()));
+    stray_ = true;
     return Status();
   }
   *findings_->chunks.Insert(*node).first &= static_cast<std::uint8_t>(~CheckFindings::kSound);
@@ -229,6 +236,20 @@ Status TreeChecker::Walk(const Manifest& manifest, const CheckpointRow& row, con
   findings_->Add(std::move(found));
   anything_ = stray_ = true;
   return Status();
+}
+
+// A link and its file may be in nodes that were met in different checkpoints, so each table with
+// links is read from its beginning. Nodes that cannot be read are the walk's affair.
+Status TreeChecker::CheckLinks(const Manifest& manifest, Source* source) {
+  EntryTableReader table(manifest.entry_table, source);
+  for (;;) {
+    auto entry = table.Next();
+    Status s = entry.status();
+    if (s.ok() && !entry->has_value()) return Status();
+    if (s.ok() && (*entry)->kind == EntryKind::kHardLink) s = FileOfLink(**entry, &table).status();
+    if (s.ok()) continue;
+    return IsDamage(s) && source->TakeFailed().has_value() ? Status() : s;
+  }
 }
 
 // Not seen in any pack: a collector may have moved it while they were read.

@@ -42,6 +42,8 @@ class TreeChecker {
   // Walks until a walk meets no damage that was not known. `enter` says whether an id is new.
   template <typename Enter>
   Status Walk(const Manifest& manifest, const CheckpointRow& row, const Enter& enter, Hurt* hurt);
+  // Corruption names a hard link without its file.
+  Status CheckLinks(const Manifest& manifest, Source* source);
   Status BadChunk(const Id128& id, Fetcher* fetcher, Hurt* hurt);
   bool ReadsNow(const Id128& id, Fetcher* fetcher);
   // True when the checkpoint was removed since the check began.
@@ -56,6 +58,7 @@ class TreeChecker {
   std::map<std::string, std::optional<SeriesView>> now_;  // series in which something is amiss
   bool refreshed_ = false;
   bool anything_ = false;          // is amiss
+  bool links_ = false;             // hard links were met
   bool stray_ = false;             // chunks are missing that no damaged pack explains
   std::set<Id128> damaged_packs_;  // before the trees were walked
   std::map<Id128, Hurt> by_root_;  // of entry tables

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <atomic>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "store/codec/hash.h"
 #include "store/engine/glob.h"
 #include "store/engine/parallel_reader.h"
 #include "store/engine/target_tree.h"
+#include "store/engine/temporary.h"
 #include "store/engine/verify.h"
 
 namespace ckpt {
@@ -23,6 +25,21 @@ FileInfo InfoOf(const Entry& entry) {
   return info;
 }
 
+// As whoever owned it where we may, else as ours: then set-user-ID and set-group-ID would lend our
+// rights instead of the owner's, and are dropped.
+template <typename Object>
+Status SetAttributes(Object* object, const Entry& entry, bool owner) {
+  FileInfo info = InfoOf(entry);
+  if (owner) {
+    Status s = object->SetAttributes(info, true);
+    // InvalidArgument: a user that this container does not have.
+    if (s.code() != Code::kPermission && s.code() != Code::kInvalidArgument) return s;
+  }
+  CKPT_ASSIGN_OR_RETURN(FileInfo there, object->Stat());
+  if (there.uid != entry.uid || there.gid != entry.gid) info.mode &= 01777;
+  return object->SetAttributes(info, false);
+}
+
 // Extended attributes and owners are kept as far as this file system and user may.
 template <typename Object>
 Status Decorate(Object* object, const Entry& entry, bool owner) {
@@ -30,19 +47,17 @@ Status Decorate(Object* object, const Entry& entry, bool owner) {
     Status s = object->SetExtendedAttribute(name, value);
     if (!s.ok() && s.code() != Code::kUnsupported && s.code() != Code::kPermission) return s;
   }
-  Status s = object->SetAttributes(InfoOf(entry), owner);
-  if (owner && s.code() == Code::kPermission) s = object->SetAttributes(InfoOf(entry), false);
-  return s;
+  return SetAttributes(object, entry, owner);
 }
 
 // A file on its way: written under a temporary name, renamed by Done, removed if that never comes.
 class FileTarget : public ReadTarget {
  public:
-  FileTarget(TargetTree::Place place, std::string temporary, std::unique_ptr<File> file,
-             Entry entry, bool owner, bool sync, std::atomic<std::uint64_t>* written)
+  FileTarget(TargetTree::Place place, TemporaryFile temporary, Entry entry, bool owner, bool sync,
+             std::atomic<std::uint64_t>* written)
       : place_(std::move(place)),
-        temporary_(std::move(temporary)),
-        file_(std::move(file)),
+        temporary_(std::move(temporary.name)),
+        file_(std::move(temporary.file)),
         entry_(std::move(entry)),
         owner_(owner),
         sync_(sync),
@@ -86,22 +101,25 @@ enum class Decision : std::uint8_t { kWrite, kKeep };
 class Restorer {
  public:
   Restorer(Store* store, const RestoreFilesOptions& options, Manifest manifest,
-           std::unique_ptr<Fetcher> fetcher, std::shared_ptr<Dir> root)
+           std::unique_ptr<Fetcher> fetcher)
       : store_(store),
         options_(options),
         manifest_(std::move(manifest)),
         fetcher_(std::move(fetcher)),
-        root_(std::move(root)),
         owner_(store->env()->UserId() == 0) {}
 
-  // Decides for each entry; changes nothing.
-  Status Plan(Restored* result);
-  Status Write();
+  // Decides for each entry; changes nothing. Null: the folder is yet to be made.
+  Status Plan(std::shared_ptr<Dir> root, Restored* result);
+  Status Write(std::shared_ptr<Dir> root);
 
  private:
   Result<Decision> Decide(const Entry& entry, TargetTree* tree);
   Result<bool> IsLinked(const Entry& entry, const FileInfo& there);
   Result<bool> SameContent(const Entry& entry, Dir* dir, const std::string& component);
+  Result<bool> SameHole(File* file, const std::vector<Extent>& extents, std::uint64_t begin,
+                        std::uint64_t end);
+  void Touch(const Entry& entry);
+  void RemoveLeftovers();
   Status WriteEntry(const Entry& entry, Decision decision, TargetTree* tree,
                     ParallelReader* reader);
   Status WriteFile(const Entry& entry, TargetTree::Place place, ParallelReader* reader);
@@ -112,7 +130,12 @@ class Restorer {
   bool Included(const std::string& name) const {
     return options_.includes.empty() || AnyGlobCovers(options_.includes, name);
   }
-  std::string TemporaryName() const { return ".ckpt-" + store_->env()->RandomId().ToHex(); }
+  std::string TemporaryName() const { return NewTemporaryName(store_->env()); }
+  // After `bytes` more of what is there were compared.
+  Status ReportCompared(std::uint64_t bytes) {
+    compared_ += bytes;
+    return store_->Report({"comparing", compared_, 0, 0, 0});
+  }
   Status Report() const {
     return store_->Report({"restoring", written_.load(), total_bytes_, 0, decisions_.size()});
   }
@@ -125,19 +148,25 @@ class Restorer {
   const bool owner_;
   std::vector<Decision> decisions_;  // of the included entries, in order
   std::vector<Entry> folders_;
-  std::vector<Entry> links_;  // hard links, made when their files are there
-  std::vector<std::string> touched_;
+  std::vector<Entry> links_;       // hard links, made when their files are there
+  std::set<std::string> touched_;  // folders; "" is the target
   std::atomic<std::uint64_t> written_{0};
   std::uint64_t total_bytes_ = 0;
+  std::uint64_t compared_ = 0;
 };
 
-Status Restorer::Plan(Restored* result) {
+Status Restorer::Plan(std::shared_ptr<Dir> root, Restored* result) {
+  root_ = std::move(root);
   TargetTree tree(root_);
   EntryTableReader table(manifest_.entry_table, fetcher_.get());
   for (;;) {
     CKPT_ASSIGN_OR_RETURN(auto entry, table.Next());
     if (!entry.has_value()) return Status();
     if (entry->kind == EntryKind::kArray || !Included(entry->name)) continue;
+    if (entry->kind == EntryKind::kHardLink) {
+      CKPT_RETURN_IF_ERROR(FileOfLink(*entry, &table).status());
+    }
+    Touch(*entry);
     CKPT_ASSIGN_OR_RETURN(Decision decision, Decide(*entry, &tree));
     decisions_.push_back(decision);
     if (decision == Decision::kKeep) {
@@ -153,7 +182,32 @@ Status Restorer::Plan(Restored* result) {
   }
 }
 
+// The folders it changes: itself, and those on the way to it, which may have to be made.
+void Restorer::Touch(const Entry& entry) {
+  touched_.insert("");
+  if (entry.kind == EntryKind::kDirectory) touched_.insert(entry.name);
+  for (std::size_t slash = entry.name.rfind('/'); slash != std::string::npos && slash > 0;
+       slash = entry.name.rfind('/', slash - 1)) {
+    if (!touched_.insert(entry.name.substr(0, slash)).second) return;
+  }
+}
+
+// Before anything is written: on a full disk, they may be what fills it.
+void Restorer::RemoveLeftovers() {
+  TargetTree tree(root_);
+  std::uint64_t removed = 0;
+  for (const std::string& folder : touched_) {
+    auto place = tree.Find(folder.empty() ? "x" : folder + "/", false);
+    if (place.ok()) removed += RemoveAbandoned(store_->env(), place->dir.get());
+  }
+  if (removed == 0) return;
+  store_->Notice("removed " + std::to_string(removed) + " temporary file" +
+                 (removed == 1 ? "" : "s") + " that an interrupted restore left in " +
+                 root_->path());
+}
+
 Result<Decision> Restorer::Decide(const Entry& entry, TargetTree* tree) {
+  if (root_ == nullptr) return Decision::kWrite;
   auto place = tree->Find(entry.name, false);
   if (!place.ok()) {
     if (place.status().code() == Code::kNotFound) return Decision::kWrite;
@@ -199,12 +253,8 @@ Result<bool> Restorer::IsLinked(const Entry& entry, const FileInfo& there) {
   auto info = place->dir->StatEntry(place->component);
   if (!info.ok() || info->inode != there.inode || info->device != there.device) return false;
   EntryTableReader table(manifest_.entry_table, fetcher_.get());
-  CKPT_ASSIGN_OR_RETURN(auto first, table.Find(entry.target));
-  if (!first.has_value() || first->kind == EntryKind::kHardLink) {
-    return Corruption("'" + entry.name + "' is a hard link to '" + entry.target +
-                      "', which the checkpoint does not have");
-  }
-  auto decision = Decide(*first, &tree);
+  CKPT_ASSIGN_OR_RETURN(Entry first, FileOfLink(entry, &table));
+  auto decision = Decide(first, &tree);
   return decision.ok() && *decision == Decision::kKeep;
 }
 
@@ -212,35 +262,55 @@ Result<bool> Restorer::IsLinked(const Entry& entry, const FileInfo& there) {
 Result<bool> Restorer::SameContent(const Entry& entry, Dir* dir, const std::string& component) {
   auto file = dir->OpenFile(component, OpenOptions{});
   if (!file.ok()) return false;
+  CKPT_ASSIGN_OR_RETURN(std::vector<Extent> extents, (*file)->Extents());
   ChunkListReader list(entry.content, fetcher_.get());
   Bytes buffer;
   std::uint64_t offset = 0;
   for (;;) {
     CKPT_ASSIGN_OR_RETURN(auto item, list.Next());
     if (!item.has_value()) return true;
-    std::uint64_t left = item->raw_bytes;
-    if (item->kind != ChunkItem::Kind::kHole) {
-      buffer.resize(left);
+    std::uint64_t end = offset + item->raw_bytes;
+    bool same = false;
+    if (item->kind == ChunkItem::Kind::kHole) {
+      CKPT_ASSIGN_OR_RETURN(same, SameHole(file->get(), extents, offset, end));
+    } else {
+      buffer.resize(item->raw_bytes);
       CKPT_ASSIGN_OR_RETURN(std::size_t got, (*file)->ReadAt(offset, buffer));
-      bool same =
-          got == left && (item->kind == ChunkItem::Kind::kInline ? buffer == item->inline_bytes
-                                                                 : HashChunk(buffer) == item->id);
-      if (!same) return false;
-      offset += left;
-      continue;
+      same = got == buffer.size() &&
+             (item->kind == ChunkItem::Kind::kInline ? buffer == item->inline_bytes
+                                                     : HashChunk(buffer) == item->id);
+      CKPT_RETURN_IF_ERROR(ReportCompared(got));
     }
-    for (; left > 0; offset += buffer.size(), left -= buffer.size()) {
-      buffer.resize(std::min<std::uint64_t>(left, 1u << 20));
-      CKPT_ASSIGN_OR_RETURN(std::size_t got, (*file)->ReadAt(offset, buffer));
-      if (got != buffer.size()) return false;
-      for (std::byte b : buffer) {
-        if (b != std::byte{0}) return false;
-      }
-    }
+    if (!same) return false;
+    offset = end;
   }
 }
 
-Status Restorer::Write() {
+// Whether the file reads zeros there. What is a hole there, too, is not read.
+Result<bool> Restorer::SameHole(File* file, const std::vector<Extent>& extents, std::uint64_t begin,
+                                std::uint64_t end) {
+  auto first = std::partition_point(extents.begin(), extents.end(), [&](const Extent& e) {
+    return e.offset + e.length_bytes <= begin;
+  });
+  Bytes buffer;
+  for (auto extent = first; extent != extents.end() && extent->offset < end; ++extent) {
+    if (extent->hole) continue;
+    std::uint64_t stop = std::min(end, extent->offset + extent->length_bytes);
+    for (std::uint64_t at = std::max(begin, extent->offset); at < stop; at += buffer.size()) {
+      buffer.resize(std::min<std::uint64_t>(stop - at, 1u << 20));
+      CKPT_ASSIGN_OR_RETURN(std::size_t got, file->ReadAt(at, buffer));
+      bool zeros =
+          std::all_of(buffer.begin(), buffer.end(), [](std::byte b) { return b == std::byte{0}; });
+      if (got != buffer.size() || !zeros) return false;
+      CKPT_RETURN_IF_ERROR(ReportCompared(got));
+    }
+  }
+  return true;
+}
+
+Status Restorer::Write(std::shared_ptr<Dir> root) {
+  root_ = std::move(root);
+  RemoveLeftovers();
   TargetTree tree(root_);
   ParallelReader reader(fetcher_.get(), store_->threads());
   EntryTableReader table(manifest_.entry_table, fetcher_.get());
@@ -258,16 +328,13 @@ Status Restorer::Write() {
     CKPT_RETURN_IF_ERROR(WriteLink(link, place, &reader));
   }
   CKPT_RETURN_IF_ERROR(reader.Drain());
-  CKPT_RETURN_IF_ERROR(FinishFolders());
-  return options_.sync ? SyncFolders() : Status();
+  if (options_.sync) CKPT_RETURN_IF_ERROR(SyncFolders());
+  return FinishFolders();
 }
 
 Status Restorer::WriteEntry(const Entry& entry, Decision decision, TargetTree* tree,
                             ParallelReader* reader) {
   CKPT_ASSIGN_OR_RETURN(auto place, tree->Find(entry.name, true));
-  std::size_t slash = entry.name.rfind('/');
-  std::string folder = slash == std::string::npos ? "" : entry.name.substr(0, slash);
-  if (touched_.empty() || touched_.back() != folder) touched_.push_back(folder);
   if (entry.kind == EntryKind::kDirectory) return MakeFolder(entry, place);
   if (decision == Decision::kKeep) return Status();
   switch (entry.kind) {
@@ -287,13 +354,9 @@ Status Restorer::WriteEntry(const Entry& entry, Decision decision, TargetTree* t
 }
 
 Status Restorer::WriteFile(const Entry& entry, TargetTree::Place place, ParallelReader* reader) {
-  std::string temporary = TemporaryName();
-  OpenOptions open;
-  open.mode = OpenMode::kCreate;
-  CKPT_ASSIGN_OR_RETURN(auto file, place.dir->OpenFile(temporary, open));
-  auto target =
-      std::make_shared<FileTarget>(std::move(place), std::move(temporary), std::move(file), entry,
-                                   owner_, options_.sync, &written_);
+  CKPT_ASSIGN_OR_RETURN(auto temporary, MakeTemporaryFile(store_->env(), place.dir.get()));
+  auto target = std::make_shared<FileTarget>(std::move(place), std::move(temporary), entry, owner_,
+                                             options_.sync, &written_);
   CKPT_ASSIGN_OR_RETURN(std::uint64_t length, reader->Read(entry.content, std::move(target)));
   if (length != entry.logical_bytes) {
     return Corruption("its content has " + std::to_string(length) + " bytes, not " +
@@ -306,11 +369,9 @@ Status Restorer::WriteLink(const Entry& entry, const TargetTree::Place& place,
                            ParallelReader* reader) {
   if (!Included(entry.target)) {  // the file it shares is not wanted: this is a file of its own
     EntryTableReader table(manifest_.entry_table, fetcher_.get());
-    CKPT_ASSIGN_OR_RETURN(auto first, table.Find(entry.target));
-    if (!first.has_value())
-      return Corruption("hard link to '" + entry.target + "', which is missing");
-    first->name = entry.name;
-    return WriteFile(*first, place, reader);
+    CKPT_ASSIGN_OR_RETURN(Entry first, FileOfLink(entry, &table));
+    first.name = entry.name;
+    return WriteFile(first, place, reader);
   }
   TargetTree tree(root_);
   CKPT_ASSIGN_OR_RETURN(auto first, tree.Find(entry.target, false));
@@ -336,16 +397,19 @@ Status Restorer::FinishFolders() {
     CKPT_ASSIGN_OR_RETURN(auto place, tree.Find(entry->name, false));
     CKPT_ASSIGN_OR_RETURN(auto dir, place.dir->OpenDir(place.component));
     CKPT_RETURN_IF_ERROR(Decorate(dir.get(), *entry, owner_));
+    if (options_.sync) CKPT_RETURN_IF_ERROR(dir->Sync());
   }
   return Status();
 }
 
+// Those that are entries are synced with their attributes.
 Status Restorer::SyncFolders() {
-  std::sort(touched_.begin(), touched_.end());
-  touched_.erase(std::unique(touched_.begin(), touched_.end()), touched_.end());
   TargetTree tree(root_);
   for (const std::string& folder : touched_) {
-    if (folder.empty()) continue;
+    auto entry = std::partition_point(folders_.begin(), folders_.end(),
+                                      [&](const Entry& e) { return e.name < folder; });
+    bool is_entry = entry != folders_.end() && entry->name == folder;
+    if (folder.empty() || is_entry) continue;
     CKPT_ASSIGN_OR_RETURN(auto place, tree.Find(folder + "/", false));  // the folder itself
     CKPT_RETURN_IF_ERROR(place.dir->Sync());
   }
@@ -405,14 +469,12 @@ Result<std::vector<CheckpointRow>> Choose(Store* store, const RestoreFilesOption
   return Corruption("no checkpoint before it is sound either; " + first.message());
 }
 
-Result<std::shared_ptr<Dir>> OpenTarget(Env* env, const std::string& path, bool create) {
-  auto dir = env->OpenDir(path);
-  if (!dir.ok() && dir.status().code() == Code::kNotFound && create) {
-    CKPT_RETURN_IF_ERROR(env->MakeDir(path, kByUmask));
-    dir = env->OpenDir(path);
-  }
-  if (!dir.ok()) return dir.status();
-  return std::shared_ptr<Dir>(*std::move(dir));
+// The advice that comes with a full disk is about the store's; this is the target's.
+Status ExplainFull(Status status, const std::string& to) {
+  if (status.code() != Code::kNoSpace) return status;
+  return NoSpace("restoring into " + to +
+                 ": no space is left on that file system, or in your quota there: free some, or"
+                 " restore to another");
 }
 
 }  // namespace
@@ -420,26 +482,27 @@ Result<std::shared_ptr<Dir>> OpenTarget(Env* env, const std::string& path, bool 
 Result<Restored> RestoreFiles(Store* store, const RestoreFilesOptions& options) {
   Restored result;
   CKPT_ASSIGN_OR_RETURN(auto ranks, Choose(store, options, &result.fell_back));
-  auto root = OpenTarget(store->env(), options.to, !options.dry_run);
-  if (!root.ok()) {
-    bool planned = options.dry_run && root.status().code() == Code::kNotFound;
-    if (!planned) return root.status();
-    return NotFound("there is no folder " + options.to +
-                    " yet: a dry run needs one to compare with");
-  }
+  CKPT_ASSIGN_OR_RETURN(std::shared_ptr<Dir> root, FindTarget(store->env(), options.to));
   std::vector<std::unique_ptr<Restorer>> restorers;
   for (const CheckpointRow& row : ranks) {
     CKPT_ASSIGN_OR_RETURN(Manifest manifest, store->ReadManifest(row));
     result.series = manifest.series;
     CKPT_ASSIGN_OR_RETURN(auto fetcher, Fetcher::Open(store, manifest.packs));
     restorers.push_back(
-        std::make_unique<Restorer>(store, options, std::move(manifest), std::move(fetcher), *root));
-    CKPT_RETURN_IF_ERROR(restorers.back()->Plan(&result));
+        std::make_unique<Restorer>(store, options, std::move(manifest), std::move(fetcher)));
+    CKPT_RETURN_IF_ERROR(restorers.back()->Plan(root, &result));
   }
   result.attempt = ranks.front().attempt;
   result.step = ranks.front().step;
   if (options.dry_run) return result;
-  for (auto& restorer : restorers) CKPT_RETURN_IF_ERROR(restorer->Write());
+  if (root == nullptr) {
+    auto made = MakeTarget(store->env(), options.to, options.sync);
+    if (!made.ok()) return ExplainFull(made.status(), options.to);
+    root = *std::move(made);
+  }
+  for (auto& restorer : restorers) {
+    CKPT_RETURN_IF_ERROR(ExplainFull(restorer->Write(root), options.to));
+  }
   return result;
 }
 

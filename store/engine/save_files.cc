@@ -67,7 +67,9 @@ class FileSaver {
   Status Visit(const FoundFile& found);
   Status AddPlain(const FoundFile& found, EntryKind kind, std::string target);
   Status AddFile(const FoundFile& found);
-  Result<bool> ReadFile(const FoundFile& found);
+  enum class Read : std::uint8_t { kDone, kChanged, kVanished };
+  Result<Read> ReadFile(const FoundFile& found);
+  void RememberName(const FileInfo& info, const std::string& name);
   Status ReadExtents(File* file, const FileInfo& info, ChunkListBuilder* list, std::uint64_t* read);
   Status AddWhenDone(Entry entry, std::shared_ptr<ChunkListBuilder> list, std::uint64_t read);
   Status Submit(Entry entry);
@@ -82,8 +84,8 @@ class FileSaver {
   ChunkPipeline pipeline_;
   StreamCutter cutter_;
   bool same_host_ = false;
-  std::map<std::pair<std::uint64_t, std::uint64_t>, std::string>
-      linked_;  // files with several names
+  // Files with several names, by device and inode: the first whose content is in the checkpoint.
+  std::map<std::pair<std::uint64_t, std::uint64_t>, std::string> linked_;
   Progress progress_{"saving", 0, 0, 0, 0};
   std::int64_t reported_ns_ = 0;
 };
@@ -155,11 +157,16 @@ Status FileSaver::Visit(const FoundFile& found) {
   return Status();
 }
 
+// Only for names that are entries by now: a file may vanish between the walk and its reading, and a
+// link to a name that is not in the checkpoint has no content.
+void FileSaver::RememberName(const FileInfo& info, const std::string& name) {
+  if (info.links > 1) linked_.emplace(std::pair(info.device, info.inode), name);
+}
+
 Status FileSaver::AddFile(const FoundFile& found) {
   if (found.info.links > 1) {
-    auto [first, fresh] =
-        linked_.emplace(std::pair(found.info.device, found.info.inode), found.name);
-    if (!fresh) return AddPlain(found, EntryKind::kHardLink, first->second);
+    auto first = linked_.find(std::pair(found.info.device, found.info.inode));
+    if (first != linked_.end()) return AddPlain(found, EntryKind::kHardLink, first->second);
   }
   const Entry* before = previous_.Find(found.name);
   if (before != nullptr && Unchanged(*before, found.info)) {
@@ -167,22 +174,24 @@ Status FileSaver::AddFile(const FoundFile& found) {
     Entry entry = *before;
     FillStat(found.info, &entry);
     progress_.done_bytes += entry.logical_bytes;
-    return Submit(std::move(entry));
+    CKPT_RETURN_IF_ERROR(Submit(std::move(entry)));
+    RememberName(found.info, found.name);
+    return Status();
   }
   for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
-    CKPT_ASSIGN_OR_RETURN(bool steady, ReadFile(found));
-    if (steady) return Status();
+    CKPT_ASSIGN_OR_RETURN(Read read, ReadFile(found));
+    if (read != Read::kChanged) return Status();
   }
   return IoError("'" + found.name + "' kept changing while it was read (" +
                  std::to_string(kReadAttempts) + " times): save it when its writer is done");
 }
 
-// False when the file changed while it was read; what was read is then dropped.
-Result<bool> FileSaver::ReadFile(const FoundFile& found) {
+// What was read of a file that changed meanwhile is dropped.
+Result<FileSaver::Read> FileSaver::ReadFile(const FoundFile& found) {
   auto file = found.dir->OpenFile(found.component, OpenOptions{});
   if (!file.ok()) {
     bool vanished = file.status().code() == Code::kNotFound && !found.named;
-    if (vanished) return true;
+    if (vanished) return Read::kVanished;
     return file.status();
   }
   CKPT_ASSIGN_OR_RETURN(FileInfo info, (*file)->Stat());
@@ -198,10 +207,11 @@ Result<bool> FileSaver::ReadFile(const FoundFile& found) {
   if (!SameFile(info, after)) {
     progress_.done_bytes = done_before;
     CKPT_RETURN_IF_ERROR(pipeline_.AddAction([list] { return Status(); }));
-    return false;
+    return Read::kChanged;
   }
   CKPT_RETURN_IF_ERROR(AddWhenDone(std::move(entry), std::move(list), read));
-  return true;
+  RememberName(info, found.name);
+  return Read::kDone;
 }
 
 Status FileSaver::ReadExtents(File* file, const FileInfo& info, ChunkListBuilder* list,
@@ -259,6 +269,11 @@ Status FileSaver::Paths(const std::vector<std::string>& paths) {
 Status FileSaver::Stream() {
   auto list = std::make_shared<ChunkListBuilder>(FanOut::kContentDefined, writer_->chunks());
   auto next = [&](MutableByteSpan out) -> Result<std::size_t> {
+    while (options_.stream_ready) {
+      CKPT_ASSIGN_OR_RETURN(bool ready, options_.stream_ready());
+      if (ready) break;
+      CKPT_RETURN_IF_ERROR(Report(true));
+    }
     CKPT_ASSIGN_OR_RETURN(std::size_t got, options_.stream(out));
     progress_.done_bytes += got;
     CKPT_RETURN_IF_ERROR(Report(false));

@@ -22,6 +22,9 @@ struct SaveFilesOptions {
   bool reread = false;
   // A stream to read to its end as one entry; paths are then empty.
   std::function<Result<std::size_t>(MutableByteSpan)> stream;
+  // Asked before each read: whether it will not block. May take a little time; in between the
+  // caller's progress callback may cancel.
+  std::function<Result<bool>()> stream_ready;
   std::string stream_name;
   // Asked when all is read and nothing committed; false: there is no checkpoint (Cancelled).
   std::function<bool()> confirm;

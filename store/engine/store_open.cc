@@ -7,6 +7,7 @@
 #include "store/engine/store.h"
 #include "store/index/lmdb_index.h"
 #include "store/io/lock_holder.h"
+#include "store/io/process.h"
 
 namespace ckpt {
 namespace {
@@ -30,17 +31,18 @@ bool IsScaffolding(std::string_view name) {
          name.starts_with("format.");
 }
 
-// The reserve pack of an interrupted creation, or a file that never got its header.
-Result<bool> NeverHeldAnything(Dir* packs, const std::string& name) {
-  CKPT_ASSIGN_OR_RETURN(auto file, packs->OpenFile(name, OpenOptions{}));
+// The reserve pack of an interrupted creation, or a pack that never got its header. What is not
+// named as we name packs is somebody's, and is left alone.
+Result<bool> NeverHeldAnything(Dir* packs, const DirEntry& entry) {
+  Id128 id;
+  if (entry.kind != FileKind::kRegular || !ParsePackFileName(entry.name, &id)) return false;
+  CKPT_ASSIGN_OR_RETURN(auto file, packs->OpenFile(entry.name, OpenOptions{}));
   Bytes header(kPackHeaderBytes);
   CKPT_ASSIGN_OR_RETURN(std::size_t got, file->ReadAt(0, header));
   if (got < header.size()) return true;
   auto decoded = DecodePackHeader(header);
   if (decoded.ok()) return decoded->reserve;
   // Torn while it was made (a reserve has its size from the start), or a pack somebody damaged?
-  Id128 id;
-  if (!ParsePackFileName(name, &id)) return false;
   auto reader = PackReader::Open(packs, id, Id128());
   return !reader.ok() && reader.status().code() == Code::kNotFound;
 }
@@ -49,7 +51,7 @@ Result<bool> NeverHeldAnything(Dir* packs, const std::string& name) {
 Result<bool> IsEmptyPacks(Dir* packs) {
   CKPT_ASSIGN_OR_RETURN(auto files, packs->List());
   for (const DirEntry& file : files) {
-    CKPT_ASSIGN_OR_RETURN(bool removable, NeverHeldAnything(packs, file.name));
+    CKPT_ASSIGN_OR_RETURN(bool removable, NeverHeldAnything(packs, file));
     if (!removable) return false;
   }
   for (const DirEntry& file : files) CKPT_RETURN_IF_ERROR(packs->RemoveFile(file.name));
@@ -169,19 +171,22 @@ Status Store::SyncIfYoung() {
 
 Status Store::CheckAccess() {
   CKPT_ASSIGN_OR_RETURN(FileInfo info, root_->Stat());
+  bool shared = (info.mode & kGroupWrite) != 0 && (info.mode & kSetGid) != 0;
+  options_.group_shared = options_.group_shared || shared;
   if (options_.trust_owner) return Status();
   if ((info.mode & kWorldWrite) != 0) {
     return PermissionDenied(path_ +
                             " may be written by everybody, so nothing in it can be trusted:"
                             " chmod o-w it, or say --trust-owner");
   }
-  bool shared = (info.mode & kGroupWrite) != 0 && (info.mode & kSetGid) != 0;
-  if (writable() && !shared && info.uid != env_->UserId()) {
+  // Anybody may share a folder of theirs with some group. It is shared with us when that is one of
+  // our groups; root is in all of them, and follows nobody's word.
+  bool with_us = shared && env_->UserId() != 0 && ProcessIsInGroup(info.gid);
+  if (writable() && !with_us && info.uid != env_->UserId()) {
     return PermissionDenied(
         path_ + " belongs to user " + std::to_string(info.uid) +
         ": writing into another's store needs --trust-owner (reading does not)");
   }
-  options_.group_shared = options_.group_shared || shared;
   return Status();
 }
 

@@ -1,6 +1,36 @@
 #include "store/engine/target_tree.h"
 
 namespace ckpt {
+namespace {
+
+std::string ParentPath(const std::string& path) {
+  std::size_t end = path.find_last_not_of('/');
+  std::size_t slash = end == std::string::npos ? end : path.find_last_of('/', end);
+  return slash == std::string::npos ? "." : path.substr(0, slash + 1);
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Dir>> FindTarget(Env* env, const std::string& path) {
+  auto dir = env->OpenDir(path);
+  if (dir.ok()) return std::shared_ptr<Dir>(*std::move(dir));
+  if (dir.status().code() != Code::kNotFound || path.empty()) return dir.status();
+  CKPT_ASSIGN_OR_RETURN(auto parent, env->OpenDir(ParentPath(path)));
+  std::string name = path.substr(0, path.find_last_not_of('/') + 1);
+  name.erase(0, name.rfind('/') + 1);
+  if (parent->StatEntry(name).ok()) return InvalidArgument(path + " is no folder");
+  return std::shared_ptr<Dir>();
+}
+
+Result<std::shared_ptr<Dir>> MakeTarget(Env* env, const std::string& path, bool sync) {
+  CKPT_RETURN_IF_ERROR(env->MakeDir(path, kByUmask));
+  CKPT_ASSIGN_OR_RETURN(auto dir, env->OpenDir(path));
+  if (sync) {
+    CKPT_ASSIGN_OR_RETURN(auto parent, env->OpenDir(ParentPath(path)));
+    CKPT_RETURN_IF_ERROR(parent->Sync());
+  }
+  return std::shared_ptr<Dir>(std::move(dir));
+}
 
 Result<TargetTree::Place> TargetTree::Find(const std::string& name, bool create) {
   while (!name.starts_with(stack_.back().prefix)) stack_.pop_back();

@@ -13,6 +13,12 @@
 
 namespace ckpt {
 
+// The folder at `path`; null when it is not there but may be made. NotFound: there is no folder to
+// make it in.
+Result<std::shared_ptr<Dir>> FindTarget(Env* env, const std::string& path);
+// Makes it, with its name durable if `sync`.
+Result<std::shared_ptr<Dir>> MakeTarget(Env* env, const std::string& path, bool sync);
+
 class TargetTree {
  public:
   TargetTree(std::shared_ptr<Dir> root) { stack_.push_back({"", std::move(root)}); }  // NOLINT

@@ -14,6 +14,17 @@ class Nowhere : public ReadTarget {
 
 }  // namespace
 
+Result<Entry> FileOfLink(const Entry& link, EntryTableReader* table) {
+  auto wrong = [&](const std::string& why) {
+    return Corruption("'" + link.name + "' is a hard link to '" + link.target + "', which " + why);
+  };
+  CKPT_ASSIGN_OR_RETURN(auto file, table->Find(link.target));
+  if (!file.has_value()) return wrong("the checkpoint does not have");
+  if (file->kind != EntryKind::kFile) return wrong("is no file");
+  if (file->name >= link.name) return wrong("does not come before it");
+  return *std::move(file);
+}
+
 Status VerifyCheckpoint(Store* store, const std::vector<CheckpointRow>& ranks) {
   for (const CheckpointRow& row : ranks) {
     CKPT_ASSIGN_OR_RETURN(Manifest manifest, store->ReadManifest(row));
@@ -24,6 +35,9 @@ Status VerifyCheckpoint(Store* store, const std::vector<CheckpointRow>& ranks) {
     for (;;) {
       CKPT_ASSIGN_OR_RETURN(auto entry, table.Next());
       if (!entry.has_value()) break;
+      if (entry->kind == EntryKind::kHardLink) {
+        CKPT_RETURN_IF_ERROR(FileOfLink(*entry, &table).status());
+      }
       CKPT_ASSIGN_OR_RETURN(std::uint64_t length, reader.Read(entry->content, nowhere));
       if (length != entry->logical_bytes) {
         return Corruption("'" + entry->name + "' has " + std::to_string(length) +

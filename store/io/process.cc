@@ -1,10 +1,13 @@
 #include "store/io/process.h"
 
+#include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
+#include <vector>
 
 #include "store/io/env.h"
 
@@ -20,6 +23,22 @@ std::uint32_t EnvironmentNumber(const char* name) {
   std::uint32_t number = 0;
   std::from_chars(text.data(), text.data() + text.size(), number);
   return number;
+}
+
+bool ProcessIsInGroup(std::uint32_t gid) {
+  if (::getegid() == gid) return true;
+  int count = ::getgroups(0, nullptr);
+  std::vector<gid_t> groups(static_cast<std::size_t>(std::max(count, 0)));
+  count = ::getgroups(static_cast<int>(groups.size()), groups.data());
+  return std::find(groups.begin(), groups.begin() + std::max(count, 0), gid) !=
+         groups.begin() + std::max(count, 0);
+}
+
+Result<bool> WaitReadable(int fd, int timeout_ms) {
+  pollfd ready{fd, POLLIN, 0};
+  int count = ::poll(&ready, 1, timeout_ms);
+  if (count < 0 && errno != EINTR) return ErrnoStatus(errno, "wait for the stream to save");
+  return count > 0;
 }
 
 Result<std::size_t> ReadDescriptor(int fd, MutableByteSpan out) {

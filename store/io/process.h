@@ -1,5 +1,5 @@
-// What the library takes from the process it lives in: named environment variables, descriptors the
-// caller hands over, time spent.
+// What the library takes from the process it lives in: named environment variables, its groups,
+// descriptors the caller hands over, time spent.
 // Thread rule: any thread.
 
 #ifndef CKPT_STORE_IO_PROCESS_H_
@@ -18,6 +18,12 @@ std::string EnvironmentVariable(const char* name);
 // 0 when it is not set, or no number.
 std::uint32_t EnvironmentNumber(const char* name);
 
+// Whether the process may do what files of this group allow their group.
+bool ProcessIsInGroup(std::uint32_t gid);
+
+// Waits for bytes, or the end, of a pipe, socket or file; false when there is neither within
+// `timeout_ms`, or a signal came.
+Result<bool> WaitReadable(int fd, int timeout_ms);
 // The next bytes of a pipe, socket or file, at its own position; 0 at its end.
 Result<std::size_t> ReadDescriptor(int fd, MutableByteSpan out);
 

@@ -226,7 +226,9 @@ Status DiffEntryTables(const TreeRef& before, ChunkSource* before_source, const 
 using ChunkVisitor =
     std::function<Result<bool>(const Id128& id, std::uint64_t raw_bytes, bool is_node)>;
 Status VisitChunkList(const TreeRef& tree, ChunkSource* source, const ChunkVisitor& fn);
-Status VisitEntryTable(const TreeRef& tree, ChunkSource* source, const ChunkVisitor& fn);
+// `on_entry` is told of each entry in the nodes that are descended into.
+Status VisitEntryTable(const TreeRef& tree, ChunkSource* source, const ChunkVisitor& fn,
+                       const std::function<void(const Entry&)>& on_entry = nullptr);
 
 }  // namespace ckpt
 

@@ -47,8 +47,10 @@ Status VisitChunkList(const TreeRef& tree, ChunkSource* source, const ChunkVisit
   });
 }
 
-Status VisitEntryTable(const TreeRef& tree, ChunkSource* source, const ChunkVisitor& fn) {
+Status VisitEntryTable(const TreeRef& tree, ChunkSource* source, const ChunkVisitor& fn,
+                       const std::function<void(const Entry&)>& on_entry) {
   return VisitTree(TreeKind::kEntryTable, tree, source, fn, [&](const TreeCursor& cursor) {
+    if (on_entry) on_entry(cursor.entry());
     return VisitChunkList(cursor.entry().content, source, fn);
   });
 }

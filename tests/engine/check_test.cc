@@ -4,6 +4,7 @@
 
 #include "store/codec/hash.h"
 #include "store/engine/chunk_writer.h"
+#include "store/engine/restore_files.h"
 #include "store/engine/verify.h"
 #include "tests/engine/look_fixture.h"
 
@@ -67,6 +68,43 @@ TEST_F(CheckTest, SoundStoreIsSoundInEveryMode) {
   }
   EXPECT_GT(Check(store.get()).verified_bytes, 1u << 20);
   EXPECT_LT(Check(store.get(), {true, 100.0}).verified_bytes, 10000u);
+}
+
+TEST_F(CheckTest, HardLinkWithoutItsFileIsDamage) {
+  auto store = Open();
+  WriteFile(tmp_ / "d/f", "sound");
+  std::filesystem::create_hard_link(tmp_ / "d/f", tmp_ / "d/g");
+  SaveDir(store.get(), "sound");
+  // "a" is a folder, "b" a link to a file before it or to none, "c" a file or a link to "b".
+  for (const char* target : {"a", "aa", "a/file"}) {
+    SaveOptions options;
+    options.series = "links";
+    auto writer = CheckpointWriter::Begin(store.get(), options);
+    ASSERT_TRUE(writer.ok());
+    std::vector<Entry> entries(4);
+    entries[0].kind = EntryKind::kDirectory;
+    entries[0].name = "a";
+    entries[1].name = "a/file";
+    entries[2].kind = EntryKind::kHardLink;
+    entries[2].name = "b";
+    entries[2].target = target;
+    entries[3].kind = EntryKind::kHardLink;
+    entries[3].name = "c";
+    entries[3].target = entries[2].target == "a/file" ? "b" : "a/file";
+    for (const Entry& entry : entries) ASSERT_OK((*writer)->AddEntry(entry, 0));
+    ASSERT_TRUE((*writer)->End().ok());
+    std::string name = "links@" + std::to_string((*writer)->step());
+    EXPECT_EQ(VerifyStep(store.get(), name).code(), Code::kCorruption) << name;
+    RestoreFilesOptions restore;
+    restore.checkpoint = name;
+    restore.to = tmp_ / "out";
+    EXPECT_EQ(RestoreFiles(store.get(), restore).status().code(), Code::kCorruption) << name;
+    EXPECT_FALSE(std::filesystem::exists(tmp_ / "out")) << name;
+  }
+  CheckReport report = Check(store.get());
+  EXPECT_EQ(Hurt(report).size(), 3u) << Text(report);
+  EXPECT_FALSE(Hurt(report).contains("sound@1"));
+  ASSERT_EQ(report.newest_sound.size(), 1u);
 }
 
 TEST_F(CheckTest, NamesTheCheckpointsThatNeedTheDamagedChunkAndNoOthers) {

@@ -1,7 +1,10 @@
 // Saving and restoring trees of files, on the real file system.
 
+#include <grp.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -10,6 +13,7 @@
 #include "store/engine/restore_files.h"
 #include "store/engine/save_files.h"
 #include "store/engine/store.h"
+#include "store/engine/temporary.h"
 #include "tests/support/temp_dir.h"
 
 namespace ckpt {
@@ -189,6 +193,29 @@ TEST_F(SaveRestore, HardLinkOfARewrittenFileIsMadeAnew) {
   EXPECT_TRUE(fs::equivalent(tmp_ / "d/f", tmp_ / "d/link"));
 }
 
+TEST_F(SaveRestore, HardLinksKeepTheirContentWhenTheirFirstNameVanishes) {
+  std::string content = RandomText(300000, 3);
+  WriteFile(tmp_ / "d/a_first", content);
+  fs::create_hard_link(tmp_ / "d/a_first", tmp_ / "d/b_second");
+  fs::create_hard_link(tmp_ / "d/a_first", tmp_ / "d/c_third");
+  OpenStoreOptions options;
+  int reports = 0;
+  options.progress = [&](const Progress& p) {
+    if (std::string(p.phase) != "saving") return true;
+    if (++reports == 1) PosixEnv()->SleepMs(120);  // the folder's; the file's is due at once
+    if (reports == 2) fs::remove(tmp_ / "d/a_first");
+    return true;
+  };
+  auto store = Open(std::move(options));
+  ASSERT_TRUE(Save(store.get(), {"d"}).ok());
+  ASSERT_GE(reports, 2);
+  Result<Restored> restored = Restore(store.get(), "melt", tmp_ / "out");
+  ASSERT_TRUE(restored.ok()) << restored.status().ToString();
+  EXPECT_FALSE(fs::exists(tmp_ / "out/d/a_first"));
+  EXPECT_EQ(ReadWholeFile(tmp_ / "out/d/b_second"), content);
+  EXPECT_TRUE(fs::equivalent(tmp_ / "out/d/b_second", tmp_ / "out/d/c_third"));
+}
+
 TEST_F(SaveRestore, LinkPlantedInTheTargetIsNotFollowed) {
   WriteFile(tmp_ / "d/f", "saved");
   auto store = Open();
@@ -212,6 +239,64 @@ TEST_F(SaveRestore, PathsLoseTheirWayOut) {
   ASSERT_TRUE(Restore(store.get(), "melt", tmp_ / "out").ok());
   EXPECT_EQ(ReadWholeFile(tmp_ / "out/d/f"), "saved");
   EXPECT_EQ(ReadWholeFile(tmp_ / "out" + tmp_.path() + "/d/f"), "saved");
+}
+
+TEST_F(SaveRestore, PathOfAnotherFolderIsNeverTakenForOneInside) {
+  fs::create_directories(tmp_ / "w/a/deep");
+  WriteFile(tmp_ / "w/a/x", "in");
+  WriteFile(tmp_ / "w/a/deep/y", "in, too");
+  fs::create_directories(tmp_ / "a/deep");
+  WriteFile(tmp_ / "a/g", "out");  // not in the other a
+  WriteFile(tmp_ / "a/x", "out");  // another of this name is
+  fs::create_directory_symlink("deep", tmp_ / "w/a/link");
+  auto store = Open();
+  fs::current_path(tmp_ / "w");
+  for (const char* other : {"../a/g", "../a/x", "../a/deep", "a/link/y"}) {
+    Result<Saved> saved = Save(store.get(), {"a", other});
+    EXPECT_EQ(saved.status().code(), Code::kInvalidArgument) << other;
+  }
+  Result<Saved> saved = Save(store.get(), {"a", "a/x", "a/deep/y", "a/deep", "./a/../a/x", "."});
+  ASSERT_TRUE(saved.ok()) << saved.status().ToString();
+  ASSERT_TRUE(Restore(store.get(), "melt", tmp_ / "out").ok());
+  EXPECT_EQ(ReadWholeFile(tmp_ / "out/a/x"), "in");
+  EXPECT_EQ(ReadWholeFile(tmp_ / "out/a/deep/y"), "in, too");
+}
+
+TEST_F(SaveRestore, SlashAfterALinkMeansTheFolderItLeadsTo) {
+  WriteFile(tmp_ / "d/f", "behind links");
+  fs::permissions(tmp_ / "d", fs::perms(0750));
+  fs::create_directory_symlink(tmp_ / "d", tmp_ / "one");
+  fs::create_directory_symlink("one", tmp_ / "two");
+  auto store = Open();
+  ASSERT_TRUE(Save(store.get(), {"two/", "d/"}).ok());
+  ASSERT_TRUE(Restore(store.get(), "melt", tmp_ / "out").ok());
+  EXPECT_FALSE(fs::is_symlink(tmp_ / "out/two"));
+  EXPECT_EQ(ReadWholeFile(tmp_ / "out/two/f"), "behind links");
+  EXPECT_EQ(fs::status(tmp_ / "out/two").permissions(), fs::perms(0750));
+  EXPECT_EQ(ReadWholeFile(tmp_ / "out/d/f"), "behind links");
+  ASSERT_TRUE(Save(store.get(), {"two"}).ok());
+  ASSERT_TRUE(Restore(store.get(), "melt", tmp_ / "out2").ok());
+  EXPECT_TRUE(fs::is_symlink(tmp_ / "out2/two"));
+}
+
+TEST_F(SaveRestore, ManyPathsOfOneFolderNeedFewDescriptors) {
+  std::vector<std::string> paths;
+  for (int i = 0; i < 200; ++i) {
+    paths.push_back("d/f" + std::to_string(i));
+    WriteFile(tmp_ / paths.back(), "x");
+  }
+  auto store = Open();
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit few = before;
+  few.rlim_cur = 100;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  Result<Saved> named = Save(store.get(), paths);
+  Result<Saved> contents = Save(store.get(), {"d/."});
+  setrlimit(RLIMIT_NOFILE, &before);
+  ASSERT_TRUE(named.ok()) << named.status().ToString();
+  ASSERT_TRUE(contents.ok()) << contents.status().ToString();
+  EXPECT_EQ(contents->files, 200u);
 }
 
 TEST_F(SaveRestore, BranchIsFollowedAndTheAbandonedOneStaysAside) {
@@ -438,6 +523,46 @@ TEST_F(SaveRestore, StoreOfAnotherUserIsReadButNotWritten) {
   EXPECT_EQ(Store::Open(PosixEnv(), tmp_ / "store", options).status().code(), Code::kPermission);
 }
 
+// In a child: groups and user cannot be taken back.
+int AsUser(uid_t uid, gid_t gid, gid_t other_gid, const std::function<bool()>& fn) {
+  pid_t child = fork();
+  if (child == 0) {
+    bool became = setgroups(1, &other_gid) == 0 && setgid(gid) == 0 && setuid(uid) == 0;
+    _exit(!became ? 2 : fn() ? 0 : 1);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST_F(SaveRestore, SharedStoreIsWrittenByItsGroupOnly) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root, to become others";
+  WriteFile(tmp_ / "d/f", "x");
+  OpenStoreOptions shared;
+  shared.group_shared = true;
+  ASSERT_TRUE(Save(Open(std::move(shared)).get(), {"d"}).ok());
+  for (const auto& item : fs::recursive_directory_iterator(tmp_ / "store")) {
+    ASSERT_EQ(chown(item.path().c_str(), 12345, 54321), 0);
+    if (item.is_directory()) fs::permissions(item.path(), fs::perms(02770));
+  }
+  ASSERT_EQ(chown((tmp_ / "store").c_str(), 12345, 54321), 0);
+  fs::permissions(tmp_ / "store", fs::perms(02770));
+  fs::permissions(tmp_.path(), fs::perms(0755));
+  auto opens = [&] {
+    OpenStoreOptions options;
+    options.mode = OpenStoreOptions::Mode::kWrite;
+    options.use_index = false;
+    return Store::Open(PosixEnv(), tmp_ / "store", options).ok();
+  };
+  EXPECT_EQ(AsUser(777, 54321, 778, opens), 0);
+  EXPECT_EQ(AsUser(777, 778, 54321, opens), 0);
+  EXPECT_EQ(AsUser(12345, 778, 778, opens), 0);
+  EXPECT_EQ(AsUser(0, 54321, 54321, opens), 1);  // root is asked to trust, not tricked into it
+  ASSERT_EQ(chown((tmp_ / "store").c_str(), 12345, 55555), 0);
+  fs::permissions(tmp_ / "store", fs::perms(02777));
+  EXPECT_EQ(AsUser(777, 54321, 778, opens), 1);
+}
+
 TEST_F(SaveRestore, FolderWithOtherThingsIsNotMadeAStore) {
   WriteFile(tmp_ / "d/f", "x");
   OpenStoreOptions options;
@@ -448,6 +573,25 @@ TEST_F(SaveRestore, FolderWithOtherThingsIsNotMadeAStore) {
   EXPECT_EQ(Store::Open(PosixEnv(), tmp_ / "none", options).status().code(), Code::kNotFound);
 }
 
+TEST_F(SaveRestore, FolderCalledPacksWithOtherThingsIsLeftAlone) {
+  OpenStoreOptions options;
+  options.mode = OpenStoreOptions::Mode::kCreate;
+  const std::string pack = std::string(32, 'a') + ".pack";
+  for (const std::string& name : {std::string("notes.txt"), "x" + pack}) {
+    fs::create_directories(tmp_ / "project/packs");
+    WriteFile(tmp_ / ("project/packs/" + name), "precious");
+    EXPECT_EQ(Store::Open(PosixEnv(), tmp_ / "project", options).status().code(), Code::kExists);
+    EXPECT_EQ(ReadWholeFile(tmp_ / ("project/packs/" + name)), "precious");
+    fs::remove_all(tmp_ / "project");
+  }
+  fs::create_directories(tmp_ / ("project/packs/" + pack));
+  EXPECT_EQ(Store::Open(PosixEnv(), tmp_ / "project", options).status().code(), Code::kExists);
+  EXPECT_TRUE(fs::is_directory(tmp_ / ("project/packs/" + pack)));
+  fs::remove(tmp_ / ("project/packs/" + pack));
+  WriteFile(tmp_ / ("project/packs/" + pack), "torn");  // an interrupted creation
+  EXPECT_TRUE(Store::Open(PosixEnv(), tmp_ / "project", options).ok());
+}
+
 TEST_F(SaveRestore, LostFormatFileDoesNotMakeAnEmptyStoreOfAFullOne) {
   WriteFile(tmp_ / "d/f", "x");
   ASSERT_TRUE(Save(Open().get(), {"d"}).ok());
@@ -455,6 +599,153 @@ TEST_F(SaveRestore, LostFormatFileDoesNotMakeAnEmptyStoreOfAFullOne) {
   OpenStoreOptions options;
   options.mode = OpenStoreOptions::Mode::kCreate;
   EXPECT_FALSE(Store::Open(PosixEnv(), tmp_ / "store", options).ok());
+}
+
+TEST_F(SaveRestore, RightsOfAnOwnerWhoIsNotRestoredAreNotLent) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root, to become others";
+  WriteFile(tmp_ / "d/tool", "x");
+  WriteFile(tmp_ / "d/own", "x");
+  fs::permissions(tmp_ / "d/tool", fs::perms(06755));
+  ASSERT_EQ(chown((tmp_ / "d/own").c_str(), 777, 778), 0);
+  fs::permissions(tmp_ / "d/own", fs::perms(06755));
+  ASSERT_TRUE(Save(Open().get(), {"d"}).ok());
+  ASSERT_TRUE(Restore(Open().get(), "melt", tmp_ / "root").ok());
+  EXPECT_EQ(fs::status(tmp_ / "root/d/tool").permissions(), fs::perms(06755));
+  for (const char* below : {"store", "store/packs", "store/locks"}) {
+    fs::permissions(tmp_ / below, fs::perms(0755));
+  }
+  for (const auto& item : fs::recursive_directory_iterator(tmp_ / "store")) {
+    if (item.is_regular_file()) fs::permissions(item.path(), fs::perms(0644));
+  }
+  fs::permissions(tmp_.path(), fs::perms(0755));
+  fs::create_directory(tmp_ / "out");
+  ASSERT_EQ(chown((tmp_ / "out").c_str(), 777, 778), 0);
+  EXPECT_EQ(AsUser(777, 778, 778,
+                   [&] {
+                     OpenStoreOptions options;
+                     options.use_index = false;
+                     auto store = Store::Open(PosixEnv(), tmp_ / "store", options);
+                     return store.ok() && Restore(store->get(), "melt", tmp_ / "out").ok();
+                   }),
+            0);
+  EXPECT_EQ(fs::status(tmp_ / "out/d/tool").permissions(), fs::perms(0755));
+  EXPECT_EQ(fs::status(tmp_ / "out/d/own").permissions(), fs::perms(06755));
+}
+
+TEST_F(SaveRestore, TemporariesOfAKilledRestoreAreNotSavedAndGo) {
+  const std::string left = ".ckpt-" + std::string(32, 'a');
+  const std::string busy = ".ckpt-" + std::string(32, 'b');
+  fs::create_directory(tmp_ / "d/sub");
+  WriteFile(tmp_ / "d/sub/f", "x");
+  ASSERT_TRUE(Save(Open().get(), {"d"}).ok());
+  for (const char* folder : {"d/", "d/sub/"}) WriteFile(tmp_ / (folder + left), "half");
+  WriteFile(tmp_ / ("d/sub/" + busy), "half");
+  WriteFile(tmp_ / "d/sub/.ckpt-mine", "kept");
+  fs::create_hard_link(tmp_ / "d/sub/f", tmp_ / ("d/sub/.ckpt-" + std::string(32, 'c')));
+  std::vector<std::string> notices;
+  OpenStoreOptions options;
+  options.notice = [&](const std::string& message) { notices.push_back(message); };
+  auto store = Open(std::move(options));
+  Result<Saved> saved = Save(store.get(), {"d"});
+  ASSERT_TRUE(saved.ok()) << saved.status().ToString();
+  EXPECT_EQ(saved->files, 2u);
+  EXPECT_EQ(notices.size(), 1u);
+  notices.clear();
+
+  auto dir = PosixEnv()->OpenDir(tmp_ / "d/sub");
+  ASSERT_TRUE(dir.ok());
+  OpenOptions open;
+  open.mode = OpenMode::kReadWrite;
+  auto file = (*dir)->OpenFile(busy, open);
+  ASSERT_TRUE(file.ok() && *(*file)->TryLock());  // another restore, at work
+  ASSERT_TRUE(Restore(store.get(), "melt", tmp_.path()).ok());
+  EXPECT_FALSE(fs::exists(tmp_ / ("d/" + left)));
+  EXPECT_FALSE(fs::exists(tmp_ / ("d/sub/" + left)));
+  EXPECT_TRUE(fs::exists(tmp_ / ("d/sub/" + busy)));
+  EXPECT_TRUE(fs::exists(tmp_ / ("d/sub/.ckpt-" + std::string(32, 'c'))));  // a moment old
+  EXPECT_EQ(ReadWholeFile(tmp_ / "d/sub/.ckpt-mine"), "kept");
+  EXPECT_EQ(notices.size(), 1u);
+}
+
+TEST_F(SaveRestore, FileIsLockedForAsLongAsItsNameIsTemporary) {
+  WriteFile(tmp_ / "d/f", RandomText(4 << 20, 1));
+  ASSERT_TRUE(Save(Open().get(), {"d"}).ok());
+  fs::create_directory(tmp_ / "out");
+  OpenStoreOptions options;
+  options.progress = [&](const Progress& p) {
+    if (std::string(p.phase) != "restoring") return true;
+    auto dir = PosixEnv()->OpenDir(tmp_ / "out/d");
+    if (!dir.ok()) return true;
+    for (const DirEntry& entry : *(*dir)->List()) {
+      if (!IsTemporaryName(entry.name)) continue;
+      auto file = (*dir)->OpenFile(entry.name, OpenOptions{});
+      if (!file.ok()) continue;
+      auto locked = (*file)->LockedByOther();
+      bool still = (*dir)->StatEntry(entry.name).ok();
+      if (!still) continue;
+      EXPECT_TRUE(locked.ok() && *locked);
+    }
+    return true;
+  };
+  auto store = Open(std::move(options));
+  ASSERT_TRUE(Restore(store.get(), "melt", tmp_ / "out").ok());
+  for (const auto& item : fs::recursive_directory_iterator(tmp_ / "out")) {
+    EXPECT_FALSE(IsTemporaryName(item.path().filename().string()));
+  }
+}
+
+TEST_F(SaveRestore, DryRunIntoANewFolderNamesEverythingAndMakesNothing) {
+  WriteFile(tmp_ / "d/f", "x");
+  auto store = Open();
+  ASSERT_TRUE(Save(store.get(), {"d"}).ok());
+  RestoreFilesOptions options;
+  options.checkpoint = "melt";
+  options.to = tmp_ / "new/";
+  options.dry_run = true;
+  std::vector<std::string> names;
+  options.entry = [&](const std::string& name, std::uint64_t) {
+    names.push_back(name);
+    return true;
+  };
+  Result<Restored> restored = RestoreFiles(store.get(), options);
+  ASSERT_TRUE(restored.ok()) << restored.status().ToString();
+  EXPECT_EQ(names, (std::vector<std::string>{"d", "d/f"}));
+  EXPECT_FALSE(fs::exists(tmp_ / "new"));
+  options.to = tmp_ / "none/new";
+  EXPECT_EQ(RestoreFiles(store.get(), options).status().code(), Code::kNotFound);
+  options.to = tmp_ / "d/f";
+  EXPECT_EQ(RestoreFiles(store.get(), options).status().code(), Code::kInvalidArgument);
+}
+
+TEST_F(SaveRestore, HolesAreComparedWithoutReadingThem) {
+  constexpr std::uint64_t kBytes = std::uint64_t{1} << 40;  // an hour, if it were read
+  WriteFile(tmp_ / "d/holes", "");
+  fs::resize_file(tmp_ / "d/holes", kBytes);
+  auto put = [&](const std::string& path, std::uint64_t at, char byte) {
+    FILE* f = std::fopen(path.c_str(), "r+");
+    ASSERT_NE(f, nullptr);
+    fseeko(f, static_cast<off_t>(at), SEEK_SET);
+    std::fputc(byte, f);
+    std::fclose(f);
+  };
+  put(tmp_ / "d/holes", 1 << 20, 'x');
+  std::uint64_t compared = 0;
+  OpenStoreOptions options;
+  options.progress = [&](const Progress& p) {
+    if (std::string(p.phase) == "comparing") compared = p.done_bytes;
+    return true;
+  };
+  auto store = Open(std::move(options));
+  ASSERT_TRUE(Save(store.get(), {"d"}).ok());
+  Result<Restored> same = Restore(store.get(), "melt", tmp_.path());
+  ASSERT_TRUE(same.ok()) << same.status().ToString();
+  EXPECT_EQ(same->files, 0u);
+  EXPECT_GT(compared, 0u);
+  EXPECT_LT(compared, 16u << 20);
+  put(tmp_ / "d/holes", kBytes / 2, '\0');  // no hole there any more, but zeros
+  EXPECT_TRUE(Restore(store.get(), "melt", tmp_.path()).ok());
+  put(tmp_ / "d/holes", kBytes / 2, '!');
+  EXPECT_EQ(Restore(store.get(), "melt", tmp_.path()).status().code(), Code::kExists);
 }
 
 TEST_F(SaveRestore, StreamComesBackAsAFile) {

@@ -149,10 +149,10 @@ class SyncedRestore : public ::testing::Test {
  protected:
   static Status MakeTree(Env* env) {
     CKPT_RETURN_IF_ERROR(env->MakeDir("/src", 0700));
-    CKPT_RETURN_IF_ERROR(env->MakeDir("/out", 0700));
     CKPT_ASSIGN_OR_RETURN(auto src, env->OpenDir("/src"));
     CKPT_RETURN_IF_ERROR(src->MakeDir("deep", 0700));
     CKPT_ASSIGN_OR_RETURN(auto deep, src->OpenDir("deep"));
+    CKPT_RETURN_IF_ERROR(deep->MakeDir("empty", 0700));
     OpenOptions create;
     create.mode = OpenMode::kCreate;
     for (Dir* dir : {src.get(), deep.get()}) {
@@ -163,8 +163,8 @@ class SyncedRestore : public ::testing::Test {
     return root->Sync();
   }
 
-  // Saves, restores into /out, and loses power: nothing that was not synced is kept.
-  std::unique_ptr<SimWorld> AfterPowerLoss(bool sync) {
+  // Saves, restores into a new folder, and loses power: nothing that was not synced is kept.
+  std::unique_ptr<SimWorld> AfterPowerLoss(bool sync, const std::string& path = "/src") {
     SimWorld world(1);
     Status made = MakeTree(&world);
     EXPECT_TRUE(made.ok()) << made.ToString();
@@ -174,7 +174,7 @@ class SyncedRestore : public ::testing::Test {
     auto store = *Store::Open(&world, "/store", open);
     SaveFilesOptions save;
     save.save.series = "melt";
-    auto saved = SaveFiles(store.get(), {"/src"}, save);
+    auto saved = SaveFiles(store.get(), {path}, save);
     EXPECT_TRUE(saved.ok()) << saved.status().ToString();
     RestoreFilesOptions restore;
     restore.checkpoint = "melt";
@@ -204,6 +204,15 @@ TEST_F(SyncedRestore, IsThereAfterPowerLoss) {
   auto world = AfterPowerLoss(true);
   EXPECT_TRUE(IsThere(world.get(), "/out/src"));
   EXPECT_TRUE(IsThere(world.get(), "/out/src/deep"));
+}
+
+TEST_F(SyncedRestore, EmptyFoldersAndFoldersThatAreNoEntriesAreThereAfterPowerLoss) {
+  auto world = AfterPowerLoss(true);
+  EXPECT_TRUE(world->OpenDir("/out/src/deep/empty").ok());
+  world = AfterPowerLoss(true, "/src/deep/file");
+  EXPECT_TRUE(IsThere(world.get(), "/out/src/deep"));
+  world = AfterPowerLoss(true, "/src/deep/empty");
+  EXPECT_TRUE(world->OpenDir("/out/src/deep/empty").ok());
 }
 
 TEST_F(SyncedRestore, OtherwiseNothingIsPromised) {
