@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
 #include <csignal>
 #include <cstring>
 
@@ -94,6 +93,22 @@ int WaitForward(pid_t child, const sigset_t& set) {
   }
 }
 
+// The store's callbacks while signals are blocked: a pending one ends the wait for the collector.
+struct Waiting {
+  Console& console;
+  const BlockedSignals& signals;
+  bool stops = false;  // not while the store is opened
+
+  static int OnProgress(const ckpt_progress* progress, void* user) {
+    auto* self = static_cast<Waiting*>(user);
+    self->console.Update(*progress);
+    return self->stops && self->signals.StopPending() ? 1 : 0;
+  }
+  static void OnNotice(const char* message, void* user) {
+    static_cast<Waiting*>(user)->console.Notice(message);
+  }
+};
+
 class FreezeCommand : public Command {
  public:
   void Define(CLI::App& app) override {
@@ -106,10 +121,16 @@ class FreezeCommand : public Command {
     {
       // Before the store is open: its threads inherit the mask.
       const BlockedSignals signals;
+      Waiting waiting{console, signals};
       StoreHandle store(console);
-      if (const int status = store.Open(CKPT_OPEN_WRITE); status != kExitDone) return status;
+      ckpt_open_options options = store.DefaultOptions(CKPT_OPEN_WRITE);
+      options.progress = Waiting::OnProgress;
+      options.notice = Waiting::OnNotice;
+      options.user = &waiting;
+      if (const int status = store.Open(options); status != kExitDone) return status;
+      waiting.stops = true;
       ckpt_freeze* freeze = nullptr;
-      code = Begin(console, store, signals, &freeze);
+      code = ckpt_freeze_begin(store.get(), wait_ms_, &freeze);
       if (code == CKPT_OK) {
         const int status = RunCommand(console, signals);
         ckpt_thaw(freeze);
@@ -122,23 +143,6 @@ class FreezeCommand : public Command {
   }
 
  private:
-  ckpt_code Begin(Console& console, const StoreHandle& store, const BlockedSignals& signals,
-                  ckpt_freeze** freeze) const {
-    constexpr std::int64_t kSliceMs = 250;
-    const auto begin = std::chrono::steady_clock::now();
-    std::int64_t slice_ms = 0;
-    for (bool told = false;; told = true) {
-      const ckpt_code code = ckpt_freeze_begin(store.get(), slice_ms, freeze);
-      if (code != CKPT_BUSY) return code;
-      const std::int64_t waited_ms =
-          (std::chrono::steady_clock::now() - begin) / std::chrono::milliseconds(1);
-      if (wait_ms_ >= 0 && waited_ms >= wait_ms_) return code;
-      if (signals.StopPending()) return CKPT_CANCELLED;
-      if (!told) console.Notice("waiting for a collector or another freeze to end");
-      slice_ms = wait_ms_ < 0 ? kSliceMs : std::min(kSliceMs, wait_ms_ - waited_ms);
-    }
-  }
-
   int RunCommand(Console& console, const BlockedSignals& signals) const {
     pid_t child = -1;
     const int error = Spawn(command_, signals, &child);

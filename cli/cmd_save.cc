@@ -1,13 +1,17 @@
 // ckpt-store save: files, folders, links or standard input become one durable checkpoint.
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
+#include <cerrno>
+#include <cstring>
 
 #include "cli/command.h"
 #include "cli/exit_codes.h"
 #include "cli/json.h"
+#include "cli/parse.h"
 #include "cli/store_handle.h"
 #include "cli/text.h"
 
@@ -61,6 +65,7 @@ class SaveCommand : public Command {
     paths_.erase(std::remove(paths_.begin(), paths_.end(), "-"), paths_.end());
     if (stream_name_.empty()) stream_name_ = "stdin";
 
+    if (const int status = CheckInput(console, dashes > 0); status != kExitDone) return status;
     StoreHandle store(console);
     if (const int status = store.Open(CKPT_OPEN_CREATE); status != kExitDone) return status;
     SayWhetherCreated(console, store);
@@ -77,8 +82,12 @@ class SaveCommand : public Command {
     options.reread = reread_ ? 1 : 0;
     options.stream_fd = dashes > 0 ? STDIN_FILENO : -1;
     options.stream_name = dashes > 0 ? stream_name_.c_str() : nullptr;
+    options.wait_ms = wait_ms_;
+    const std::vector<const char*> paths = Pointers(paths_);
     ckpt_save_result result = CKPT_SAVE_RESULT_INIT;
-    if (const ckpt_code code = Save(console, store, &options, &result); code != CKPT_OK) {
+    const ckpt_code code =
+        ckpt_save_files(store.get(), &options, paths.data(), paths.size(), &result);
+    if (code != CKPT_OK) {
       // A step of this very series to go back to may be what is missing: no suggestion then.
       return store.Fail(code);
     }
@@ -87,31 +96,37 @@ class SaveCommand : public Command {
   }
 
  private:
+  // What can be told before a store is made: a mistyped path shall not leave one behind.
+  int CheckInput(Console& console, bool stream) const {
+    if (!IsSeriesName(series_)) {
+      return console.Fail(CKPT_INVALID_ARGUMENT,
+                          "series name '" + series_ + "' is not allowed: use letters, digits, '-'" +
+                              ", '_' (at most 128, the first a letter or digit)");
+    }
+    const int flags = fcntl(STDIN_FILENO, F_GETFL);
+    if (stream && (flags < 0 || (flags & O_ACCMODE) == O_WRONLY)) {
+      return console.Fail(CKPT_INVALID_ARGUMENT, "standard input is closed, - has nothing to read");
+    }
+    if (stream && !IsEntryName(stream_name_)) {
+      return console.Fail(CKPT_INVALID_ARGUMENT,
+                          "--as: '" + stream_name_ + "' is not a relative path without . and ..");
+    }
+    for (const std::string& path : paths_) {
+      struct stat info {};
+      if (path.empty()) {
+        return console.Fail(CKPT_INVALID_ARGUMENT, "an empty path names no file");
+      }
+      if (lstat(path.c_str(), &info) != 0 && (errno == ENOENT || errno == ENOTDIR)) {
+        return console.Fail(CKPT_NOT_FOUND, path + ": " + strerror(errno));
+      }
+    }
+    return kExitDone;
+  }
+
   static void SayWhetherCreated(Console& console, const StoreHandle& store) {
     ckpt_store_info info = CKPT_STORE_INFO_INIT;
     if (ckpt_store_get_info(store.get(), &info) != CKPT_OK || info.created == 0) return;
     console.Notice(std::string("created store ") + info.path);
-  }
-
-  // Tries at once, then says that it waits and asks again until it may: so a signal is heard
-  // while it waits.
-  ckpt_code Save(Console& console, const StoreHandle& store, ckpt_save_options* options,
-                 ckpt_save_result* result) const {
-    constexpr std::int64_t kSliceMs = 250;
-    const std::vector<const char*> paths = Pointers(paths_);
-    const auto begin = std::chrono::steady_clock::now();
-    options->wait_ms = 0;
-    for (bool told = false;; told = true) {
-      const ckpt_code code =
-          ckpt_save_files(store.get(), options, paths.data(), paths.size(), result);
-      if (code != CKPT_BUSY) return code;
-      const std::int64_t waited_ms =
-          (std::chrono::steady_clock::now() - begin) / std::chrono::milliseconds(1);
-      if (wait_ms_ >= 0 && waited_ms >= wait_ms_) return code;
-      if (Interrupted() != 0) return CKPT_CANCELLED;
-      if (!told) console.Notice("waiting for another save into '" + series_ + "'");
-      options->wait_ms = wait_ms_ < 0 ? kSliceMs : std::min(kSliceMs, wait_ms_ - waited_ms);
-    }
   }
 
   void Report(Console& console, const ckpt_save_result& result) const {

@@ -199,10 +199,10 @@ int Dispatch(const Arguments& arguments) {
 }
 
 // Closed standard descriptors would be given to the next files opened, and messages end up in a
-// pack. Output to a closed one still fails: the stand-in cannot be written to.
+// pack. Their use still fails: the stand-in for input cannot be read, those for output not written.
 void HoldStandardDescriptors() {
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
-    if (fcntl(fd, F_GETFD) < 0) (void)!open("/dev/null", O_RDONLY);
+    if (fcntl(fd, F_GETFD) < 0) (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
   }
 }
 

@@ -29,7 +29,10 @@ std::string UnmarkArgument(const std::string& argument) {
 
 CLI::Option* AddText(CLI::App& app, const std::string& names, std::string* value,
                      const std::string& type, const std::string& help) {
-  const auto set = [value](const std::string& text) { *value = UnmarkArgument(text); };
+  const auto set = [value, names](const std::string& text) {
+    if (text.empty()) throw CLI::ValidationError(names, "must not be empty");
+    *value = UnmarkArgument(text);
+  };
   return app.add_option_function<std::string>(names, set, help)->type_name(type);
 }
 
@@ -54,8 +57,7 @@ CLI::Option* AddWait(CLI::App& app, std::int64_t* wait_ms, const std::string& he
       return;
     }
     const auto duration = ParseDuration(text);
-    if (!duration)
-      throw CLI::ValidationError("--wait", "'" + text + "' is not a time like 30s, 10m");
+    if (!duration) throw CLI::ValidationError("'" + text + "' is not a time like 30s, 10m");
     *wait_ms = *duration / 1'000'000;
   };
   // "{forever}" is the value that a bare --wait has; the help shows it as [=TIME].

@@ -32,6 +32,7 @@ struct GlobalOptions {
 void AddGlobalOptions(CLI::App& app, GlobalOptions* options);
 
 // An option or a positional (no dashes in `names`) with one value, called `type` in the help.
+// An empty one is refused: it mostly is a variable that was not set.
 CLI::Option* AddText(CLI::App& app, const std::string& names, std::string* value,
                      const std::string& type, const std::string& help);
 // An option that may be given several times.

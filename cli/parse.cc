@@ -1,5 +1,6 @@
 #include "cli/parse.h"
 
+#include <algorithm>
 #include <charconv>
 #include <limits>
 
@@ -91,6 +92,30 @@ std::optional<double> ParsePercent(std::string_view text) {
   const auto [at, error] = std::from_chars(text.data(), end, value, std::chars_format::fixed);
   if (error != std::errc() || at != end || !(value > 0 && value <= 100)) return std::nullopt;
   return value;
+}
+
+bool IsSeriesName(std::string_view text) {
+  constexpr std::size_t kBytesMax = 128;
+  if (text.empty() || text.size() > kBytesMax || text[0] == '-' || text[0] == '.') return false;
+  return std::all_of(text.begin(), text.end(), [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte > 0x20 && c != '/' && c != '@' && byte != 0x7f;
+  });
+}
+
+bool IsEntryName(std::string_view text) {
+  constexpr std::size_t kBytesMax = 4096;
+  constexpr std::size_t kComponentBytesMax = 255;
+  if (text.size() > kBytesMax) return false;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find('/', begin), text.size());
+    const std::string_view part = text.substr(begin, end - begin);
+    if (part.empty() || part == "." || part == ".." || part.size() > kComponentBytesMax) {
+      return false;
+    }
+    begin = end + 1;
+  }
+  return true;
 }
 
 }  // namespace ckpt

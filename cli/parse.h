@@ -17,6 +17,10 @@ std::optional<std::uint64_t> ParseSize(std::string_view text);     // "65536", "
 std::optional<std::int64_t> ParseDuration(std::string_view text);  // ns: "30s", "12h", "1d12h"
 std::optional<double> ParsePercent(std::string_view text);         // "10%", "2.5": above 0, to 100
 
+// The library's rules for names, for who must know before there is a store to ask.
+bool IsSeriesName(std::string_view text);
+bool IsEntryName(std::string_view text);
+
 }  // namespace ckpt
 
 #endif  // CKPT_CLI_PARSE_H_

@@ -184,6 +184,41 @@ TEST_F(House, ASignalEndsASaveAndNothingIsSaved) {
   Do("echo x > data && ckpt-store save melt data && ckpt-store check");
 }
 
+TEST_F(House, EmptyOptionsAreUsageErrors) {
+  Do("mkdir d && echo x > d/f && ckpt-store save a d && ckpt-store save a d");
+  for (const char* line :
+       {"gc --series '' --keep-last 1", "gc --series= --keep-last 1", "list -s ''", "-s '' list",
+        "--store= list", "save a d -s ''", "list ''", "rm ''", "restore a --to ''"}) {
+    const Outcome outcome = Run(std::string("ckpt-store ") + line);
+    EXPECT_EQ(outcome.exit, 2) << line << "\n" << outcome.err;
+  }
+  EXPECT_EQ(Do("ckpt-store list --json").Json().size(), 2u);
+}
+
+TEST_F(House, AWaitThatIsNoTimeIsNamedOnce) {
+  const Outcome outcome = Run("ckpt-store gc --wait=x");
+  EXPECT_EQ(outcome.exit, 2);
+  const std::size_t at = outcome.err.find("--wait");
+  ASSERT_NE(at, std::string::npos) << outcome.err;
+  EXPECT_EQ(outcome.err.find("--wait", at + 1), std::string::npos) << outcome.err;
+}
+
+TEST_F(House, FreezeSaysOnceThatItWaits) {
+  Do("ckpt-store init && mkfifo pipe");
+  const Outcome outcome =
+      Run("ckpt-store freeze -- sh -c 'echo > begun; cat pipe' & exec 3> pipe\n"
+          "until [ -s begun ]; do sleep 0.02; done\n"
+          "ckpt-store freeze --wait=1s -- true 2> said; [ $? = 5 ] || exit 90\n"
+          "ckpt-store freeze --wait -- true 2> said2 3>&- & waiter=$!\n"
+          "until grep -q waiting said2; do sleep 0.02; done\n"
+          "kill -TERM $waiter; wait $waiter; code=$?; exec 3>&-; wait; exit $code");
+  EXPECT_EQ(outcome.exit, 128 + 15) << outcome.err;
+  const std::string said = Read("said");
+  const std::size_t at = said.find("waiting");
+  ASSERT_NE(at, std::string::npos) << said;
+  EXPECT_EQ(said.find("waiting", at + 1), std::string::npos) << said;
+}
+
 TEST_F(House, UsageErrorsSuggest) {
   const Outcome command = Run("ckpt-store --json retsore");
   EXPECT_EQ(command.exit, 2);

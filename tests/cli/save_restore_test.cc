@@ -97,6 +97,64 @@ TEST_F(SaveRestore, NothingToSaveIsNoSuchFile) {
   EXPECT_EQ(Do("ckpt-store list --json").Json().size(), 0u);
 }
 
+TEST_F(SaveRestore, NoStoreIsMadeForWhatCannotBeSaved) {
+  Write("data", "x");
+  const std::string long_name(200, 'x');
+  for (const std::string& arguments :
+       {std::string("melt nosuch"), std::string("melt data data/in"), std::string("melt ''"),
+        std::string("a@b data"), std::string("a/b data"), std::string(".a data"),
+        std::string("'a b' data"), std::string("'' data"), long_name + " data",
+        std::string("melt - --as ../x"), std::string("melt - --as /x"),
+        std::string("melt - --as x//y"), std::string("melt - <&-")}) {
+    const Outcome first = Run("ckpt-store save " + arguments);
+    EXPECT_TRUE(first.exit == 2 || first.exit == 4) << arguments << "\n" << first.err;
+    EXPECT_FALSE(std::filesystem::exists(Path(".ckpt"))) << arguments;
+    // What is checked before is what the library refuses.
+    Do("ckpt-store init -s made");
+    EXPECT_EQ(Run("ckpt-store -s made save " + arguments).exit, first.exit) << arguments;
+    EXPECT_EQ(Do("ckpt-store -s made list --json").Json().size(), 0u) << arguments;
+    std::filesystem::remove_all(Path("made"));
+  }
+}
+
+TEST_F(SaveRestore, ClosedStandardInputIsNotAnEmptyStream) {
+  Do("ckpt-store init");
+  const Outcome closed = Run("ckpt-store save log - <&-");
+  EXPECT_EQ(closed.exit, 2) << closed.err;
+  EXPECT_NE(closed.err.find("standard input"), std::string::npos) << closed.err;
+  EXPECT_EQ(Do("ckpt-store list --json").Json().size(), 0u);
+  Do("ckpt-store save log - < /dev/null");
+}
+
+TEST_F(SaveRestore, SignalEndsASaveFromAnIdlePipeAtOnce) {
+  Do("ckpt-store init && mkfifo pipe");
+  // It is ended by itself, long before the five seconds after which the alarm would do it.
+  const Outcome outcome =
+      Run("ckpt-store --progress always save log - < pipe 2> said & saver=$!\n"
+          "exec 3> pipe\n"
+          "until grep -q saving said; do sleep 0.05; done\n"
+          "kill -TERM $saver; wait $saver; code=$?; cat said >&2; exit $code");
+  EXPECT_EQ(outcome.exit, 128 + 15) << outcome.err;
+  EXPECT_NE(outcome.err.find("stopped by SIGTERM"), std::string::npos) << outcome.err;
+}
+
+TEST_F(SaveRestore, SecondNamesOfAFileAreReadLikeTheFirst) {
+  const std::string bytes = Noise(100000, 5);
+  Write("d/a", bytes);
+  Do("ln d/a d/b && ln -s a d/c && ckpt-store save melt d");
+  EXPECT_TRUE(Do("ckpt-store cat melt d/b").out == bytes);
+  EXPECT_EQ(Do("ckpt-store cat melt d/b --offset 10 --length 5").out, bytes.substr(10, 5));
+  EXPECT_EQ(Run("ckpt-store cat melt d/c").exit, 2);
+}
+
+TEST_F(SaveRestore, ADryRunNeedsNoFolderYet) {
+  Write("data", "x");
+  Do("ckpt-store save melt data");
+  const auto json = Do("ckpt-store restore melt --to new --dry-run --json").Json();
+  EXPECT_EQ(json["files"], 1);
+  EXPECT_FALSE(std::filesystem::exists(Path("new")));
+}
+
 TEST_F(SaveRestore, ASecondSaveIsBusyOrWaits) {
   Write("data", "x");
   Do("ckpt-store init && mkfifo pipe");
@@ -125,7 +183,10 @@ TEST_F(SaveRestore, WaitingIsSaid) {
           "  ckpt-store save melt data --wait=1s 2> said; done\n"
           "exec 3>&-; wait");
   EXPECT_EQ(outcome.exit, 0) << outcome.err;
-  EXPECT_NE(Read("said").find("waiting for another save into 'melt'"), std::string::npos);
+  const std::string said = Read("said");
+  const std::size_t at = said.find("waiting: another save into series 'melt'");
+  EXPECT_NE(at, std::string::npos) << said;
+  EXPECT_EQ(said.find("waiting", at + 1), std::string::npos) << "once is enough: " << said;
 }
 
 TEST_F(SaveRestore, RestoreGivesTheFilesBack) {
