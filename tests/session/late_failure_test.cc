@@ -88,7 +88,7 @@ TEST_F(LateFailure, LinksToLogsAreFollowedAndOtherFilesRefusedAtOnce) {
   ASSERT_OK(s->Restore().status());
   EXPECT_EQ(std::filesystem::file_size(tmp_ / "real"), 5u);
   ASSERT_EQ(mkfifo((tmp_ / "fifo").c_str(), 0600), 0);
-  for (const std::string bad : {tmp_ / "fifo", tmp_ / "", store_path()}) {
+  for (const std::string& bad : {tmp_ / "fifo", tmp_ / "", store_path()}) {
     EXPECT_EQ(s->AttachFile(bad).code(), Code::kInvalidArgument) << bad;
   }
 }
