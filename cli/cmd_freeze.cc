@@ -14,6 +14,7 @@
 
 #include "cli/command.h"
 #include "cli/exit_codes.h"
+#include "cli/run_child.h"
 #include "cli/signals.h"
 #include "cli/store_handle.h"
 
@@ -22,11 +23,7 @@ extern char** environ;
 namespace ckpt {
 namespace {
 
-// As shells say it.
-constexpr int kExitCannotRun = 126;
-constexpr int kExitNoCommand = 127;
-
-constexpr int kForwarded[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCONT, SIGALRM};
+constexpr int kPassedOn[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCONT, SIGALRM};
 
 // Blocks the signals that are taken one by one, until it goes.
 class BlockedSignals {
@@ -37,7 +34,7 @@ class BlockedSignals {
     sigaction(SIGCHLD, &action, nullptr);
     sigemptyset(&set_);
     sigaddset(&set_, SIGCHLD);
-    for (const int signal : kForwarded) sigaddset(&set_, signal);
+    for (const int signal : kPassedOn) sigaddset(&set_, signal);
     pthread_sigmask(SIG_BLOCK, &set_, &before_);
   }
   ~BlockedSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
@@ -99,7 +96,7 @@ struct Waiting {
   const BlockedSignals& signals;
   bool stops = false;  // not while the store is opened
 
-  static int OnProgress(const ckpt_progress* progress, void* user) {
+  static int OnFreezeProgress(const ckpt_progress* progress, void* user) {
     auto* self = static_cast<Waiting*>(user);
     self->console.Update(*progress);
     return self->stops && self->signals.StopPending() ? 1 : 0;
@@ -124,7 +121,7 @@ class FreezeCommand : public Command {
       Waiting waiting{console, signals};
       StoreHandle store(console);
       ckpt_open_options options = store.DefaultOptions(CKPT_OPEN_WRITE);
-      options.progress = Waiting::OnProgress;
+      options.progress = Waiting::OnFreezeProgress;
       options.notice = Waiting::OnNotice;
       options.user = &waiting;
       if (const int status = store.Open(options); status != kExitDone) return status;

@@ -12,7 +12,7 @@ namespace ckpt {
 namespace {
 
 constexpr std::uint64_t kWindowBytes = 4u << 20;
-constexpr std::size_t kQueueMax = 4;
+constexpr std::size_t kReadAheadMax = 4;
 constexpr std::uint64_t kRunBytes = 1u << 20;
 constexpr std::uint64_t kMarkPieceBytes = 64u << 10;
 
@@ -360,7 +360,7 @@ Status PackChecker::VerifyRun(const Pack& pack, const ChunkEntry* begin, const C
 
 Status PackChecker::Push(Batch batch) {
   std::unique_lock lock(mutex_);
-  room_.wait(lock, [&] { return !error_.ok() || queue_.size() < kQueueMax; });
+  room_.wait(lock, [&] { return !error_.ok() || queue_.size() < kReadAheadMax; });
   if (!error_.ok()) return error_;
   queue_.push_back(std::move(batch));
   work_.notify_one();

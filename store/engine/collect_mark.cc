@@ -7,7 +7,7 @@
 namespace ckpt {
 namespace {
 
-bool IsDamage(const Status& status) {
+bool IsUnreadable(const Status& status) {
   return status.code() == Code::kCorruption || status.code() == Code::kNotFound ||
          status.code() == Code::kUnsupported;
 }
@@ -50,7 +50,7 @@ Status Marker::MarkOne(const PackScan& scan, const ScannedPack& pack, const Scan
     }
   }
   Status walked = Walk(manifest);
-  if (!walked.ok() && !IsDamage(walked)) return walked;
+  if (!walked.ok() && !IsUnreadable(walked)) return walked;
   // What a living writer staged is protected by its claims, whether it can be read yet or not.
   if (!walked.ok() && record.staged && !dead) return Status();
   roots_.insert(place);
@@ -75,7 +75,7 @@ Result<Fetcher*> Marker::SourceFor(const Manifest& manifest) {
 // Everything that is not below a mark is read. What is, is trusted as for any root.
 Result<bool> Marker::TailIsWhole(const Manifest& manifest) {
   auto source = SourceFor(manifest);
-  if (!source.ok() && IsDamage(source.status())) return false;
+  if (!source.ok() && IsUnreadable(source.status())) return false;
   if (!source.ok()) return source.status();
   IdSet seen;
   Decoder decoder;
@@ -93,7 +93,7 @@ Result<bool> Marker::TailIsWhole(const Manifest& manifest) {
                         CKPT_RETURN_IF_ERROR((*source)->ReadChunk(at, &decoder, &scratch, raw));
                         return true;
                       });
-  if (!walked.ok() && !IsDamage(walked)) return walked;
+  if (!walked.ok() && !IsUnreadable(walked)) return walked;
   return walked.ok();
 }
 

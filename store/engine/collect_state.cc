@@ -10,7 +10,7 @@ namespace ckpt {
 namespace {
 
 constexpr std::string_view kName = "collect";
-constexpr std::string_view kMagic = "CKPTCOLL";
+constexpr std::string_view kStateMagic = "CKPTCOLL";
 constexpr std::uint32_t kVersion = 1;
 constexpr std::size_t kSlotBytes = 65536;
 constexpr std::size_t kFixedBytes = 48;
@@ -23,7 +23,7 @@ Bytes EncodeSlot(const CollectState& state, const Id128& uuid) {
   Bytes slot;
   slot.reserve(kSlotBytes);
   ByteWriter w(&slot);
-  w.Raw(AsBytes(kMagic));
+  w.Raw(AsBytes(kStateMagic));
   w.U32(kVersion);
   w.U32(static_cast<std::uint32_t>(state.phase));
   w.U64(state.epoch);
@@ -39,10 +39,11 @@ Bytes EncodeSlot(const CollectState& state, const Id128& uuid) {
 
 CollectState DecodeSlot(ByteSpan slot, const Id128& uuid) {
   CollectState state;
-  if (slot.size() != kSlotBytes || AsText(slot.first(kMagic.size())) != kMagic) return state;
+  if (slot.size() != kSlotBytes || AsText(slot.first(kStateMagic.size())) != kStateMagic)
+    return state;
   ByteSpan body = slot.first(kSlotBytes - kChecksumBytes);
   if (LoadU64(slot.data() + body.size()) != Checksum64(body)) return state;
-  ByteReader r(body.subspan(kMagic.size()));
+  ByteReader r(body.subspan(kStateMagic.size()));
   std::uint32_t version = r.U32();
   std::uint32_t phase = r.U32();
   std::uint64_t epoch = r.U64();

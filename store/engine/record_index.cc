@@ -6,8 +6,8 @@ namespace {
 // Values: u8 flags, u64 offset; for checkpoints u32 ranks, parent id, i64 parent step; payload.
 constexpr std::uint8_t kStaged = 1;
 constexpr std::uint8_t kHasParent = 2;
-constexpr std::size_t kFixedBytes = 9;
-constexpr std::size_t kCheckpointFixedBytes = kFixedBytes + 4 + 16 + 8;
+constexpr std::size_t kValueFixedBytes = 9;
+constexpr std::size_t kCheckpointFixedBytes = kValueFixedBytes + 4 + 16 + 8;
 constexpr std::size_t kValueBytesMax = 60000;
 
 void BigEndian64(std::uint64_t v, Bytes* out) {
@@ -200,7 +200,7 @@ Result<RemovedStep> ParseTombstoneKey(ByteSpan key) {
 }
 
 ByteSpan PayloadOfValue(ByteSpan value) {
-  return value.size() < kFixedBytes ? ByteSpan() : value.subspan(kFixedBytes);
+  return value.size() < kValueFixedBytes ? ByteSpan() : value.subspan(kValueFixedBytes);
 }
 
 bool IsStagedValue(ByteSpan value) {
@@ -208,7 +208,7 @@ bool IsStagedValue(ByteSpan value) {
 }
 
 std::uint64_t OffsetOfValue(ByteSpan value) {
-  return value.size() < kFixedBytes ? 0 : LoadU64(value.data() + 1);
+  return value.size() < kValueFixedBytes ? 0 : LoadU64(value.data() + 1);
 }
 
 }  // namespace ckpt

@@ -12,7 +12,7 @@ constexpr std::size_t kBufferBytes = 64u << 20;  // of all streams
 constexpr std::size_t kStreamBytesMax = 256u << 10;
 constexpr std::uint64_t kReportEvery = 1u << 18;
 constexpr std::int64_t kWaitMs = 10'000;
-constexpr std::int64_t kPollMs = 20;
+constexpr std::int64_t kTryAgainMs = 20;
 
 std::uint64_t LeadingBytes(const Id128& id) {
   std::uint64_t value = 0;
@@ -142,7 +142,7 @@ Result<std::unique_ptr<IndexBuilder>> StartWhenFree(Env* env, const std::shared_
     auto builder = StartRebuild(index);
     if (builder.ok() || builder.status().code() != Code::kBusy) return builder;
     if (env->MonotonicNs() >= deadline) return builder;
-    env->SleepMs(kPollMs);
+    env->SleepMs(kTryAgainMs);
   }
 }
 

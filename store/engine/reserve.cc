@@ -7,7 +7,6 @@
 namespace ckpt {
 namespace {
 
-constexpr std::uint64_t kReserveBytes = 1u << 20;
 // Below so much room a reserve is not worth continuing; with less free space none is made.
 constexpr std::uint64_t kFreeBytesMin = 4u << 20;
 constexpr std::int64_t kLockWaitMs = 10000;

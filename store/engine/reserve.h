@@ -14,6 +14,8 @@
 
 namespace ckpt {
 
+inline constexpr std::uint64_t kReserveBytes = 1u << 20;
+
 struct PlainRecord {
   RecordType type = RecordType::kTombstone;
   Bytes payload;

@@ -4,8 +4,10 @@
 
 #include "store/codec/hash.h"
 #include "store/engine/reindex.h"
+#include "store/engine/reserve.h"
 #include "store/engine/store.h"
 #include "store/index/lmdb_index.h"
+#include "store/io/entry_name.h"
 #include "store/io/lock_holder.h"
 #include "store/io/process.h"
 
@@ -15,16 +17,9 @@ namespace {
 constexpr std::string_view kFormatName = "format";
 constexpr std::string_view kCollectName = "collect";
 constexpr std::uint64_t kCollectBytes = 131072;
-constexpr std::uint64_t kReserveBytes = 1u << 20;
 constexpr std::uint32_t kGroupWrite = 0020;
 constexpr std::uint32_t kWorldWrite = 0002;
 constexpr std::uint32_t kSetGid = 02000;
-
-std::string ParentPath(const std::string& path) {
-  std::size_t slash = path.find_last_of('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
 
 bool IsScaffolding(std::string_view name) {
   return name == "packs" || name == "locks" || name == "index" || name == kCollectName ||

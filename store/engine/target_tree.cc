@@ -1,16 +1,8 @@
 #include "store/engine/target_tree.h"
 
+#include "store/io/entry_name.h"
+
 namespace ckpt {
-namespace {
-
-std::string ParentPath(const std::string& path) {
-  std::size_t end = path.find_last_not_of('/');
-  std::size_t slash = end == std::string::npos ? end : path.find_last_of('/', end);
-  return slash == std::string::npos ? "." : path.substr(0, slash + 1);
-}
-
-}  // namespace
-
 Result<std::shared_ptr<Dir>> FindTarget(Env* env, const std::string& path) {
   auto dir = env->OpenDir(path);
   if (dir.ok()) return std::shared_ptr<Dir>(*std::move(dir));

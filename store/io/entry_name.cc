@@ -20,6 +20,12 @@ std::string JoinPath(std::string_view dir_path, std::string_view name) {
   return path;
 }
 
+std::string ParentPath(std::string_view path) {
+  const std::size_t end = path.find_last_not_of('/');
+  const std::size_t slash = end == std::string_view::npos ? end : path.find_last_of('/', end);
+  return slash == std::string_view::npos ? "." : std::string(path.substr(0, slash + 1));
+}
+
 Status CheckCString(std::string_view text, std::string_view what) {
   if (text.empty()) return InvalidArgument(std::string(what) + " is empty");
   if (text.find('\0') == std::string_view::npos) return {};

@@ -19,6 +19,9 @@ Status CheckEntryName(std::string_view name, std::string_view dir_path);
 // "dir/name", for messages only.
 std::string JoinPath(std::string_view dir_path, std::string_view name);
 
+// The folder that holds what `path` names: "a/b" and "a/b/" -> "a/", "b" -> ".", "/b" -> "/".
+std::string ParentPath(std::string_view path);
+
 // InvalidArgument when a C string could not carry `text` (it contains NUL) or it is empty: the rule
 // for whole paths, link targets and attribute names.
 Status CheckCString(std::string_view text, std::string_view what);

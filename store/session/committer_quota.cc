@@ -17,7 +17,7 @@ constexpr std::uint64_t kQuotaPackBytesMin = 1u << 20;
 // what was appended.
 constexpr std::uint64_t kSaveOverheadBytes = 64u << 10;
 constexpr std::uint64_t kTableShare = 512;
-constexpr std::int64_t kRoomPause = 5 * kNsPerSecond;  // between two tries in vain
+constexpr std::int64_t kQuotaPause = 5 * kNsPerSecond;  // between two tries in vain
 
 }  // namespace
 
@@ -52,7 +52,7 @@ Status Committer::EnterUnderQuota() {
   quota_need_.files = 1 + quota_need_.bytes / store_->format().pack_bytes_max;
   CKPT_ASSIGN_OR_RETURN(quota_use_, MeasureUse(store_));
   if (quota_.Excess(quota_use_, quota_need_).none()) return Status();
-  const bool in_vain = failing_ && store_->env()->MonotonicNs() - room_made_ns_ < kRoomPause;
+  const bool in_vain = failing_ && store_->env()->MonotonicNs() - room_made_ns_ < kQuotaPause;
   if (!in_vain) {
     if (writer_ != nullptr) CommitNow(true);
     if (current_ == nullptr) return Status();

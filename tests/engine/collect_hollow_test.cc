@@ -58,7 +58,7 @@ std::unique_ptr<Collector> OpenCollector(Store* store) {
 }
 
 // Gives back what it can, and leaves the pack.
-constexpr int kPhases = 5;
+constexpr int kHollowPhases = 5;
 Status Advance(Collector* collector, int phase) {
   switch (phase) {
     case 0:
@@ -122,7 +122,7 @@ TEST_F(HollowTest, NothingGivenBackIsReliedUponAgain) {
   Mine mine(5, false);
   std::uint64_t before = mine.world.used_bytes();
   auto collector = OpenCollector(mine.store.get());
-  for (int phase = 0; phase < kPhases; ++phase) {
+  for (int phase = 0; phase < kHollowPhases; ++phase) {
     Status s = Advance(collector.get(), phase);
     ASSERT_TRUE(s.ok()) << phase << ": " << s.ToString();
   }
@@ -157,7 +157,7 @@ TEST_F(HollowTest, NothingGivenBackIsReliedUponAgain) {
 TEST_F(HollowTest, DamageInWhatIsNeededIsStillFound) {
   Mine mine(5, false);
   auto collector = OpenCollector(mine.store.get());
-  for (int phase = 0; phase < kPhases; ++phase) {
+  for (int phase = 0; phase < kHollowPhases; ++phase) {
     ASSERT_TRUE(Advance(collector.get(), phase).ok()) << phase;
   }
   collector.reset();
@@ -182,9 +182,9 @@ TEST_F(HollowTest, DamageInWhatIsNeededIsStillFound) {
 
 // A save that deduplicates against garbage, begun, going on and ended between any two phases.
 TEST_F(HollowTest, SaveBesideEveryPhaseCommitsAndHolds) {
-  for (int begin = 0; begin <= kPhases; ++begin) {
-    for (int middle = begin; middle <= kPhases; ++middle) {
-      for (int end = middle; end <= kPhases && !HasFailure(); ++end) {
+  for (int begin = 0; begin <= kHollowPhases; ++begin) {
+    for (int middle = begin; middle <= kHollowPhases; ++middle) {
+      for (int end = middle; end <= kHollowPhases && !HasFailure(); ++end) {
         std::string when = "begun " + std::to_string(begin) + ", went on " +
                            std::to_string(middle) + ", ended " + std::to_string(end);
         Mine mine(3, false);
@@ -193,7 +193,7 @@ TEST_F(HollowTest, SaveBesideEveryPhaseCommitsAndHolds) {
         auto collector = OpenCollector(mine.store.get());
         ASSERT_TRUE(collector->Resume().ok());
         std::unique_ptr<Saving> saving;
-        for (int phase = 0; phase <= kPhases; ++phase) {
+        for (int phase = 0; phase <= kHollowPhases; ++phase) {
           if (phase == begin) {
             saving = *Saving::Begin(store.get(), 9);
             ASSERT_TRUE(saving->Put(0, 4, true).ok()) << when;
@@ -211,7 +211,7 @@ TEST_F(HollowTest, SaveBesideEveryPhaseCommitsAndHolds) {
           if (saving != nullptr) {
             ASSERT_TRUE(saving->writer()->chunks()->PollEpoch().ok()) << when;
           }
-          if (phase == kPhases) break;
+          if (phase == kHollowPhases) break;
           Status s = Advance(collector.get(), phase);
           if (s.code() == Code::kInternal) break;  // the writer has the pack: not a candidate
           if (s.code() == Code::kBusy && saving != nullptr) {

@@ -19,7 +19,7 @@ namespace {
 
 using namespace collect_test;  // NOLINT
 
-constexpr std::uint64_t kPackBytes = 1u << 20;
+constexpr std::uint64_t kLifePackBytes = 1u << 20;
 constexpr std::size_t kEffectsMax = 12;
 
 constexpr std::uint64_t kStatesShort = kAddressSanitizer ? 8 : 200;
@@ -61,7 +61,7 @@ class NotedPart {
 };
 
 Result<std::unique_ptr<Store>> OpenToSave(Env* env) {
-  return OpenAt(env, OpenStoreOptions::Mode::kCreate, kPackBytes);
+  return OpenAt(env, OpenStoreOptions::Mode::kCreate, kLifePackBytes);
 }
 
 void SaveStep(SimWorld* world, Told* told, std::int64_t step,

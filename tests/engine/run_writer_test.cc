@@ -16,11 +16,12 @@ struct Promised {
   Told durable;  // acknowledged: committed
 };
 
-constexpr std::uint64_t kPackBytes = 1u << 20;  // three or four checkpoints of RunWriter's blocks
+constexpr std::uint64_t kRunPackBytes = 1u
+                                        << 20;  // three or four checkpoints of RunWriter's blocks
 
 // Two runs; the first ends without a commit of its last steps.
 void RunScript(Env* env, Promised* told) {
-  auto store = OpenAt(env, OpenStoreOptions::Mode::kCreate, kPackBytes);
+  auto store = OpenAt(env, OpenStoreOptions::Mode::kCreate, kRunPackBytes);
   if (!store.ok()) return;
   auto stage = [&](RunOfSaves* run, std::int64_t step) {
     told->staged.tried.insert(step);
@@ -65,7 +66,7 @@ class RunWriter : public ::testing::TestWithParam<bool> {
 INSTANTIATE_TEST_SUITE_P(Blocks, RunWriter, ::testing::Bool(),
                          [](const auto& large) { return large.param ? "Large" : "Small"; });
 
-std::uint64_t ScriptOperations() {
+std::uint64_t RunScriptOperations() {
   SimWorld world(7);
   Promised told;
   RunScript(&world, &told);
@@ -75,8 +76,8 @@ std::uint64_t ScriptOperations() {
   return world.op_count();
 }
 
-void ExpectRecovers(SimWorld* world, const Told& told, const std::string& when) {
-  auto store = OpenAt(world, OpenStoreOptions::Mode::kCreate, kPackBytes);
+void ExpectRunGoesOn(SimWorld* world, const Told& told, const std::string& when) {
+  auto store = OpenAt(world, OpenStoreOptions::Mode::kCreate, kRunPackBytes);
   ASSERT_TRUE(store.ok()) << when << ": " << store.status().ToString();
   ExpectHolds(store->get(), told, when + ", opened");
   auto collected = Collect(store->get());
@@ -94,22 +95,22 @@ TEST_P(RunWriter, UndisturbedScriptHolds) {
   SimWorld world(7);
   Promised told;
   RunScript(&world, &told);
-  ExpectRecovers(&world, told.durable, "undisturbed");
+  ExpectRunGoesOn(&world, told.durable, "undisturbed");
 }
 
 TEST_P(RunWriter, KilledAfterEveryOperationStagedCheckpointsStay) {
-  const std::uint64_t operations = ScriptOperations();
+  const std::uint64_t operations = RunScriptOperations();
   for (std::uint64_t n = 0; n <= operations && !testing::Test::HasFailure(); n += stride()) {
     SimWorld world(7);
     world.set_stop_after(n, n % 3 == 0 ? 100 : 0);
     Promised told;
     RunScript(&world, &told);
-    ExpectRecovers(world.KillProcess().get(), told.staged, "killed after " + std::to_string(n));
+    ExpectRunGoesOn(world.KillProcess().get(), told.staged, "killed after " + std::to_string(n));
   }
 }
 
 TEST_P(RunWriter, PowerLostAfterEveryOperationCommittedCheckpointsStay) {
-  const std::uint64_t operations = ScriptOperations();
+  const std::uint64_t operations = RunScriptOperations();
   for (std::uint64_t n = 0; n <= operations && !testing::Test::HasFailure(); n += stride()) {
     SimWorld world(7);
     world.set_stop_after(n);
@@ -119,14 +120,14 @@ TEST_P(RunWriter, PowerLostAfterEveryOperationCommittedCheckpointsStay) {
       CrashChoice choice;
       choice.seed = 3 * n + k;
       choice.keep = k == 0 ? CrashChoice::Keep::kNone : CrashChoice::Keep::kSubset;
-      ExpectRecovers(world.Crash(choice).get(), told.durable,
-                     "power lost after " + std::to_string(n) + ", choice " + std::to_string(k));
+      ExpectRunGoesOn(world.Crash(choice).get(), told.durable,
+                      "power lost after " + std::to_string(n) + ", choice " + std::to_string(k));
     }
   }
 }
 
 TEST_P(RunWriter, AnyFailedOperationHolds) {
-  const std::uint64_t operations = ScriptOperations();
+  const std::uint64_t operations = RunScriptOperations();
   for (int error : {EIO, ENOSPC}) {
     for (std::uint64_t n = 1; n <= operations && !testing::Test::HasFailure();
          n += failure_stride()) {
@@ -137,8 +138,8 @@ TEST_P(RunWriter, AnyFailedOperationHolds) {
       world.ClearFaults();
       const std::string when =
           "operation " + std::to_string(n) + " failed with " + std::to_string(error);
-      ExpectRecovers(world.KillProcess().get(), told.staged, when);
-      ExpectRecovers(world.Crash(NothingKept()).get(), told.durable, when + ", power lost");
+      ExpectRunGoesOn(world.KillProcess().get(), told.staged, when);
+      ExpectRunGoesOn(world.Crash(NothingKept()).get(), told.durable, when + ", power lost");
     }
   }
 }

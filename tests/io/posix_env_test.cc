@@ -201,6 +201,12 @@ TEST(EntryName, OneRuleForAllWorlds) {
   EXPECT_FALSE(CheckEntryName(std::string_view("a\0", 2), "/x").ok());
   EXPECT_EQ(JoinPath("/x", "a"), "/x/a");
   EXPECT_EQ(JoinPath("/", "a"), "/a");
+  for (std::string_view path : {"x/a", "x/a/", "x//a//"}) {
+    EXPECT_EQ(JoinPath(ParentPath(path), ""), ParentPath(path)) << path;
+    EXPECT_EQ(ParentPath(path).substr(0, 2), "x/") << path;
+  }
+  EXPECT_EQ(ParentPath("a/"), ".");
+  EXPECT_EQ(ParentPath("/a"), "/");
 }
 
 TEST(AlignedBuffer, IsAlignedAndMoves) {

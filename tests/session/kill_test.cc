@@ -89,19 +89,19 @@ TEST_F(SessionKill, StagedCheckpointsSurviveManyRunsWithoutACommit) {
 }
 
 // What a child wrote down before it was killed.
-struct Shared {
+struct KillShared {
   std::atomic<std::int64_t> staged{0};
   std::atomic<std::int64_t> durable{0};
 };
 
 TEST_F(SessionKill, AtAnyMomentNothingStagedIsLost) {
-  auto* shared = static_cast<Shared*>(
-      mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  auto* shared = static_cast<KillShared*>(
+      mmap(nullptr, sizeof(KillShared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   ASSERT_NE(shared, MAP_FAILED);
   std::mt19937 random(11);
   std::int64_t before = 0;
   for (int round = 0; round < 25; ++round) {
-    new (shared) Shared();
+    new (shared) KillShared();
     shared->staged = before;
     pid_t child = fork();
     if (child == 0) {
@@ -140,7 +140,7 @@ TEST_F(SessionKill, AtAnyMomentNothingStagedIsLost) {
     }
   }
   EXPECT_GT(before, 25);
-  munmap(shared, sizeof(Shared));
+  munmap(shared, sizeof(KillShared));
 }
 
 }  // namespace

@@ -25,7 +25,7 @@ void Count() {
 }
 
 template <typename Function>
-Function* Real(const char* name) {
+Function* RealCall(const char* name) {
   return reinterpret_cast<Function*>(dlsym(RTLD_NEXT, name));
 }
 
@@ -33,32 +33,32 @@ Function* Real(const char* name) {
 
 extern "C" {
 ssize_t pwrite(int fd, const void* data, std::size_t bytes, off_t offset) {
-  static auto* const real = Real<ssize_t(int, const void*, std::size_t, off_t)>("pwrite");
+  static auto* const real = RealCall<ssize_t(int, const void*, std::size_t, off_t)>("pwrite");
   Count();
   return real(fd, data, bytes, offset);
 }
 ssize_t pread(int fd, void* data, std::size_t bytes, off_t offset) {
-  static auto* const real = Real<ssize_t(int, void*, std::size_t, off_t)>("pread");
+  static auto* const real = RealCall<ssize_t(int, void*, std::size_t, off_t)>("pread");
   Count();
   return real(fd, data, bytes, offset);
 }
 int fdatasync(int fd) {
-  static auto* const real = Real<int(int)>("fdatasync");
+  static auto* const real = RealCall<int(int)>("fdatasync");
   Count();
   return real(fd);
 }
 int fsync(int fd) {
-  static auto* const real = Real<int(int)>("fsync");
+  static auto* const real = RealCall<int(int)>("fsync");
   Count();
   return real(fd);
 }
 int ftruncate(int fd, off_t bytes) noexcept {
-  static auto* const real = Real<int(int, off_t)>("ftruncate");
+  static auto* const real = RealCall<int(int, off_t)>("ftruncate");
   Count();
   return real(fd, bytes);
 }
 int openat(int dir, const char* name, int flags, ...) {
-  static auto* const real = Real<int(int, const char*, int, ...)>("openat");
+  static auto* const real = RealCall<int(int, const char*, int, ...)>("openat");
   Count();
   va_list arguments;
   va_start(arguments, flags);
@@ -71,7 +71,7 @@ int openat(int dir, const char* name, int flags, ...) {
 namespace ckpt {
 namespace {
 
-struct Shared {
+struct SweepShared {
   std::atomic<std::int64_t> captured{0};
   std::atomic<std::int64_t> acknowledged{0};  // durable, as the application was told
   std::atomic<int> calls{0};
@@ -80,9 +80,9 @@ struct Shared {
 class SessionSignalSweep : public SessionTest {
  protected:
   SessionSignalSweep()
-      : shared_(static_cast<Shared*>(mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE,
-                                          MAP_SHARED | MAP_ANONYMOUS, -1, 0))) {}
-  ~SessionSignalSweep() override { munmap(shared_, sizeof(Shared)); }
+      : shared_(static_cast<SweepShared*>(mmap(nullptr, sizeof(SweepShared), PROT_READ | PROT_WRITE,
+                                               MAP_SHARED | MAP_ANONYMOUS, -1, 0))) {}
+  ~SessionSignalSweep() override { munmap(shared_, sizeof(SweepShared)); }
 
   // What runs in the child, from Open to Finish; the signal comes at call `fatal`.
   int Work(int fatal) {
@@ -112,7 +112,7 @@ class SessionSignalSweep : public SessionTest {
     return exit_code;
   }
 
-  Shared* const shared_;
+  SweepShared* const shared_;
 };
 
 TEST_F(SessionSignalSweep, AtEveryCallNothingAcknowledgedIsLost) {
@@ -122,7 +122,7 @@ TEST_F(SessionSignalSweep, AtEveryCallNothingAcknowledgedIsLost) {
   int total = 1;
   std::int64_t newest = 0;
   for (int fatal = 1; fatal <= total; ++fatal) {
-    new (shared_) Shared();
+    new (shared_) SweepShared();
     int status = InChild([&] { return Work(fatal); });
     const std::int64_t captured = std::max(newest, shared_->captured.load());
     ASSERT_TRUE(KilledBy(status, SIGTERM) || Exited(status, 0))
