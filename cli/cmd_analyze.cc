@@ -22,7 +22,7 @@ struct Gathered {
                {"TOTAL", Table::Align::kRight}}};
 };
 
-int OnProgress(const ckpt_progress* progress, void* user) {
+int OnAnalyzeProgress(const ckpt_progress* progress, void* user) {
   static_cast<Gathered*>(user)->console->Update(*progress);
   return Interrupted();
 }
@@ -58,8 +58,8 @@ class AnalyzeCommand : public Command {
     gathered.console = &console;
     ckpt_analyze_result result = CKPT_ANALYZE_RESULT_INIT;
     const ckpt_code code =
-        ckpt_analyze(paths.data(), paths.size(), static_cast<std::int32_t>(level_), OnProgress,
-                     OnAnalysis, &gathered, &result);
+        ckpt_analyze(paths.data(), paths.size(), static_cast<std::int32_t>(level_),
+                     OnAnalyzeProgress, OnAnalysis, &gathered, &result);
     if (code != CKPT_OK) return console.Fail(code);
     if (console.json()) {
       console.Print(gathered.results.DocumentIn(
