@@ -57,7 +57,7 @@ Status FunctionFailed(const std::string& name, const char* what) {
 
 // An array of one shape, wherever `where` says it is.
 ProtectedItem FixedItem(const std::string& name, const ArrayShape& shape, std::uint64_t bytes,
-                        std::function<void*()> where) {
+                        const std::function<void*()>& where) {
   ProtectedItem item;
   item.name = name;
   item.dtype = shape.dtype;
