@@ -172,7 +172,7 @@ Result<std::string> FollowLastLink(Parents* parents, std::string path) {
     CKPT_ASSIGN_OR_RETURN(FileInfo info, dir->StatEntry(component));
     if (info.kind != FileKind::kSymlink) return path;
     CKPT_ASSIGN_OR_RETURN(std::string target, dir->ReadLink(component));
-    path = target.starts_with('/') ? target : parent + "/" + target;
+    path = target.starts_with('/') ? target : std::string(parent).append("/").append(target);
   }
   return path;
 }
