@@ -83,7 +83,7 @@ void Widen(const std::byte* in, std::size_t count, Wide<T>* out) {
     if constexpr (kIsSmall<T>) {
       out[i] = value.ToDouble();
     } else {
-      out[i] = static_cast<Wide<T>>(value);
+      out[i] = value;  // NOLINT(bugprone-signed-char-misuse): a number, not a character
     }
   }
 }
