@@ -11,6 +11,7 @@
 
 #include <cstdlib>
 #include <functional>
+#include <ostream>
 
 #include "tests/engine/collect_fixture.h"
 
@@ -35,6 +36,8 @@ struct Life {
   std::size_t block_bytes = 3000;
   std::uint64_t slower = 1;  // its states are so many times fewer
 };
+
+void PrintTo(const Life& life, std::ostream* out) { *out << life.name; }
 
 // The syncs of one save, removal or collection.
 struct Part {
