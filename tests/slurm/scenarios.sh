@@ -65,6 +65,7 @@ wait_until() {
   shift
   until "$@"; do
     ((SECONDS < end)) || return 1
+    [[ -d $top ]] || exit 1  # the run was interrupted
     sleep 0.3
   done
 }
