@@ -19,7 +19,9 @@ int Store::threads() const {
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
-std::uint32_t Store::file_permissions() const { return options_.group_shared ? 0660 : 0600; }
+std::uint32_t Store::file_permissions() const {
+  return (options_.group_shared ? 0660 : 0600) | kAsItsFolder;
+}
 
 Status Store::Report(const Progress& progress) const {
   if (options_.progress && !options_.progress(progress)) return Cancelled("stopped by the caller");

@@ -161,6 +161,7 @@ class Store {
   Status CheckAccess();
   Status ReadFormat();
   void OpenIndex();
+  bool IsOurs(const std::string& folder);
   Result<std::string> IndexPath();
   static Result<Bytes> ReadDecoded(const PackReader& reader, std::uint64_t offset);
   Status RefreshPacks();

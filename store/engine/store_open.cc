@@ -94,6 +94,11 @@ Status CreateReserve(Env* env, Dir* packs, const Id128& uuid, std::uint32_t perm
   return (*writer)->Commit(true);
 }
 
+// Where indexes are that may not be in their store.
+std::string NodeLocalFolder(Env* env) {
+  return "/var/tmp/ckpt-store-" + std::to_string(env->UserId());
+}
+
 // In locks/; docs/format.md.
 std::string SeriesLockName(const std::string& series, std::uint32_t rank) {
   Bytes key;
@@ -187,7 +192,7 @@ Status Store::CheckAccess() {
 
 Status Store::Create() {
   bool shared = options_.group_shared;
-  std::uint32_t dir_permissions = shared ? kSetGid | 0770u : 0700u;
+  std::uint32_t dir_permissions = kAsItsFolder | (shared ? kSetGid | 0770u : 0700u);
   CKPT_RETURN_IF_ERROR(MakeDirIfMissing(root_.get(), "packs", dir_permissions));
   CKPT_RETURN_IF_ERROR(MakeDirIfMissing(root_.get(), "locks", dir_permissions));
   format_ = options_.format;
@@ -239,9 +244,17 @@ Result<std::string> Store::IndexPath() {
     return options_.index_dir + "/" + format_.uuid.ToHex() + "-" + host;
   }
   CKPT_ASSIGN_OR_RETURN(bool network, root_->OnNetworkFileSystem());
-  if (!network) return path_ + "/index/" + host;
-  std::string parent = "/var/tmp/ckpt-store-" + std::to_string(env_->UserId());
-  return parent + "/" + format_.uuid.ToHex() + "-" + host;
+  CKPT_ASSIGN_OR_RETURN(FileInfo root, root_->Stat());
+  // Nobody uses another user's index, and the one in the store is its owner's.
+  if (!network && root.uid == env_->UserId()) return path_ + "/index/" + host;
+  return NodeLocalFolder(env_) + "/" + format_.uuid.ToHex() + "-" + host;
+}
+
+bool Store::IsOurs(const std::string& folder) {
+  auto dir = env_->OpenDir(folder);
+  if (!dir.ok()) return false;
+  auto info = (*dir)->Stat();
+  return info.ok() && info->uid == env_->UserId();
 }
 
 // Any failure here means: an index in memory. Nothing is lost but time.
@@ -252,12 +265,14 @@ void Store::OpenIndex() {
   if (!writable() && !here.ok()) return;  // reading makes nothing
   if (writable() && !here.ok()) {
     std::string parent = ParentPath(*path);
-    if (Status s = env_->MakeDir(parent, 0700); !s.ok() && s.code() != Code::kExists) return;
+    Status made = env_->MakeDir(parent, 0700);
+    if (!made.ok() && made.code() != Code::kExists) return;
+    // /var/tmp is everybody's: somebody may have made our folder there before us.
+    if (made.code() == Code::kExists && parent == NodeLocalFolder(env_) && !IsOurs(parent)) {
+      return Notice("working without an index on disk: " + parent + " belongs to somebody else");
+    }
   }
-  if (here.ok()) {
-    auto info = (*here)->Stat();
-    if (!info.ok() || info->uid != env_->UserId()) return;
-  }
+  if (here.ok() && !IsOurs(*path)) return;
   auto index = OpenLmdbIndex(env_, LmdbIndexOptions{*path, format_.uuid, env_->HostId()});
   if (!index.ok()) {
     if (writable()) Notice("working without an index on disk: " + index.status().message());

@@ -62,11 +62,16 @@ struct OpenOptions {
   // Writes bypass the page cache where the file system can. Every WriteAt must then have offset,
   // length and address in multiples of 4 KiB (see AlignedBuffer). A hint: falls back silently.
   bool direct = false;
-  std::uint32_t permissions = 0600;  // of a file made here, whatever the umask
+  std::uint32_t permissions = 0600;  // of a file made here, whatever the umask; kAsItsFolder
 };
 
 // For MakeDir: as the user's umask says. For folders of the user's, never for the store's own.
 inline constexpr std::uint32_t kByUmask = 0x80000000;
+// Added to permissions, for the store's own: what is made is for those whom its folder is for. It
+// belongs to the folder's owner and group where we may give it away (root may; a member may to the
+// group), and a file may be read by whom the folder lets read. Else one collection by an
+// administrator would take a store from its owner.
+inline constexpr std::uint32_t kAsItsFolder = 0x40000000;
 
 // A run of data or a hole in a sparse file.
 struct Extent {

@@ -5,6 +5,7 @@
 #include <sys/xattr.h>
 
 #include <cstring>
+#include <limits>
 
 #include "store/io/entry_name.h"
 #include "store/io/posix_internal.h"
@@ -15,7 +16,17 @@ namespace {
 constexpr std::uint64_t kStatBlockBytes = 512;  // of st_blocks, whatever the file system's own
 constexpr std::uint32_t kPermissionBits = 07777;
 
-std::int64_t ToNs(const timespec& t) { return t.tv_sec * kNsPerSecond + t.tv_nsec; }
+// Times that nanoseconds cannot hold (before 1677, from 2262 on) are the nearest that they can.
+std::int64_t ToNs(const timespec& t) {
+  constexpr std::int64_t kMin = std::numeric_limits<std::int64_t>::min();
+  constexpr std::int64_t kMax = std::numeric_limits<std::int64_t>::max();
+  std::int64_t ns = 0;
+  if (__builtin_mul_overflow(t.tv_sec, kNsPerSecond, &ns) ||
+      __builtin_add_overflow(ns, t.tv_nsec, &ns)) {
+    return t.tv_sec < 0 ? kMin : kMax;
+  }
+  return ns;
+}
 
 bool NotSupported(int error) { return error == EOPNOTSUPP || error == ENOSYS; }
 
@@ -103,6 +114,19 @@ Status SetFdAttributes(int fd, const FileInfo& info, bool owner, std::string_vie
   times[0].tv_nsec = UTIME_OMIT;
   if (::futimens(fd, times) != 0) return LastError("set times of", path);
   return {};
+}
+
+std::uint32_t JoinFolder(int dir_fd, int fd, std::uint32_t permissions) {
+  struct stat dir, own;
+  if ((permissions & kAsItsFolder) == 0) return permissions;
+  if (::fstat(dir_fd, &dir) != 0 || ::fstat(fd, &own) != 0) return permissions;
+  bool theirs = dir.st_uid == own.st_uid && dir.st_gid == own.st_gid;
+  // As good as it goes: NFS makes root nobody, and a stranger can give nothing away.
+  theirs = theirs || ::fchown(fd, dir.st_uid, dir.st_gid) == 0;
+  bool of_the_group =
+      theirs || dir.st_gid == own.st_gid || ::fchown(fd, own.st_uid, dir.st_gid) == 0;
+  if (S_ISDIR(own.st_mode)) return permissions;
+  return permissions | (dir.st_mode & (of_the_group ? 0044 : 0004));
 }
 
 Status SetPermissions(int fd, std::uint32_t permissions, std::string_view path) {

@@ -162,7 +162,7 @@ Status PosixDir::MakeDir(std::string_view name, std::uint32_t permissions) {
   }
   if (permissions == kByUmask) return {};
   CKPT_ASSIGN_OR_RETURN(UniqueFd fd, OpenDirFd(text));
-  return SetPermissions(fd.get(), permissions, PathOf(name));
+  return SetPermissions(fd.get(), JoinFolder(fd_.get(), fd.get(), permissions), PathOf(name));
 }
 
 Status PosixDir::Unlink(std::string_view name, int flags) {

@@ -267,7 +267,8 @@ Result<std::unique_ptr<File>> OpenFileAt(int dir_fd, const std::string& name,
   if (::fstat(fd.get(), &st) != 0) return LastError("stat", path);
   if (!S_ISREG(st.st_mode)) return NotRegular(path, st.st_mode);
   if (created) {
-    Status status = SetPermissions(fd.get(), options.permissions, path);
+    std::uint32_t permissions = JoinFolder(dir_fd, fd.get(), options.permissions);
+    Status status = SetPermissions(fd.get(), permissions, path);
     if (!status.ok()) {
       ::unlinkat(dir_fd, name.c_str(), 0);
       return status;

@@ -35,6 +35,9 @@ Status SetFdAttributes(int fd, const FileInfo& info, bool owner, std::string_vie
 // keeps the set-group-id bit it inherited.
 Status SetPermissions(int fd, std::uint32_t permissions, std::string_view path);
 
+// What kAsItsFolder asks for, of what was just created in the folder: answers its permissions.
+std::uint32_t JoinFolder(int dir_fd, int fd, std::uint32_t permissions);
+
 using XattrList = std::vector<std::pair<std::string, std::string>>;
 Result<XattrList> ListFdXattrs(int fd, std::string_view path);
 Status SetFdXattr(int fd, std::string_view name, std::string_view value, std::string_view path);

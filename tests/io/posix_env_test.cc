@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 #include <string>
 
 #include "store/io/entry_name.h"
@@ -65,6 +66,20 @@ TEST_F(PosixEnvTest, DeviceIsRefusedByName) {
   EXPECT_NE(status.message().find("a character device"), std::string::npos) << status.message();
 }
 
+TEST_F(PosixEnvTest, TimeBeyondNanosecondsIsTheLatestNotALongGoneOne) {
+  ASSERT_TRUE(dir_->OpenFile("f", {.mode = OpenMode::kCreate}).ok());
+  constexpr std::int64_t kYear2400 = 13'569'465'600;
+  timespec times[2] = {{kYear2400, 0}, {kYear2400, 0}};
+  ASSERT_EQ(utimensat(AT_FDCWD, Path("f").c_str(), times, 0), 0);
+  struct stat st {};
+  ASSERT_EQ(stat(Path("f").c_str(), &st), 0);
+  if (st.st_mtim.tv_sec != kYear2400) GTEST_SKIP() << "this file system knows no such time";
+  FileInfo info = *dir_->StatEntry("f");
+  EXPECT_EQ(info.mtime_ns, std::numeric_limits<std::int64_t>::max());
+  ASSERT_TRUE(dir_->SetEntryAttributes("f", info, false).ok());
+  EXPECT_EQ(dir_->StatEntry("f")->mtime_ns, info.mtime_ns);
+}
+
 TEST_F(PosixEnvTest, OpenDirectoryStaysTheSameWhenItsPathIsReplaced) {
   ASSERT_TRUE(dir_->MakeDir("d", 0700).ok());
   auto sub = *dir_->OpenDir("d");
@@ -93,6 +108,34 @@ TEST_F(PosixEnvTest, PermissionsIgnoreTheUmask) {
     ASSERT_TRUE(dir_->RemoveDir("d").ok());
     ASSERT_TRUE(dir_->RemoveDir("p").ok());
   }
+}
+
+TEST_F(PosixEnvTest, WhatIsMadeForAFolderIsForThoseTheFolderIsFor) {
+  const OpenOptions create{.mode = OpenMode::kCreate, .permissions = 0600 | kAsItsFolder};
+  for (std::uint32_t mode : {0700u, 0750u, 0755u, 0711u}) {
+    ASSERT_TRUE(dir_->MakeDir("d", mode).ok());
+    auto dir = *dir_->OpenDir("d");
+    ASSERT_TRUE(dir->OpenFile("f", create).ok());
+    EXPECT_EQ(dir->StatEntry("f")->mode, 0600u | (mode & 0044u));
+    ASSERT_TRUE(dir->MakeDir("sub", 0700 | kAsItsFolder).ok());
+    EXPECT_EQ(dir->StatEntry("sub")->mode, 0700u) << "folders are opened by their owner";
+    std::filesystem::remove_all(Path("d"));
+  }
+  if (geteuid() != 0) return;
+  ASSERT_EQ(chown(path_.c_str(), 42001, 42002), 0);
+  ASSERT_TRUE(dir_->OpenFile("f", create).ok());
+  ASSERT_TRUE(dir_->MakeDir("d", 0700 | kAsItsFolder).ok());
+  ASSERT_TRUE(dir_->OpenFile("ours", {.mode = OpenMode::kCreate}).ok());
+  for (const char* name : {"f", "d"}) {
+    EXPECT_EQ(dir_->StatEntry(name)->uid, 42001u) << name;
+    EXPECT_EQ(dir_->StatEntry(name)->gid, 42002u) << name;
+  }
+  EXPECT_EQ(dir_->StatEntry("ours")->uid, 0u) << "only where it is asked for";
+  // A file that is there already may be anybody's: it is never given away.
+  ASSERT_TRUE(
+      dir_->OpenFile("ours", {.mode = OpenMode::kReadOrCreate, .permissions = 0600 | kAsItsFolder})
+          .ok());
+  EXPECT_EQ(dir_->StatEntry("ours")->uid, 0u);
 }
 
 TEST_F(PosixEnvTest, LockIsReleasedByTheKernelWhenTheProcessIsKilled) {
