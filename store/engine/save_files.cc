@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "store/engine/chunk_pipeline.h"
 #include "store/engine/file_walk.h"
@@ -13,6 +14,7 @@ namespace {
 constexpr std::int64_t kTrustAgeNs = 2'000'000'000;
 constexpr int kReadAttempts = 3;
 constexpr std::int64_t kReportEveryNs = 100'000'000;
+constexpr std::int64_t kCountAfterNs = 500'000'000;
 
 bool SameFile(const FileInfo& a, const FileInfo& b) {
   return a.size_bytes == b.size_bytes && a.mtime_ns == b.mtime_ns && a.ctime_ns == b.ctime_ns &&
@@ -57,6 +59,7 @@ class FileSaver {
         cutter_(&pipeline_, chunker) {
     same_host_ =
         writer->previous() != nullptr && writer->previous()->host == store->env()->HostId();
+    begin_ns_ = store->env()->MonotonicNs();
   }
 
   Status Paths(const std::vector<std::string>& paths);
@@ -76,6 +79,7 @@ class FileSaver {
   void FillStat(const FileInfo& info, Entry* entry) const;
   bool Unchanged(const Entry& before, const FileInfo& now) const;
   Status Report(bool now);
+  Status CountWhatThereIs();
 
   Store* const store_;
   const SaveFilesOptions& options_;
@@ -88,13 +92,38 @@ class FileSaver {
   std::map<std::pair<std::uint64_t, std::uint64_t>, std::string> linked_;
   Progress progress_{"saving", 0, 0, 0, 0};
   std::int64_t reported_ns_ = 0;
+  std::int64_t begin_ns_ = 0;
+  const std::vector<std::string>* paths_ = nullptr;  // to be counted once more, if need be
+  WalkOptions walk_;
 };
 
 Status FileSaver::Report(bool now) {
   std::int64_t time = store_->env()->MonotonicNs();
   if (!now && time - reported_ns_ < kReportEveryNs) return Status();
   reported_ns_ = time;
+  bool guess_holds = progress_.total_bytes != 0 && progress_.done_bytes <= progress_.total_bytes;
+  if (paths_ != nullptr && !guess_holds && time - begin_ns_ >= kCountAfterNs) {
+    CKPT_RETURN_IF_ERROR(CountWhatThereIs());
+  }
   return store_->Report(progress_);
+}
+
+// For work that lasts, so that somebody may want to know how long: a walk that only asks for sizes.
+Status FileSaver::CountWhatThereIs() {
+  const std::vector<std::string>& paths = *std::exchange(paths_, nullptr);
+  std::uint64_t bytes = 0, items = 0;
+  std::set<std::pair<std::uint64_t, std::uint64_t>> linked;
+  Status status = WalkFiles(store_->env(), paths, walk_, [&](const FoundFile& found) {
+    const FileInfo& info = found.info;
+    bool first = info.links <= 1 || linked.emplace(info.device, info.inode).second;
+    if (info.kind == FileKind::kRegular && first) bytes += info.size_bytes;
+    return ++items % 1000 == 0 ? store_->Report(progress_) : Status();
+  });
+  if (status.code() == Code::kCancelled) return status;
+  if (!status.ok()) bytes = items = 0;  // not known, then; the walk that saves tells why
+  progress_.total_bytes = bytes;
+  progress_.total_items = items;
+  return Status();
 }
 
 void FileSaver::FillStat(const FileInfo& info, Entry* entry) const {
@@ -151,9 +180,13 @@ Status FileSaver::Visit(const FoundFile& found) {
     case FileKind::kOther:
       break;
   }
-  std::string what = "'" + found.name + "' is a device, pipe or socket, which cannot be saved";
-  if (found.named) return InvalidArgument(what + " (a stream can: ckpt-store save SERIES -)");
-  store_->Notice("leaving out " + what);
+  std::string name = "'" + found.name + "'";
+  constexpr std::string_view kWhy = "a device, pipe or socket, which cannot be saved";
+  if (found.named) {
+    return InvalidArgument(name + " is " + std::string(kWhy) +
+                           " (a stream can: ckpt-store save SERIES -)");
+  }
+  store_->Notice("leaving out " + name + ": " + std::string(kWhy));
   return Status();
 }
 
@@ -224,6 +257,7 @@ Status FileSaver::ReadExtents(File* file, const FileInfo& info, ChunkListBuilder
     if (extent.length_bytes == 0) continue;
     if (extent.hole) {
       CKPT_RETURN_IF_ERROR(pipeline_.AddHole(list, extent.length_bytes));
+      progress_.done_bytes += extent.length_bytes;
       continue;
     }
     std::uint64_t offset = extent.offset;
@@ -252,11 +286,12 @@ Status FileSaver::AddWhenDone(Entry entry, std::shared_ptr<ChunkListBuilder> lis
 }
 
 Status FileSaver::Paths(const std::vector<std::string>& paths) {
-  WalkOptions walk;
-  walk.excludes = options_.excludes;
+  walk_.excludes = options_.excludes;
   CKPT_ASSIGN_OR_RETURN(FileInfo root, store_->root()->Stat());
-  walk.skip_device = root.device;
-  walk.skip_inode = root.inode;
+  walk_.skip_device = root.device;
+  walk_.skip_inode = root.inode;
+  paths_ = &paths;
+  WalkOptions walk = walk_;
   walk.notice = [this](const std::string& message) { store_->Notice(message); };
   // How much there is to do: what there was the last time is the best guess that costs nothing.
   if (const Manifest* previous = writer_->previous()) {

@@ -220,5 +220,50 @@ TEST_F(SyncedRestore, OtherwiseNothingIsPromised) {
   EXPECT_FALSE(IsThere(world.get(), "/out/src")) << "then the test above proves nothing";
 }
 
+// ---- how much there is to do -------------------------------------------------------------------
+
+// Each look at the progress takes a second of the world's time.
+std::vector<Progress> ProgressOfSave(SimWorld* world, const std::vector<std::string>& paths) {
+  std::vector<Progress> seen;
+  OpenStoreOptions open;
+  open.mode = OpenStoreOptions::Mode::kCreate;
+  open.use_index = false;
+  open.progress = [&](const Progress& p) {
+    seen.push_back(p);
+    world->SleepMs(1000);
+    return true;
+  };
+  auto store = *Store::Open(world, "/store", open);
+  SaveFilesOptions save;
+  save.save.series = "melt";
+  auto saved = SaveFiles(store.get(), paths, save);
+  EXPECT_TRUE(saved.ok()) << saved.status().ToString();
+  return seen;
+}
+
+TEST(SaveProgress, LongWorkKnowsItsTotalWhateverWasSavedBefore) {
+  SimWorld world(1);
+  world.SleepMs(1000);
+  ASSERT_TRUE(world.MakeDir("/src", 0700).ok());
+  auto src = *world.OpenDir("/src");
+  OpenOptions create;
+  create.mode = OpenMode::kCreate;
+  constexpr std::uint64_t kHoleBytes = 5u << 20;
+  for (const char* name : {"a", "b", "c", "d"}) {
+    auto file = *src->OpenFile(name, create);
+    ASSERT_TRUE(file->WriteAt(kHoleBytes, Bytes(1000, std::byte{7})).ok());
+  }
+  const std::uint64_t each = kHoleBytes + 1000;
+  const std::vector<Progress> first = ProgressOfSave(&world, {"/src/a"});
+  ASSERT_FALSE(first.empty());
+  EXPECT_EQ(first.front().total_bytes, 0u) << "short work is not counted";
+  // The checkpoint before had a quarter of it: a guess that is given up when it is outdone.
+  const std::vector<Progress> more = ProgressOfSave(&world, {"/src"});
+  ASSERT_GE(more.size(), 4u);
+  for (const Progress& p : more) EXPECT_LE(p.done_bytes, p.total_bytes);
+  EXPECT_EQ(more.back().total_bytes, 4 * each);
+  EXPECT_GE(more.back().done_bytes, 3 * each) << "holes are done, too";
+}
+
 }  // namespace
 }  // namespace ckpt
