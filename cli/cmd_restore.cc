@@ -41,12 +41,7 @@ class RestoreCommand : public Command {
     const ckpt_code code = ckpt_restore_files(store.get(), &options, OnEntry, this, &result);
     if (code == CKPT_CORRUPTION && !fallback_) {
       const std::string message = ckpt_error_message();
-      return console.Fail(code, message, {},
-                          "--fallback takes the newest sound checkpoint before it");
-    }
-    if (code == CKPT_EXISTS) {
-      const std::string message = ckpt_error_message();
-      return console.Fail(code, message, {}, "--force overwrites files that differ");
+      return console.Fail(code, message, {}, FallbackHint(store));
     }
     if (code != CKPT_OK) return store.Fail(code, {checkpoint_});
     Report(console, result);
@@ -54,6 +49,21 @@ class RestoreCommand : public Command {
   }
 
  private:
+  // Only where there is something to fall back to, as far as is known.
+  std::string FallbackHint(const StoreHandle& store) const {
+    const std::string series = checkpoint_.substr(0, checkpoint_.find('@'));
+    ckpt_list_options options = CKPT_LIST_OPTIONS_INIT;
+    options.series = series.c_str();
+    std::size_t sound = 0;
+    const auto count = [](const ckpt_checkpoint* checkpoint, void* user) {
+      const bool is_sound = std::string_view(checkpoint->state) == "committed";
+      *static_cast<std::size_t*>(user) += is_sound ? 1 : 0;
+      return Interrupted();
+    };
+    if (ckpt_list(store.get(), &options, count, &sound) != CKPT_OK || sound == 0) return "";
+    return "--fallback takes the newest sound checkpoint before it";
+  }
+
   static int OnEntry(const char* name, std::uint64_t bytes, void* user) {
     auto* self = static_cast<RestoreCommand*>(user);
     if (self->dry_run_) self->AddName(name, bytes);
@@ -89,7 +99,7 @@ class RestoreCommand : public Command {
                        PrintableName(to_) + ": " + HumanBytes(result.bytes) + " in " +
                        Plural(result.files, "entry", "entries");
     if (result.skipped > 0) text += ", " + HumanCount(result.skipped) + " there already";
-    if (result.fell_back != 0) text += ", an older one because of damage";
+    if (result.fell_back != 0) text += ", older than what was asked for";
     console.Say(text + ", " + HumanSeconds(result.seconds) + "\n");
   }
 

@@ -87,6 +87,11 @@ Status ParallelReader::Drain() {
   return error_;
 }
 
+Status ParallelReader::error() {
+  std::lock_guard lock(mutex_);
+  return error_;
+}
+
 Status ParallelReader::Finish(Job* job) {
   return --job->pieces == 0 ? job->target->Done() : Status();
 }
@@ -105,6 +110,10 @@ void ParallelReader::Work() {
     Status s;
     if (!failed) s = Run(piece, &scratch);
     if (!failed && s.ok()) s = Finish(piece.job.get());
+    if (!s.ok()) {
+      std::string what = piece.job->target->What();
+      if (!what.empty()) s = std::move(s).WithContext(what);
+    }
     piece = Piece();
     lock.lock();
     --busy_;

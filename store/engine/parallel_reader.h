@@ -35,6 +35,8 @@ class ReadTarget {
   virtual MutableByteSpan Direct(std::uint64_t /*offset*/, std::size_t /*length*/) { return {}; }
   virtual Status Write(std::uint64_t offset, ByteSpan bytes) = 0;
   virtual Status Done() { return Status(); }
+  // What errors are about: "restoring 'state.5000'".
+  virtual std::string What() const { return {}; }
 };
 
 class ParallelReader {
@@ -47,6 +49,9 @@ class ParallelReader {
   // Queues the content; waits while the queue is full. Answers its length.
   Result<std::uint64_t> Read(const TreeRef& content, std::shared_ptr<ReadTarget> target);
   Status Drain();
+  // What went wrong first, with its target's What: an error that Read and Drain answer may be
+  // another target's than the one at hand.
+  Status error();
 
  private:
   // Counts the pieces that hold it; the last one calls Done.

@@ -50,6 +50,8 @@ Status Decorate(Object* object, const Entry& entry, bool owner) {
   return SetAttributes(object, entry, owner);
 }
 
+std::string Restoring(const Entry& entry) { return "restoring '" + entry.name + "'"; }
+
 // A file on its way: written under a temporary name, renamed by Done, removed if that never comes.
 class FileTarget : public ReadTarget {
  public:
@@ -84,6 +86,8 @@ class FileTarget : public ReadTarget {
     return Status();
   }
 
+  std::string What() const override { return Restoring(entry_); }
+
  private:
   TargetTree::Place place_;
   std::string temporary_;
@@ -111,6 +115,7 @@ class Restorer {
   // Decides for each entry; changes nothing. Null: the folder is yet to be made.
   Status Plan(std::shared_ptr<Dir> root, Restored* result);
   Status Write(std::shared_ptr<Dir> root);
+  bool HasWork() const { return !decisions_.empty(); }  // or what is wanted is there already
 
  private:
   Result<Decision> Decide(const Entry& entry, TargetTree* tree);
@@ -319,7 +324,10 @@ Status Restorer::Write(std::shared_ptr<Dir> root) {
     if (!entry.has_value()) break;
     if (entry->kind == EntryKind::kArray || !Included(entry->name)) continue;
     Status s = WriteEntry(*entry, decisions_[i++], &tree, &reader);
-    if (!s.ok()) return std::move(s).WithContext("restoring '" + entry->name + "'");
+    if (!s.ok()) {
+      Status earlier = reader.error();  // of a file before it, which the threads were at
+      return earlier.ok() ? std::move(s).WithContext(Restoring(*entry)) : earlier;
+    }
     CKPT_RETURN_IF_ERROR(Report());
   }
   CKPT_RETURN_IF_ERROR(reader.Drain());
@@ -435,6 +443,7 @@ Result<std::vector<std::vector<CheckpointRow>>> Candidates(Store* store,
   for (const std::string& newer : passed_over) store->Notice("passed over: " + newer);
   Status whole = NeedAllRanks(resolved);
   if (!whole.ok() && !options.fallback) return whole;
+  if (!whole.ok()) store->Notice("passed over: " + whole.message());
   *fell_back = !whole.ok() || !passed_over.empty();
   std::vector<std::vector<CheckpointRow>> candidates;
   if (whole.ok()) candidates.push_back(resolved.ranks);
@@ -469,8 +478,13 @@ Result<std::vector<CheckpointRow>> Choose(Store* store, const RestoreFilesOption
   return Corruption("no checkpoint before it is sound either; " + first.message());
 }
 
-// The advice that comes with a full disk is about the store's; this is the target's.
-Status ExplainFull(Status status, const std::string& to) {
+// Says which checkpoint is damaged. And the advice that comes with a full disk is about the
+// store's; this is the target's.
+Status Explain(Status status, const CheckpointRow& row, const std::string& to) {
+  if (status.code() == Code::kCorruption) {
+    return std::move(status).WithContext(FormatCheckpointName(row.series, row.attempt, row.step) +
+                                         " is damaged");
+  }
   if (status.code() != Code::kNoSpace) return status;
   return NoSpace("restoring into " + to +
                  ": no space is left on that file system, or in your quota there: free some, or"
@@ -483,25 +497,32 @@ Result<Restored> RestoreFiles(Store* store, const RestoreFilesOptions& options) 
   Restored result;
   CKPT_ASSIGN_OR_RETURN(auto ranks, Choose(store, options, &result.fell_back));
   CKPT_ASSIGN_OR_RETURN(std::shared_ptr<Dir> root, FindTarget(store->env(), options.to));
+  result.attempt = ranks.front().attempt;
+  result.step = ranks.front().step;
   std::vector<std::unique_ptr<Restorer>> restorers;
+  bool matched = options.includes.empty();
   for (const CheckpointRow& row : ranks) {
     CKPT_ASSIGN_OR_RETURN(Manifest manifest, store->ReadManifest(row));
     result.series = manifest.series;
     CKPT_ASSIGN_OR_RETURN(auto fetcher, Fetcher::Open(store, manifest.packs));
     restorers.push_back(
         std::make_unique<Restorer>(store, options, std::move(manifest), std::move(fetcher)));
-    CKPT_RETURN_IF_ERROR(restorers.back()->Plan(root, &result));
+    Status planned = restorers.back()->Plan(root, &result);
+    if (!planned.ok()) return Explain(std::move(planned), row, options.to);
+    matched = matched || restorers.back()->HasWork();
   }
-  result.attempt = ranks.front().attempt;
-  result.step = ranks.front().step;
+  if (!matched) {
+    return NotFound(FormatCheckpointName(result.series, result.attempt, result.step) +
+                    " has no entry that matches what is to be included");
+  }
   if (options.dry_run) return result;
   if (root == nullptr) {
     auto made = MakeTarget(store->env(), options.to, options.sync);
-    if (!made.ok()) return ExplainFull(made.status(), options.to);
+    if (!made.ok()) return Explain(made.status(), ranks.front(), options.to);
     root = *std::move(made);
   }
-  for (auto& restorer : restorers) {
-    CKPT_RETURN_IF_ERROR(ExplainFull(restorer->Write(root), options.to));
+  for (std::size_t i = 0; i < restorers.size(); ++i) {
+    CKPT_RETURN_IF_ERROR(Explain(restorers[i]->Write(root), ranks[i], options.to));
   }
   return result;
 }

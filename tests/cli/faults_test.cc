@@ -174,6 +174,9 @@ TEST_F(Faults, ListShowsRanksAndWhatIsIncomplete) {
   const Outcome part = Run("ckpt-store restore run@20 --to out2 --json");
   EXPECT_EQ(part.exit, 4);
   EXPECT_NE(part.err.find("incomplete"), std::string::npos) << part.err;
+  const Outcome older = Do("ckpt-store restore run@20 --to out2 --fallback");
+  EXPECT_NE(older.err.find("incomplete"), std::string::npos) << older.err;
+  EXPECT_EQ(older.out.find("damage"), std::string::npos) << "nothing is: " << older.out;
 }
 
 // ---- arrays ----------------------------------------------------------------------------------
@@ -265,6 +268,31 @@ TEST_F(DamageFaults, CheckSaysThatItRecordedAndWhatReadsTrueAgain) {
   EXPECT_NE(Do("ckpt-store check").out.find("true again"), std::string::npos);
   EXPECT_EQ(Do("ckpt-store list --json").Json()[0]["state"], "committed");
   EXPECT_EQ(Restored("melt"), 2);
+}
+
+// Which file of which checkpoint, whatever the threads that find it are at meanwhile.
+TEST_F(DamageFaults, RestoreNamesTheFileThatIsDamaged) {
+  for (int i = 100; i < 140; ++i) Write("in/f" + std::to_string(i), Noise(2000000, i + 1000u));
+  Write("in/f103", Noise(500000, 3));
+  Do("ckpt-store save melt in --step 7 -q");
+  Flip(3);
+  const auto error = Run("ckpt-store restore melt --to out --json --threads 4").Error();
+  EXPECT_EQ(error["exit"], 3);
+  const std::string message = error["message"];
+  EXPECT_EQ(message.find("melt@1:7 is damaged: restoring 'in/f103': packs/"), 0u) << message;
+  EXPECT_EQ(message.find("restoring"), message.rfind("restoring")) << message;
+}
+
+TEST_F(DamageFaults, FallbackIsAdvisedWhileThereIsSomethingToFallBackTo) {
+  SaveStep(1);
+  SaveStep(2);
+  Flip(2);
+  EXPECT_TRUE(Run("ckpt-store restore melt --to out --json").Error().contains("hint"));
+  Flip(1);
+  EXPECT_EQ(Run("ckpt-store check -q").exit, 3);
+  const Outcome none = Run("ckpt-store restore melt --to out --json");
+  EXPECT_EQ(none.exit, 3);
+  EXPECT_FALSE(none.Error().contains("hint")) << none.err;
 }
 
 // With the index, which still has its row, and without.

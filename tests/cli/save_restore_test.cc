@@ -210,6 +210,8 @@ TEST_F(SaveRestore, RestoreOverwritesOnlyWhenForced) {
   const Outcome refused = Run("ckpt-store restore melt --to . --json");
   EXPECT_EQ(refused.exit, 1);
   EXPECT_EQ(refused.Error()["code"], "exists");
+  EXPECT_NE(refused.Error()["message"].get<std::string>().find("--force"), std::string::npos);
+  EXPECT_FALSE(refused.Error().contains("hint")) << "said once: " << refused.err;
   EXPECT_EQ(Read("a"), "mine");
   EXPECT_FALSE(std::filesystem::exists(Path("b")));  // nothing was changed
   const auto dry = Do("ckpt-store restore melt --to . --force --dry-run --json").Json();
@@ -228,6 +230,21 @@ TEST_F(SaveRestore, RestoreTakesWhatIsIncluded) {
      "'**.log'");
   EXPECT_FALSE(std::filesystem::exists(Path("out/in/a.dat")));
   EXPECT_EQ(Read("out/in/b.log"), "b");
+  // Said again, there is nothing to do; a pattern that matches nothing is a mistake.
+  Do("ckpt-store restore melt --to out --include '**.log'");
+  const Outcome nothing = Run("ckpt-store restore melt --to none --include '**.lgo' --json");
+  EXPECT_EQ(nothing.exit, 4);
+  EXPECT_EQ(nothing.Error()["code"], "not found");
+  EXPECT_FALSE(std::filesystem::exists(Path("none")));
+}
+
+TEST_F(SaveRestore, ForceIsNotAdvisedWhereItDoesNotHelp) {
+  Write("a", "one");
+  Do("ckpt-store save melt a && mkdir -p out/a/b");
+  const Outcome folder = Run("ckpt-store restore melt --to out --force");
+  EXPECT_EQ(folder.exit, 1);
+  EXPECT_NE(folder.err.find("move it away"), std::string::npos) << folder.err;
+  EXPECT_EQ(folder.err.find("--force"), std::string::npos) << folder.err;
 }
 
 TEST_F(SaveRestore, UnknownCheckpointsAreNotFound) {
