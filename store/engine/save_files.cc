@@ -64,7 +64,13 @@ class FileSaver {
 
   Status Paths(const std::vector<std::string>& paths);
   Status Stream();
-  Status Finish() { return pipeline_.Drain(); }
+  // NotFound when there was nothing: an empty checkpoint would be the series' newest, and could be
+  // all that a collection keeps.
+  Status Finish() {
+    CKPT_RETURN_IF_ERROR(pipeline_.Drain());
+    if (entries_ > 0) return Status();
+    return NotFound("nothing to save: what was named is empty, excluded or left out");
+  }
 
  private:
   Status Visit(const FoundFile& found);
@@ -88,6 +94,7 @@ class FileSaver {
   ChunkPipeline pipeline_;
   StreamCutter cutter_;
   bool same_host_ = false;
+  std::uint64_t entries_ = 0;
   // Files with several names, by device and inode: the first whose content is in the checkpoint.
   std::map<std::pair<std::uint64_t, std::uint64_t>, std::string> linked_;
   Progress progress_{"saving", 0, 0, 0, 0};
@@ -147,6 +154,7 @@ bool FileSaver::Unchanged(const Entry& before, const FileInfo& now) const {
 
 // Entries pass through the pipeline, so that they come into the table in order.
 Status FileSaver::Submit(Entry entry) {
+  ++entries_;
   return pipeline_.AddAction(
       [this, entry = std::move(entry)] { return writer_->AddEntry(entry, 0); });
 }
@@ -276,6 +284,7 @@ Status FileSaver::ReadExtents(File* file, const FileInfo& info, ChunkListBuilder
 
 Status FileSaver::AddWhenDone(Entry entry, std::shared_ptr<ChunkListBuilder> list,
                               std::uint64_t read) {
+  ++entries_;
   return pipeline_.AddAction(
       [this, entry = std::move(entry), list = std::move(list), read]() mutable {
         CKPT_ASSIGN_OR_RETURN(entry.content, list->Finish());

@@ -247,6 +247,17 @@ TEST_F(SaveRestore, ForceIsNotAdvisedWhereItDoesNotHelp) {
   EXPECT_EQ(folder.err.find("--force"), std::string::npos) << folder.err;
 }
 
+TEST_F(SaveRestore, WhatHoldsNothingIsNoCheckpoint) {
+  Write("in/a", "one");
+  Do("ckpt-store save melt in && mkdir empty");
+  for (const char* what : {"in/a --exclude '**'", "in --exclude in", ".ckpt", "empty/."}) {
+    const Outcome nothing = Run(std::string("ckpt-store save melt --json ") + what);
+    EXPECT_EQ(nothing.exit, 4) << what << nothing.out;
+  }
+  EXPECT_EQ(Do("ckpt-store list --json").Json().size(), 1u);
+  Do("ckpt-store save melt empty");  // a folder is something
+}
+
 TEST_F(SaveRestore, UnknownCheckpointsAreNotFound) {
   Write("a", "one");
   Do("ckpt-store save melt a");
