@@ -25,11 +25,12 @@ class InspectCommand : public Command {
         ckpt_inspect(store.get(), checkpoint_.c_str(), OnCheckpoint, OnEntry, OnPack, this);
     if (code != CKPT_OK) return store.Fail(code, {checkpoint_});
     if (json_) {
+      document_ = Document();
       document_["packs"] = packs_json_;
       console.Print(entries_.DocumentIn(document_, "entries"));
       return kExitDone;
     }
-    console.Print(head_);
+    console.Print(Head());
     if (!table_.empty()) console.Print("\n" + table_.Text());
     if (!packs_.empty()) console.Print("\n" + packs_.Text());
     return kExitDone;
@@ -37,22 +38,61 @@ class InspectCommand : public Command {
 
  private:
   static int OnCheckpoint(const ckpt_checkpoint* checkpoint, void* user) {
-    auto* self = static_cast<InspectCommand*>(user);
-    self->head_ = Head(*checkpoint);
-    if (self->json_) {
-      self->document_ = CheckpointJson(*checkpoint);
-      self->document_["entry_count"] = checkpoint->entries;
-      self->document_.erase("entries");  // the list of them takes this key
-    }
+    static_cast<InspectCommand*>(user)->AddRank(*checkpoint);
     return Interrupted();
+  }
+
+  // The first rank's words, and the sums of all ranks' numbers.
+  void AddRank(const ckpt_checkpoint& checkpoint) {
+    ranks_.push_back({checkpoint.rank, checkpoint.entries});
+    of_a_group_ = checkpoint.ranks > 1;
+    if (ranks_.size() == 1) {
+      title_ = Title(checkpoint);
+      notes_ = Notes(checkpoint);
+      document_ = CheckpointJson(checkpoint);
+    }
+    sum_.entries += checkpoint.entries;
+    sum_.files += checkpoint.files;
+    sum_.logical_bytes += checkpoint.logical_bytes;
+    sum_.new_bytes += checkpoint.new_bytes;
+    sum_.stored_bytes += checkpoint.stored_bytes;
+    sum_.chunks += checkpoint.chunks;
+    sum_.new_chunks += checkpoint.new_chunks;
+  }
+
+  Json Document() const {
+    Json json = document_;
+    json["files"] = sum_.files;
+    json["logical_bytes"] = sum_.logical_bytes;
+    json["new_bytes"] = sum_.new_bytes;
+    json["stored_bytes"] = sum_.stored_bytes;
+    json["chunks"] = sum_.chunks;
+    json["new_chunks"] = sum_.new_chunks;
+    json["entry_count"] = sum_.entries;
+    json.erase("entries");  // the list of them takes this key
+    if (of_a_group_) json["saved_ranks"] = ranks_.size();
+    return json;
+  }
+
+  // Entries come rank by rank.
+  std::uint32_t RankOfNextEntry() {
+    while (at_ + 1 < ranks_.size() && entries_seen_ == ranks_[at_].entries) {
+      ++at_;
+      entries_seen_ = 0;
+    }
+    ++entries_seen_;
+    return ranks_[at_].rank;
   }
 
   static int OnEntry(const ckpt_entry* entry, void* user) {
     auto* self = static_cast<InspectCommand*>(user);
+    const std::uint32_t rank = self->RankOfNextEntry();
     if (self->json_) {
-      self->entries_.Add(EntryJson(*entry));
+      Json json = EntryJson(*entry);
+      if (self->of_a_group_) json["rank"] = rank;
+      self->entries_.Add(json);
     } else {
-      self->AddRow(*entry);
+      self->AddRow(*entry, rank);
     }
     return Interrupted();
   }
@@ -64,8 +104,9 @@ class InspectCommand : public Command {
     return Interrupted();
   }
 
-  void AddRow(const ckpt_entry& entry) {
+  void AddRow(const ckpt_entry& entry, std::uint32_t rank) {
     std::string name = PrintableName(entry.name);
+    if (of_a_group_) name = "rank " + std::to_string(rank) + ": " + name;
     if (*entry.target != '\0') name += " -> " + PrintableName(entry.target);
     const bool has_bytes = entry.chunks > 0;
     table_.AddRow(
@@ -75,19 +116,17 @@ class InspectCommand : public Command {
          entry.codec, name});
   }
 
-  static std::string Head(const ckpt_checkpoint& checkpoint) {
+  static std::string Title(const ckpt_checkpoint& checkpoint) {
     std::string text = PrintableName(FullName(checkpoint)) + "  " + checkpoint.state + "  " +
                        LocalTime(checkpoint.created_ns);
-    if (checkpoint.ranks > 1) {
-      text += "  rank " + std::to_string(checkpoint.rank) + "/" + std::to_string(checkpoint.ranks);
-    }
     if (*checkpoint.host_name != '\0') text += "  on " + PrintableName(checkpoint.host_name);
     if (*checkpoint.job_id != '\0') text += "  job " + PrintableName(checkpoint.job_id);
-    text += "\n" + HumanBytes(checkpoint.logical_bytes) + " in " +
-            Plural(checkpoint.entries, "entry", "entries") + ", " +
-            Plural(checkpoint.chunks, "chunk", "chunks") + "; " + HumanBytes(checkpoint.new_bytes) +
-            " were new (" + HumanPercent(checkpoint.new_bytes, checkpoint.logical_bytes) +
-            "), store grew by " + HumanBytes(checkpoint.stored_bytes) + "\n";
+    if (checkpoint.ranks > 1) text += "  of " + std::to_string(checkpoint.ranks) + " ranks";
+    return text + "\n";
+  }
+
+  static std::string Notes(const ckpt_checkpoint& checkpoint) {
+    std::string text;
     if (checkpoint.has_parent != 0) {
       text += "continues attempt " + std::to_string(checkpoint.parent_attempt) + " from step " +
               std::to_string(checkpoint.parent_step) + "\n";
@@ -99,9 +138,30 @@ class InspectCommand : public Command {
     return text;
   }
 
+  std::string Head() const {
+    std::string text =
+        title_ + HumanBytes(sum_.logical_bytes) + " in " + Plural(sum_.entries, "entry", "entries");
+    if (of_a_group_) text += " of " + Plural(ranks_.size(), "rank", "ranks");
+    return text + ", " + Plural(sum_.chunks, "chunk", "chunks") + "; " +
+           HumanBytes(sum_.new_bytes) + " were new (" +
+           HumanPercent(sum_.new_bytes, sum_.logical_bytes) + "), store grew by " +
+           HumanBytes(sum_.stored_bytes) + "\n" + notes_;
+  }
+
+  struct SavedRank {
+    std::uint32_t rank;
+    std::uint64_t entries;
+  };
+
   std::string checkpoint_;
   bool json_ = false;
-  std::string head_;
+  bool of_a_group_ = false;
+  std::vector<SavedRank> ranks_;
+  std::size_t at_ = 0;  // in ranks_: whose entries come now
+  std::uint64_t entries_seen_ = 0;
+  std::string title_;
+  std::string notes_;
+  ckpt_checkpoint sum_{};
   Json document_ = Json::object();
   Json packs_json_ = Json::array();
   JsonList entries_;

@@ -351,8 +351,9 @@ typedef struct ckpt_entry {
 } ckpt_entry;
 typedef int (*ckpt_entry_fn)(const ckpt_entry* entry, void* user);
 
-/* `checkpoint` (may be NULL) is told once, before the entries; `pack` (may be NULL) each pack it
- * relies on, with the checkpoint's stored bytes in it. `entry` may be NULL. */
+/* `checkpoint` (may be NULL) is told first, once for each rank that is saved; the entries follow,
+ * rank by rank in the same order, as many of each as its `entries` says; `pack` (may be NULL) each
+ * pack it relies on, with the checkpoint's stored bytes in it. `entry` may be NULL. */
 CKPT_API ckpt_code ckpt_inspect(ckpt_store* store, const char* checkpoint_name,
                                 ckpt_checkpoint_fn checkpoint, ckpt_entry_fn entry,
                                 int (*pack)(const char* pack_id, uint64_t bytes, void* user),

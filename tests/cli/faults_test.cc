@@ -179,6 +179,26 @@ TEST_F(Faults, ListShowsRanksAndWhatIsIncomplete) {
   EXPECT_EQ(older.out.find("damage"), std::string::npos) << "nothing is: " << older.out;
 }
 
+TEST_F(Faults, InspectOfAGroupIsAboutAllItsRanks) {
+  for (std::uint32_t rank = 0; rank < 3; ++rank) {
+    Write("state", Noise(1000 + rank, rank));
+    ASSERT_EQ(Save("run", "state", 10, rank, 3), CKPT_OK);
+  }
+  const auto json = Do("ckpt-store inspect run --json").Json();
+  EXPECT_EQ(json["logical_bytes"], 3003);
+  EXPECT_EQ(json["entry_count"], 3);
+  EXPECT_EQ(json["ranks"], 3);
+  EXPECT_EQ(json["saved_ranks"], 3);
+  ASSERT_EQ(json["entries"].size(), 3u);
+  for (int rank = 0; rank < 3; ++rank) {
+    EXPECT_EQ(json["entries"][rank]["rank"], rank);
+    EXPECT_EQ(json["entries"][rank]["logical_bytes"], 1000 + rank);
+  }
+  const std::string text = Do("ckpt-store inspect run").out;
+  EXPECT_NE(text.find("3 entries of 3 ranks"), std::string::npos) << text;
+  EXPECT_NE(text.find("rank 2: "), std::string::npos) << text;
+}
+
 // ---- arrays ----------------------------------------------------------------------------------
 
 TEST_F(Faults, ArraysShowTheirTypeAndComeAsNpy) {
