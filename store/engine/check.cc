@@ -14,6 +14,12 @@ Result<CheckReport> CheckStore(Store* store, const CheckOptions& options) {
   }
   CKPT_RETURN_IF_ERROR(store->Refresh());
   CheckFindings findings;
+  if (store->format_lost()) {
+    FoundDamage lost;
+    lost.pack_missing = true;
+    lost.what = "the file 'format' is missing or damaged: the store can only be read";
+    findings.Add(std::move(lost));
+  }
   TreeChecker trees(store, &findings);
   CKPT_RETURN_IF_ERROR(trees.LoadSeries());
   CKPT_RETURN_IF_ERROR(PackChecker(store, options, &findings).Run());

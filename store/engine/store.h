@@ -142,6 +142,7 @@ class Store {
   Dir* packs_dir() const { return packs_dir_.get(); }
   PackSet* packs() { return &pack_set_; }
   bool created() const { return created_; }
+  bool format_lost() const { return format_lost_; }  // the file is missing or damaged
   bool writable() const { return options_.mode != OpenStoreOptions::Mode::kRead; }
   int threads() const;
   std::uint32_t file_permissions() const;
@@ -160,6 +161,8 @@ class Store {
   Status SyncIfYoung();
   Status CheckAccess();
   Status ReadFormat();
+  Result<StoreFormat> ReadFormatFile();
+  Status WithoutFormat() const;
   void OpenIndex();
   bool IsOurs(const std::string& folder);
   Result<std::string> IndexPath();
@@ -191,6 +194,7 @@ class Store {
   OpenStoreOptions options_;
   StoreFormat format_;
   bool created_ = false;
+  bool format_lost_ = false;
   std::unique_ptr<Dir> root_;
   std::unique_ptr<Dir> packs_dir_;
   PackSet pack_set_;

@@ -1,6 +1,7 @@
 // Opening and creating a store: directories, access rules, the format file, the choice of an index.
 
 #include <algorithm>
+#include <map>
 
 #include "store/codec/hash.h"
 #include "store/engine/reindex.h"
@@ -94,6 +95,27 @@ Status CreateReserve(Env* env, Dir* packs, const Id128& uuid, std::uint32_t perm
   return (*writer)->Commit(true);
 }
 
+// Whose the packs say they are; most of them, should some be strays.
+Result<Id128> UuidOfPacks(Dir* root) {
+  CKPT_ASSIGN_OR_RETURN(auto packs, root->OpenDir("packs"));
+  CKPT_ASSIGN_OR_RETURN(auto files, packs->List());
+  std::map<Id128, std::size_t> seen;
+  for (const DirEntry& entry : files) {
+    Id128 id;
+    if (entry.kind != FileKind::kRegular || !ParsePackFileName(entry.name, &id)) continue;
+    auto file = packs->OpenFile(entry.name, OpenOptions{});
+    Bytes bytes(kPackHeaderBytes);
+    if (!file.ok() || !(*file)->ReadExactAt(0, bytes).ok()) continue;
+    auto header = DecodePackHeader(bytes);
+    // A reserve alone is what an interrupted creation leaves.
+    if (header.ok() && header->pack_id == id && !header->reserve) ++seen[header->store_uuid];
+  }
+  auto most = std::max_element(seen.begin(), seen.end(),
+                               [](const auto& a, const auto& b) { return a.second < b.second; });
+  if (most == seen.end()) return NotFound("no pack says which store it is of");
+  return most->first;
+}
+
 // Where indexes are that may not be in their store.
 std::string NodeLocalFolder(Env* env) {
   return "/var/tmp/ckpt-store-" + std::to_string(env->UserId());
@@ -121,8 +143,11 @@ Result<std::unique_ptr<Store>> Store::Open(Env* env, const std::string& path,
   auto root = env->OpenDir(path);
   if (!root.ok() && root.status().code() == Code::kNotFound && create) {
     std::uint32_t permissions = store->options_.group_shared ? kSetGid | 0770u : 0700u;
-    CKPT_RETURN_IF_ERROR(env->MakeDir(path, permissions));
+    Status made = env->MakeDir(path, permissions);
+    bool taken = made.code() == Code::kExists;  // by now; or it is something else
+    if (!made.ok() && !taken) return made;
     root = env->OpenDir(path);
+    if (!root.ok() && taken) return AlreadyExists(path + " is no folder: name another place");
   }
   if (!root.ok()) {
     if (root.status().code() != Code::kNotFound) return root.status();
@@ -135,10 +160,10 @@ Result<std::unique_ptr<Store>> Store::Open(Env* env, const std::string& path,
     return AlreadyExists("there is a store at " + path + " already");
   }
   CKPT_RETURN_IF_ERROR(store->CheckAccess());
-  if (!exists) {
-    if (!create) return NotFound(path + " is not a ckpt-store (it has no file 'format')");
+  if (!exists && create) {
     CKPT_ASSIGN_OR_RETURN(bool empty, IsEmptyPlace(store->root_.get()));
     if (!empty) {
+      if (UuidOfPacks(store->root_.get()).ok()) return store->WithoutFormat();
       return AlreadyExists(path +
                            " is not empty and not a ckpt-store, so none is made there: name" +
                            " another folder");
@@ -222,13 +247,41 @@ Status Store::Create() {
   return Status();
 }
 
-Status Store::ReadFormat() {
-  CKPT_ASSIGN_OR_RETURN(auto file, root_->OpenFile(kFormatName, OpenOptions{}));
+Result<StoreFormat> Store::ReadFormatFile() {
+  auto file = root_->OpenFile(kFormatName, OpenOptions{});
+  if (!file.ok() && file.status().code() == Code::kNotFound) {
+    return NotFound(path_ + " is not a ckpt-store (it has no file 'format')");
+  }
+  if (!file.ok()) return file.status();
   Bytes bytes(kFormatFileBytes);
-  CKPT_ASSIGN_OR_RETURN(std::size_t got, file->ReadAt(0, bytes));
+  CKPT_ASSIGN_OR_RETURN(std::size_t got, (*file)->ReadAt(0, bytes));
   bytes.resize(got);
   auto format = DecodeFormatFile(bytes);
   if (!format.ok()) return std::move(format).status().WithContext(path_ + "/format");
+  return format;
+}
+
+Status Store::WithoutFormat() const {
+  return Corruption(path_ +
+                    " has lost its file 'format', so nothing can be added to it or dropped; what is"
+                    " in it can be listed and restored");
+}
+
+// Reading needs nothing of the file but whose the packs are, which they say themselves: 4 KiB that
+// are lost shall not take all checkpoints with them. Writing would need what it was made with.
+Status Store::ReadFormat() {
+  auto format = ReadFormatFile();
+  Code code = format.status().code();
+  if (code == Code::kNotFound || code == Code::kCorruption) {
+    auto uuid = UuidOfPacks(root_.get());
+    if (!uuid.ok()) return format.status();
+    if (writable()) return WithoutFormat();
+    format_.uuid = *uuid;
+    format_lost_ = true;
+    Notice(WithoutFormat().message());
+    return Status();
+  }
+  if (!format.ok()) return format.status();
   format_ = *format;
   if (format_.read_only && writable()) {
     return Unsupported(path_ +

@@ -290,6 +290,40 @@ TEST_F(DamageFaults, CheckSaysThatItRecordedAndWhatReadsTrueAgain) {
   EXPECT_EQ(Restored("melt"), 2);
 }
 
+// 4 KiB do not take all checkpoints with them.
+TEST_F(DamageFaults, LostFormatFileLeavesTheStoreReadable) {
+  SaveStep(1);
+  SaveStep(2);
+  const std::string format = Read(".ckpt/format");
+  std::string flipped = format;
+  flipped[100] = static_cast<char>(flipped[100] ^ 1);
+  const std::string sound = Packs();
+  for (const std::string& bytes : {std::string(), flipped, std::string("garbage")}) {
+    Write(".ckpt/format", bytes);
+    if (bytes.empty()) Do("rm .ckpt/format");
+    EXPECT_NE(Do("ckpt-store list").err.find("'format'"), std::string::npos);
+    for (const char* index : {"true", "mv .ckpt/index index"}) {
+      Do(index);
+      EXPECT_EQ(Do("ckpt-store list --json").Json().size(), 2u);
+      EXPECT_EQ(Restored("melt@1"), 1);
+      EXPECT_EQ(Restored("melt"), 2);
+    }
+    Do("mv index .ckpt/index");
+    const Outcome check = Run("ckpt-store check --json");
+    EXPECT_EQ(check.exit, 3);
+    EXPECT_EQ(check.Json()["damaged"].size(), 1u) << check.out;
+    for (const char* change : {"save melt data", "gc", "rm melt@1"}) {
+      const Outcome refused = Run(std::string("ckpt-store ") + change);
+      EXPECT_EQ(refused.exit, 3) << change;
+      EXPECT_NE(refused.err.find("restored"), std::string::npos) << "what can be done: " << change;
+    }
+    EXPECT_NE(Run("ckpt-store init").exit, 0);
+    EXPECT_EQ(Packs(), sound);
+  }
+  Write(".ckpt/format", format);
+  Do("ckpt-store check -q && ckpt-store save melt data -q");
+}
+
 // Which file of which checkpoint, whatever the threads that find it are at meanwhile.
 TEST_F(DamageFaults, RestoreNamesTheFileThatIsDamaged) {
   for (int i = 100; i < 140; ++i) Write("in/f" + std::to_string(i), Noise(2000000, i + 1000u));

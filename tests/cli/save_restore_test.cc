@@ -97,6 +97,13 @@ TEST_F(SaveRestore, NothingToSaveIsNoSuchFile) {
   EXPECT_EQ(Do("ckpt-store list --json").Json().size(), 0u);
 }
 
+TEST_F(SaveRestore, WhatIsNoFolderIsNoPlaceForAStore) {
+  Write("data", "x");
+  const Outcome refused = Run("ckpt-store save melt data -s data");
+  EXPECT_EQ(refused.exit, 1);
+  EXPECT_NE(refused.err.find("data is no folder"), std::string::npos) << refused.err;
+}
+
 TEST_F(SaveRestore, NoStoreIsMadeForWhatCannotBeSaved) {
   Write("data", "x");
   const std::string long_name(200, 'x');
