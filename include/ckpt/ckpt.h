@@ -169,8 +169,8 @@ typedef struct ckpt_checkpoint {
   uint64_t files;
   uint64_t logical_bytes;
   uint64_t new_bytes;
-  uint64_t stored_bytes; /* what the packs had grown by when its manifest was about to be written:
-                            ckpt_save_result's figure without that and the directory behind it */
+  uint64_t stored_bytes; /* what the store grew by: ckpt_save_result's figure; of one that was
+                            staged, without the mark that made it durable */
   uint64_t chunks;
   uint64_t new_chunks;
   const ckpt_tag* tags;

@@ -294,7 +294,7 @@ Status CheckpointWriter::Adopt(const CheckpointRow& row) {
                       }));
   // An epoch that was acknowledged meanwhile may drop the tombstone: it would come back to life.
   if (chunks_->ParentGone()) return NotFound("removed while it was taken over");
-  CKPT_RETURN_IF_ERROR(chunks_->StageManifest(&manifest));
+  CKPT_RETURN_IF_ERROR(chunks_->StageManifest(&manifest, ChunkWriter::Behind::kTaken));
   store_->Notice("took over " +
                  FormatCheckpointName(manifest.series, manifest.attempt, manifest.step) +
                  ", which its writer staged but did not live to commit");
@@ -330,7 +330,6 @@ Result<Manifest> CheckpointWriter::BuildManifest() {
   PutCounts counts = chunks_->counts();
   m.new_bytes = saved_.new_bytes = counts.new_bytes;
   m.new_chunks = saved_.new_chunks = counts.new_chunks;
-  m.stored_bytes = counts.appended_bytes;
   m.logical_bytes = saved_.logical_bytes;
   m.read_bytes = saved_.read_bytes;
   m.chunks = saved_.chunks;
@@ -342,7 +341,7 @@ Result<Manifest> CheckpointWriter::BuildManifest() {
 Result<Saved> CheckpointWriter::Stage() {
   if (new_attempt_) CKPT_RETURN_IF_ERROR(AppendAttempt());
   CKPT_ASSIGN_OR_RETURN(Manifest manifest, BuildManifest());
-  CKPT_RETURN_IF_ERROR(chunks_->StageManifest(&manifest));
+  CKPT_RETURN_IF_ERROR(chunks_->StageManifest(&manifest, ChunkWriter::Behind::kStage));
   CKPT_RETURN_IF_ERROR(chunks_->Stage());
   saved_.attempt = attempt_;
   saved_.step = step_;
@@ -378,7 +377,7 @@ Status CheckpointWriter::Next(std::int64_t step) {
 Result<Saved> CheckpointWriter::End() {
   if (new_attempt_) CKPT_RETURN_IF_ERROR(AppendAttempt());
   CKPT_ASSIGN_OR_RETURN(Manifest manifest, BuildManifest());
-  CKPT_RETURN_IF_ERROR(chunks_->StageManifest(&manifest));
+  CKPT_RETURN_IF_ERROR(chunks_->StageManifest(&manifest, ChunkWriter::Behind::kCommit));
   CKPT_RETURN_IF_ERROR(chunks_->Commit(true));
   saved_.attempt = attempt_;
   saved_.step = step_;

@@ -283,11 +283,16 @@ void ChunkWriter::OfferInheritance(const Manifest& parent) {
   for (const PackReliance& pack : parent.packs) inherited_[pack.pack_id] = pack.up_to;
 }
 
-Status ChunkWriter::StageManifest(Manifest* manifest) {
+Status ChunkWriter::StageManifest(Manifest* manifest, Behind behind) {
   std::lock_guard lock(mutex_);
   CKPT_RETURN_IF_ERROR(Status(failure_));
   manifest->packs = RelianceLocked();
   CKPT_ASSIGN_OR_RETURN(Bytes payload, EncodeManifest(*manifest));
+  if (behind != Behind::kTaken) {
+    std::uint64_t end = pack_->EndWith(payload.size(), behind == Behind::kCommit);
+    manifest->stored_bytes = counts_.appended_bytes + end - start_offset_;
+    CKPT_ASSIGN_OR_RETURN(payload, EncodeManifest(*manifest));  // of the same size
+  }
   RecordHeader header;
   header.type = RecordType::kManifest;
   return Fail(pack_->Append(header, payload).status());

@@ -64,8 +64,11 @@ class ChunkWriter : public ChunkSink {
     std::lock_guard lock(mutex_);
     return parent_gone_;
   }
-  // Fills in the packs and appends the manifest, with no acknowledgement between.
-  Status StageManifest(Manifest* manifest);
+  // Fills in the packs and appends the manifest, with no acknowledgement between. What the packs
+  // grow by is filled in, too, with what comes behind the manifest: the rest of its stage and, when
+  // it is committed at once, the mark; kTaken leaves it.
+  enum class Behind : std::uint8_t { kStage, kCommit, kTaken };
+  Status StageManifest(Manifest* manifest, Behind behind);
   // Everything appended is durable, and this writer not broken by a collector, when this is ok. The
   // index is told later.
   Status Commit(bool closed);

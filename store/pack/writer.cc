@@ -45,6 +45,12 @@ bool MeansNotContinuable(const Status& status) {
          status.code() == Code::kPermission || status.code() == Code::kUnsupported;
 }
 
+// Padding is a record: at least a header.
+std::uint64_t PaddedEnd(std::uint64_t offset) {
+  std::uint64_t end = RoundUp(offset, kBlockBytes);
+  return end > offset && end - offset < kRecordHeaderBytes ? end + kBlockBytes : end;
+}
+
 }  // namespace
 
 struct PackWriter::State {
@@ -175,9 +181,8 @@ Status PackWriter::State::ListPending() {
 }
 
 Status PackWriter::State::PadAndFlush() {
-  std::uint64_t rest = RoundUp(out->offset(), kBlockBytes) - out->offset();
+  std::uint64_t rest = PaddedEnd(out->offset()) - out->offset();
   if (rest > 0) {
-    if (rest < kRecordHeaderBytes) rest += kBlockBytes;
     static constexpr std::byte kZeros[2 * kBlockBytes] = {};
     RecordHeader header;
     header.type = RecordType::kPadding;
@@ -436,6 +441,17 @@ bool PackWriter::poisoned() const { return !state_->error.ok(); }
 const Id128& PackWriter::pack_id() const { return state_->pack_id; }
 std::uint64_t PackWriter::end_offset() const { return state_->out->offset(); }
 std::uint64_t PackWriter::durable_end() const { return state_->durable_end; }
+
+std::uint64_t PackWriter::EndWith(std::uint64_t payload_bytes, bool committed) const {
+  auto extent = [](std::uint64_t payload) {
+    return RoundUp(kRecordHeaderBytes + payload, kRecordAlignBytes);
+  };
+  const State& s = *state_;
+  std::uint64_t directory = DirectoryPayloadBytes(s.chunks.size() - s.chunks_listed,
+                                                  s.records.size() - s.records_listed + 1, 0);
+  std::uint64_t staged = PaddedEnd(s.out->offset() + extent(payload_bytes) + extent(directory));
+  return committed ? staged + kBlockBytes : staged;  // the mark's stage is one block
+}
 
 PackContents PackWriter::TakeDurableNews() {
   State& s = *state_;

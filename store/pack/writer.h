@@ -90,6 +90,9 @@ class PackWriter {
   const Id128& pack_id() const;
   std::uint64_t end_offset() const;   // where the next record will go
   std::uint64_t durable_end() const;  // as PackContents::durable_end
+  // Where the pack will end when a record with so many payload bytes was appended and then staged
+  // or committed, with nothing between.
+  std::uint64_t EndWith(std::uint64_t payload_bytes, bool committed) const;
   // For the index: everything appended and made durable since the last call (chunks, records, the
   // new covered offset and check header), in the form a PackReader would give it.
   PackContents TakeDurableNews();
