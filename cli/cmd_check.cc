@@ -1,5 +1,7 @@
 // ckpt-store check: reads and verifies the store; exit 3 names damage.
 
+#include <set>
+
 #include "cli/command.h"
 #include "cli/exit_codes.h"
 #include "cli/json.h"
@@ -45,8 +47,12 @@ class CheckCommand : public Command {
     auto* self = static_cast<CheckCommand*>(user);
     if (self->json_) {
       self->damaged_.Add(DamageJson(*damage));
-    } else {
-      self->text_ += DamageText(*damage);
+      return Interrupted();
+    }
+    self->text_ += DamageText(*damage);
+    for (std::size_t i = 0; i < damage->checkpoint_count; ++i) {
+      const std::string_view name = damage->checkpoints[i];
+      self->hurt_.emplace(name.substr(0, name.rfind('@')));
     }
     return Interrupted();
   }
@@ -54,6 +60,7 @@ class CheckCommand : public Command {
   static int OnNewestSound(const ckpt_checkpoint* checkpoint, void* user) {
     auto* self = static_cast<CheckCommand*>(user);
     self->newest_sound_.push_back(CheckpointJson(*checkpoint));
+    self->hurt_.erase(checkpoint->series);
     self->newest_text_ += "newest sound: " + PrintableName(FullName(*checkpoint)) + "  " +
                           LocalTime(checkpoint->created_ns) + "\n";
     return Interrupted();
@@ -87,6 +94,10 @@ class CheckCommand : public Command {
     for (std::size_t i = 0; i < damage.checkpoint_count; ++i) {
       text += "  hurts " + PrintableName(damage.checkpoints[i]) + "\n";
     }
+    // Of other records it cannot be told what they would have been needed for.
+    if (damage.checkpoint_count == 0 && std::string_view(damage.what).starts_with("chunk:")) {
+      text += "  hurts no checkpoint: its bytes are stored once more elsewhere, or not needed\n";
+    }
     return text;
   }
 
@@ -117,7 +128,11 @@ class CheckCommand : public Command {
       console.Say((quick_ ? "no damage to the structure: " : "no damage: ") + checked);
       return;
     }
-    console.Print(newest_text_ + Plural(result.damaged, "place", "places") +
+    std::string none_left;
+    for (const std::string& series : hurt_) {
+      none_left += "newest sound: none of series '" + PrintableName(series) + "'\n";
+    }
+    console.Print(newest_text_ + none_left + Plural(result.damaged, "place", "places") +
                   " damaged: " + checked);
     if (result.recorded > 0) {
       console.Say(Plural(result.recorded, "place", "places") +
@@ -132,6 +147,8 @@ class CheckCommand : public Command {
   bool json_ = false;
   std::string text_;
   std::string newest_text_;
+  std::set<std::string, std::less<>>
+      hurt_;  // series with damage, without those that are told sound
   JsonList damaged_;
   Json newest_sound_ = Json::array();
 };

@@ -1,6 +1,7 @@
 // ckpt-store list: the checkpoints of a store, one line each.
 
-#include <set>
+#include <map>
+#include <optional>
 
 #include "cli/command.h"
 #include "cli/exit_codes.h"
@@ -23,12 +24,13 @@ class ListCommand : public Command {
 
   int Run(Console& console) override {
     json_ = console.json();
+    if (last_.has_value() && *last_ == 0) return console.FailUsage("--last is 1 or above");
     StoreHandle store(console);
     if (const int status = store.Open(CKPT_OPEN_READ); status != kExitDone) return status;
     ckpt_list_options options = CKPT_LIST_OPTIONS_INIT;
     options.series = series_.empty() ? nullptr : series_.c_str();
     options.all = all_ ? 1 : 0;
-    options.last = last_;
+    options.last = last_.value_or(0);
     const ckpt_code code = ckpt_list(store.get(), &options, OnCheckpoint, this);
     if (code != CKPT_OK) return store.Fail(code, {series_});
     if (json_) {
@@ -83,7 +85,7 @@ class ListCommand : public Command {
   }
 
   std::string series_;
-  std::uint64_t last_ = 0;
+  std::optional<std::uint64_t> last_;
   bool all_ = false;
   bool json_ = false;
   JsonList elements_;

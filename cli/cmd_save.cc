@@ -101,7 +101,7 @@ class SaveCommand : public Command {
     if (!IsSeriesName(series_)) {
       return console.Fail(CKPT_INVALID_ARGUMENT,
                           "series name '" + series_ + "' is not allowed: use letters, digits, '-'" +
-                              ", '_' (at most 128, the first a letter or digit)");
+                              ", '_', '.' (at most 128, the first a letter or digit)");
     }
     const int flags = fcntl(STDIN_FILENO, F_GETFL);
     if (stream && (flags < 0 || (flags & O_ACCMODE) == O_WRONLY)) {

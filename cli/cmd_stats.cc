@@ -36,6 +36,7 @@ class StatsCommand : public Command {
                          {"chunks", stats.chunks},
                          {"packs", stats.packs},
                          {"garbage_bytes", stats.garbage_bytes},
+                         {"reserve_bytes", stats.reserve_bytes},
                          {"index_bytes", stats.index_bytes}});
   }
 
@@ -47,7 +48,8 @@ class StatsCommand : public Command {
            Plural(stats.chunks, "chunk", "chunks") + "\n" +                            //
            "stored       " + HumanBytes(stats.stored_bytes) + "  in " +                //
            Plural(stats.packs, "pack", "packs") + ", of which garbage " +              //
-           HumanBytes(stats.garbage_bytes) + "\n" +                                    //
+           HumanBytes(stats.garbage_bytes) + ", reserve " +                            //
+           HumanBytes(stats.reserve_bytes) + "\n" +                                    //
            "index        " + HumanBytes(stats.index_bytes) + "\n" +                    //
            "ratios       dedup " + HumanRatio(stats.dedup_ratio) + ", compression " +  //
            HumanRatio(stats.compression_ratio) + ", total " + HumanRatio(stats.total_ratio) + "\n";

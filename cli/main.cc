@@ -107,9 +107,18 @@ std::string OptionSuggestion(const CLI::App& app) {
   return "";
 }
 
-int UsageError(Console& console, const CLI::App& app, const CLI::ParseError& error) {
-  std::string message = error.what();
+// "--to: 1 required DIR missing" is CLI11's way.
+std::string PlainWords(std::string message) {
   message.erase(std::remove(message.begin(), message.end(), '\x01'), message.end());
+  constexpr std::string_view kBefore = ": 1 required ", kAfter = " missing";
+  const std::size_t at = message.find(kBefore);
+  if (at == std::string::npos || !message.ends_with(kAfter)) return message;
+  message.erase(message.size() - kAfter.size());
+  return message.replace(at, kBefore.size(), ": a value is missing, ");
+}
+
+int UsageError(Console& console, const CLI::App& app, const CLI::ParseError& error) {
+  std::string message = PlainWords(error.what());
   return console.Finish(console.FailUsage(message, OptionSuggestion(app)));
 }
 

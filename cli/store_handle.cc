@@ -27,7 +27,7 @@ std::string NoStoreHint(const GlobalOptions& options) {
   if (!options.store.empty()) return "";
   const char* variable = getenv("CKPT_STORE");
   if (variable != nullptr && *variable != '\0') return "the place is from $CKPT_STORE";
-  return "name a store with -s DIR or in $CKPT_STORE; 'init' and 'save' create one";
+  return "neither -s DIR nor $CKPT_STORE names a store, so it is looked for here";
 }
 
 }  // namespace

@@ -693,9 +693,10 @@ typedef struct ckpt_stats {
   double dedup_ratio;       /* logical / unique */
   double compression_ratio; /* unique / their stored bytes */
   double total_ratio;       /* logical / stored */
+  uint64_t reserve_bytes;   /* of stored_bytes: kept for rm and gc on a full disk */
 } ckpt_stats;
 #define CKPT_STATS_INIT \
-  { sizeof(ckpt_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0 }
+  { sizeof(ckpt_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0 }
 CKPT_API ckpt_code ckpt_get_stats(ckpt_store* store, ckpt_stats* stats);
 
 /* Drops checkpoints durably; their space comes back with ckpt_collect. All or none. The newest

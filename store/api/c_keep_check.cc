@@ -54,6 +54,7 @@ ckpt_code ckpt_get_stats(ckpt_store* store, ckpt_stats* stats) {
     out.packs = s.packs;
     out.garbage_bytes = s.garbage_bytes;
     out.index_bytes = s.index_bytes;
+    out.reserve_bytes = s.reserve_bytes;
     out.dedup_ratio = Ratio(s.logical_bytes, s.unique_bytes);
     out.compression_ratio = Ratio(s.unique_bytes, s.live_bytes);
     out.total_ratio = Ratio(s.logical_bytes, s.stored_bytes);

@@ -75,6 +75,7 @@ class Counter {
         hollow ? std::min(info->size_bytes, info->allocated_bytes) : info->size_bytes;
     auto reader = PackReader::Open(store_->packs_dir(), id, store_->format().uuid);
     if (!reader.ok()) return Status();  // never began, collected, or damaged
+    if ((*reader)->header().reserve) stats_.reserve_bytes += info->size_bytes;
     CKPT_ASSIGN_OR_RETURN(PackContents contents, (*reader)->ReadFrom(0));
     for (const ChunkEntry& entry : contents.chunks) {
       if (CountLive(entry)) continue;

@@ -23,6 +23,7 @@ struct StoreStats {
   // Chunks that nothing needs, and further copies of chunks. Unmarked tails do not count: their
   // writers may be at work.
   std::uint64_t garbage_bytes = 0;
+  std::uint64_t reserve_bytes = 0;  // of stored_bytes: allocated for rm and gc on a full disk
   std::uint64_t index_bytes = 0;
 };
 

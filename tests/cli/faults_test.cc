@@ -275,6 +275,19 @@ TEST_F(DamageFaults, CheckRecordsWhatItFindsAndTheNextSaveHealsIt) {
   EXPECT_LT(healed["new_bytes"], 300000);
   EXPECT_EQ(Do("rm -rf out; ckpt-store restore melt@2 --to out && cmp out/data data").exit, 0);
   EXPECT_EQ(Do("rm -rf out; ckpt-store restore melt --to out && cmp out/data data").exit, 0);
+  const std::string harmless = Run("ckpt-store check").out;
+  EXPECT_NE(harmless.find("hurts no checkpoint"), std::string::npos) << harmless;
+}
+
+TEST_F(DamageFaults, CheckSaysWhenNothingSoundIsLeft) {
+  SaveStep(1);
+  Do("ckpt-store save other data -q");
+  Flip(1);
+  const std::string text = Run("ckpt-store check").out;
+  EXPECT_NE(text.find("none of series 'melt'"), std::string::npos) << text;
+  EXPECT_NE(text.find("none of series 'other'"), std::string::npos) << text;
+  Do("ckpt-store save melt data -q --reread");
+  EXPECT_EQ(Run("ckpt-store check").out.find("none of"), std::string::npos);
 }
 
 TEST_F(DamageFaults, CheckSaysThatItRecordedAndWhatReadsTrueAgain) {

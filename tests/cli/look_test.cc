@@ -19,6 +19,12 @@ class Look : public CliTest {
   }
 };
 
+TEST_F(Look, NumbersThatMeanNothingAreRefused) {
+  SaveThree();
+  EXPECT_EQ(Do("ckpt-store list --last 1 --json").Json().size(), 1u);
+  EXPECT_EQ(Run("ckpt-store list --last 0").exit, 2);
+}
+
 TEST_F(Look, ListHasTheKeysAndTheNewestFirst) {
   SaveThree();
   const auto line = Do("ckpt-store list melt --json").Json();
@@ -133,8 +139,8 @@ TEST_F(Look, CatGivesBytesPartsAndErrors) {
   EXPECT_EQ(Run("ckpt-store cat tree dir").exit, 2);
 }
 
-// `save` counts everything; the figure that `list` shows is in the manifest, so what is written
-// from there on is not in it: the manifest, a directory, padding, the sync mark.
+// `save` counts what was written; what `list` shows is in the manifest, where it had to be
+// foretold: the manifest itself, a directory, padding, the sync mark.
 TEST_F(Look, StoredBytesAreWhatThePacksGrewBy) {
   Do("ckpt-store init -q");
   const auto packs = [&] {
@@ -165,7 +171,10 @@ TEST_F(Look, StatsHasTheKeysAndAddsUp) {
   const auto json = Do("ckpt-store stats --json").Json();
   ExpectKeys(json,
              "checkpoints logical_bytes unique_bytes stored_bytes dedup_ratio compression_ratio "
-             "total_ratio chunks packs garbage_bytes index_bytes");
+             "total_ratio chunks packs garbage_bytes reserve_bytes index_bytes");
+  // What a small store takes beyond its data is named.
+  EXPECT_GE(json["reserve_bytes"], 1 << 20);
+  EXPECT_LT(json["stored_bytes"].get<int>() - json["reserve_bytes"].get<int>(), 1800000);
   EXPECT_EQ(json["checkpoints"], 3);
   EXPECT_EQ(json["logical_bytes"], 3000000);
   EXPECT_LT(json["unique_bytes"], 1700000);
