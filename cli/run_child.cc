@@ -45,6 +45,22 @@ std::set<pid_t> g_earlier_children;
 
 bool StopsCommands(int signal) { return signal == SIGINT || signal == SIGTERM || signal == SIGHUP; }
 
+bool IsIgnored(int signal) {
+  struct sigaction action {};
+  return sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+// kForwarded but for what is ignored (by nohup, by a shell for what it starts in the background):
+// blocked, it would come all the same.
+sigset_t TakenSignals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const Named& named : kForwarded) {
+    if (!IsIgnored(named.signal)) sigaddset(&set, named.signal);
+  }
+  return set;
+}
+
 // In the child, between fork and exec.
 void BecomeProgram(const ProcessPlan& plan, pid_t parent) {
   if (plan.ends_with_us) {
@@ -105,10 +121,8 @@ int BlockSignals() {
   sigaction(SIGCHLD, &action, nullptr);
   const std::vector<pid_t> earlier = ChildrenOf(getpid());
   g_earlier_children = {earlier.begin(), earlier.end()};
-  sigset_t set;
-  sigemptyset(&set);
+  sigset_t set = TakenSignals();
   sigaddset(&set, SIGCHLD);
-  for (const Named& named : kForwarded) sigaddset(&set, named.signal);
   sigset_t now = set;
   sigdelset(&now, SIGALRM);  // ends a command that does not stop
   for (const Named& named : kForwarded) {
@@ -119,9 +133,7 @@ int BlockSignals() {
 }
 
 void BlockStopSignals() {
-  sigset_t set;
-  sigemptyset(&set);
-  for (const Named& named : kForwarded) sigaddset(&set, named.signal);
+  const sigset_t set = TakenSignals();
   sigprocmask(SIG_BLOCK, &set, nullptr);
 }
 

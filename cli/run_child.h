@@ -26,9 +26,10 @@ inline constexpr int kExitNoCommand = 127;
 // The value that a SIGUSR1 carries which is not for the program: "save now" (ckpt-store request).
 inline constexpr int kRequestValue = 0x636b7074;
 
-// Blocks the signals for the rest of the process and answers a descriptor to read them from: all
-// but those that stop a command (cli/signals.h), until BlockStopSignals. Children that are there
-// already (of a shell that became us by exec) are not the program's: see EndOrphans.
+// Blocks the signals (but those that are ignored, which stay so) for the rest of the process and
+// answers a descriptor to read them from: all but those that stop a command (cli/signals.h), until
+// BlockStopSignals. Children that are there already (of a shell that became us by exec) are not the
+// program's: see EndOrphans.
 int BlockSignals();
 void BlockStopSignals();
 // Reads what has come: the first that stops the program; 0: none. Requests to save are dropped, for

@@ -143,6 +143,16 @@ TEST_F(RunTest, ForwardMapsSignals) {
   EXPECT_EQ(Sh("ckpt-store run --series s --save x --forward TERM=NO -- true").exit, 2);
 }
 
+// nohup: the terminal goes, the program stays. Had it counted as a stop, the answer would be 75.
+TEST_F(RunTest, SignalsThatWereIgnoredStayIgnored) {
+  const Outcome outcome =
+      Sh("trap '' HUP; " +
+         RunCommand("--requeue --settle 1s",
+                    "echo 1 > r.1; echo $$ > pid; until [ -e end ]; do sleep 0.05; done") +
+         " & present pid; kill -HUP $!; ckpt-store request s; touch end; wait $!; echo exit $?");
+  EXPECT_NE(outcome.out.find("exit 0"), std::string::npos) << outcome.out << outcome.err;
+}
+
 TEST_F(RunTest, AProgramThatIgnoresSignalsIsKilledWhenAskedTo) {
   const Outcome outcome =
       Sh(RunCommand("--kill-after 1s --settle 1s",
