@@ -1,10 +1,12 @@
-// ckpt-store request: asks whoever is at work on a series on this host for a checkpoint, and waits.
+// ckpt-store request: asks whoever is at work on a series on this host for a checkpoint, and waits
+// until one that was made since is durable, or the process is gone.
 //
 // A session takes SIGUSR1 as "checkpoint now". `run` passes SIGUSR1 on to its program, so it is
 // asked by one that carries a value (cli/run_child.h). Who it is, the locks tell (ckpt_get_runner):
 // the signal goes to a process that was seen to hold the lock while a descriptor for it was open,
 // so never to a stranger with the same number.
 
+#include <poll.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -32,8 +34,8 @@ struct Newest {
   std::int64_t step = CKPT_STEP_NONE;
   std::string host;
   std::string job;
-  bool operator==(const Newest& other) const {
-    return attempt == other.attempt && step == other.step;
+  bool IsAfter(const Newest& other) const {
+    return attempt != other.attempt ? attempt > other.attempt : step > other.step;
   }
 };
 
@@ -41,6 +43,13 @@ int OnCheckpoint(const ckpt_checkpoint* checkpoint, void* user) {
   *static_cast<Newest*>(user) = {checkpoint->attempt, checkpoint->step, checkpoint->host_name,
                                  checkpoint->job_id};
   return 0;
+}
+
+// Newest first: the first that is durable.
+int OnDurable(const ckpt_checkpoint* checkpoint, void* user) {
+  auto* newest = static_cast<Newest*>(user);
+  const bool first = newest->step == CKPT_STEP_NONE;
+  return first && strcmp(checkpoint->state, "committed") == 0 ? OnCheckpoint(checkpoint, user) : 0;
 }
 
 // Whether the process has a handler for the signal or, where `blocked` will do, blocks it.
@@ -56,6 +65,12 @@ bool Expects(std::int64_t pid, int signal, bool blocked) {
 
 class RequestCommand : public Command {
  public:
+  RequestCommand() = default;
+  RequestCommand(const RequestCommand&) = delete;
+  RequestCommand& operator=(const RequestCommand&) = delete;
+  ~RequestCommand() override {
+    if (process_ >= 0) close(process_);
+  }
   void Define(CLI::App& app) override {
     AddText(app, "SERIES", &series_, "", "The series of a running session or 'run'")->required();
     AddParsed<std::int64_t>(app, "--timeout", &timeout_ns_, "TIME", ParseDuration,
@@ -70,10 +85,17 @@ class RequestCommand : public Command {
     if (const ckpt_code code = Look(store, &before); code != CKPT_OK) return store.Fail(code);
     if (const int status = Ask(console, store, before); status != kExitDone) return status;
     while (true) {
+      // Looked at first: what it saved last is seen when it is gone.
+      const bool gone = IsGone();
       Newest now;
-      if (const ckpt_code code = Look(store, &now); code != CKPT_OK) return store.Fail(code);
+      if (const ckpt_code code = LookForDurable(store, &now); code != CKPT_OK) {
+        return store.Fail(code);
+      }
       const auto waited = std::chrono::steady_clock::now() - begin;
-      if (!(now == before)) return Report(console, now, std::chrono::duration<double>(waited));
+      if (now.IsAfter(before)) return Report(console, now, std::chrono::duration<double>(waited));
+      if (gone) {
+        return console.Fail(CKPT_NOT_FOUND, "it was asked, and has ended without a checkpoint");
+      }
       if (Interrupted() != 0) return console.Fail(CKPT_CANCELLED, "stopped waiting");
       if (waited > std::chrono::nanoseconds(timeout_ns_)) {
         return console.Fail(CKPT_BUSY, "it was asked, but there is no new checkpoint yet", {},
@@ -95,7 +117,19 @@ class RequestCommand : public Command {
     return code == CKPT_NOT_FOUND ? CKPT_OK : code;
   }
 
-  int Ask(Console& console, StoreHandle& store, const Newest& newest) const {
+  ckpt_code LookForDurable(const StoreHandle& store, Newest* newest) const {
+    ckpt_list_options options = CKPT_LIST_OPTIONS_INIT;
+    options.series = series_.c_str();
+    const ckpt_code code = ckpt_list(store.get(), &options, OnDurable, newest);
+    return code == CKPT_NOT_FOUND ? CKPT_OK : code;
+  }
+
+  bool IsGone() const {
+    pollfd ended = {process_, POLLIN, 0};
+    return poll(&ended, 1, 0) > 0;
+  }
+
+  int Ask(Console& console, StoreHandle& store, const Newest& newest) {
     ckpt_runner runner = CKPT_RUNNER_INIT;
     ckpt_code code = ckpt_get_runner(store.get(), series_.c_str(), 0, &runner);
     if (code != CKPT_OK) return store.Fail(code);
@@ -112,12 +146,12 @@ class RequestCommand : public Command {
                                          "save, or a session with other signals");
     }
     // By number: the C library of Debian 12 declares the functions for C only.
-    const auto process = static_cast<int>(syscall(SYS_pidfd_open, static_cast<pid_t>(pid), 0));
+    process_ = static_cast<int>(syscall(SYS_pidfd_open, static_cast<pid_t>(pid), 0));
+    const int open_error = errno;
     ckpt_runner again = CKPT_RUNNER_INIT;
     code = ckpt_get_runner(store.get(), series_.c_str(), 0, &again);
     const bool same = code == CKPT_OK && (run ? again.claimed_pid : again.writing_pid) == pid;
-    const int error = process < 0 ? errno : same ? SendRequest(process) : ESRCH;
-    if (process >= 0) close(process);
+    const int error = process_ < 0 ? open_error : same ? SendRequest(process_) : ESRCH;
     if (error == 0) return kExitDone;
     return console.Fail(CKPT_IO,
                         "cannot signal process " + std::to_string(pid) + ": " + strerror(error));
@@ -162,6 +196,7 @@ class RequestCommand : public Command {
   }
 
   std::string series_;
+  int process_ = -1;  // of the one that was asked
   std::int64_t timeout_ns_ = 600'000'000'000;
 };
 

@@ -315,6 +315,18 @@ TEST_F(RunTest, RequestTimesOutWhereNothingIsNew) {
   EXPECT_EQ(outcome.out, "5\n") << outcome.err;
 }
 
+// Stopped, it cannot answer; then it is killed.
+TEST_F(RunTest, RequestDoesNotWaitForAProcessThatIsGone) {
+  const Outcome outcome =
+      Sh(RunCommand("", "echo $PPID > pid; exec sleep 60") +
+         " & present pid; kill -STOP $(cat pid); ckpt-store request s --timeout 30s & asked=$!; "
+         "until grep -q SigPnd:.*[2367abef]..$ /proc/$(cat pid)/status || grep -q "
+         "'ShdPnd:.*[2367abef]..$' /proc/$(cat pid)/status; do sleep 0.05; done; "
+         "kill -KILL $(cat pid); wait $asked; echo $?");
+  EXPECT_EQ(outcome.out, "4\n") << outcome.err;
+  EXPECT_NE(outcome.err.find("ended without a checkpoint"), std::string::npos) << outcome.err;
+}
+
 TEST_F(RunTest, RequestNeverSignalsAProcessThatDoesNotExpectIt) {
   // A save that waits for its input holds the series, too; SIGUSR1 would end it.
   const Outcome outcome =
