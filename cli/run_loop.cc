@@ -32,12 +32,11 @@ constexpr std::int64_t kSettleLooks = 5;
 constexpr std::int64_t kDoubtSettles = 20;
 constexpr std::int64_t kRestlessNs = 600'000'000'000;
 
-std::int64_t Clock(clockid_t id) {
+std::int64_t Now() {
   timespec time{};
-  clock_gettime(id, &time);
+  clock_gettime(CLOCK_BOOTTIME, &time);
   return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
 }
-std::int64_t Now() { return Clock(CLOCK_BOOTTIME); }
 
 struct Confirmation {
   const SetScanner* scanner;
@@ -136,7 +135,7 @@ void RunLoop::PassOn(int signal, bool from_terminal) {
   if (!IsStopSignal(signal)) return;
   if (end_.stop_signal == 0) {
     end_.stop_signal = signal;
-    stopped_realtime_ns_ = Clock(CLOCK_REALTIME);
+    stopped_file_ns_ = FileClockNs();
     if (plan_.kill_after_ns > 0) kill_at_ = Now() + plan_.kill_after_ns;
   }
   if (signal != SIGTERM) end_.warned = true;
@@ -154,7 +153,7 @@ void RunLoop::Reap() {
     if (pid == program_) {
       program_ended_ = true;
       end_.status = status;
-      ended_realtime_ns_ = Clock(CLOCK_REALTIME);
+      ended_file_ns_ = FileClockNs();
     } else if (pid == helper_) {
       HelperEnded(ExitOfStatus(status));
     }
@@ -359,8 +358,8 @@ std::string RunLoop::WhyNotWhole(const FileSet& set) {
   // At rest before it was told to stop: then it was alive, and not writing. Else it may have died
   // writing, and what we see ended was its launcher.
   const std::int64_t changed = set.NewestChangeNs();
-  if (stopped_realtime_ns_ != 0 && changed <= stopped_realtime_ns_ - plan_.settle_ns) return "";
-  if (changed <= ended_realtime_ns_ - kDoubtSettles * plan_.settle_ns) return "";
+  if (stopped_file_ns_ != 0 && changed <= stopped_file_ns_ - plan_.settle_ns) return "";
+  if (changed <= ended_file_ns_ - kDoubtSettles * plan_.settle_ns) return "";
   return "'" + PrintableName(set.NewestName()) + "' may be half written: the program ended " +
          (WIFEXITED(end_.status) ? "with an error" : "by a signal") + " just after it changed";
 }

@@ -101,8 +101,8 @@ class RunLoop {
   RunEnd end_;
   pid_t program_ = -1;
   bool program_ended_ = false;
-  std::int64_t ended_realtime_ns_ = 0;
-  std::int64_t stopped_realtime_ns_ = 0;  // the first stop signal; 0: none
+  std::int64_t ended_file_ns_ = 0;    // by the files' clock, as what follows
+  std::int64_t stopped_file_ns_ = 0;  // the first stop signal; 0: none
   pid_t helper_ = -1;
   Helper helper_kind_ = Helper::kNone;
   FileSet candidate_;  // what is settling, asked about or being saved

@@ -1,9 +1,12 @@
 #include "cli/run_set.h"
 
+#include <fcntl.h>
 #include <glob.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <ctime>
 #include <filesystem>
 #include <set>
 
@@ -82,6 +85,19 @@ bool LookAtFile(const std::string& path, FileState* state) {
   *state = {info.st_dev,  info.st_ino,      info.st_mode,
             info.st_size, Ns(info.st_mtim), Ns(info.st_ctim)};
   return true;
+}
+
+std::int64_t FileClockNs() {
+  const std::string name = ".ckpt-clock-" + std::to_string(getpid());
+  int fd = open(".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+  const bool named = fd < 0;
+  if (named) fd = open(name.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+  struct stat info {};
+  const bool known = fd >= 0 && fstat(fd, &info) == 0;
+  if (fd >= 0) close(fd);
+  if (fd >= 0 && named) unlink(name.c_str());
+  if (!known) clock_gettime(CLOCK_REALTIME, &info.st_ctim);
+  return Ns(info.st_ctim);
 }
 
 std::int64_t FileSet::NewestChangeNs() const {

@@ -33,6 +33,10 @@ struct FileState {
 // False: there is no such file.
 bool LookAtFile(const std::string& path, FileState* state);
 
+// Now, by the clock that gives the files of the working folder their times: a file server's may
+// differ from ours. Ours, where nothing can be written there.
+std::int64_t FileClockNs();
+
 struct FileSet {
   std::map<std::string, FileState> files;  // by name relative to the working folder
   std::vector<std::string> roots;          // what the patterns matched; the rest is below these

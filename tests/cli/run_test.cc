@@ -176,6 +176,22 @@ TEST_F(RunTest, ALauncherThatOutlivesItsTaskTakesTheDoubtfulSetBack) {
   EXPECT_EQ(Sh("cat .ckpt-displaced/*/r.2").out, "torn\n");
 }
 
+TEST_F(RunTest, HowLongFilesWereAtRestIsToldByTheirOwnClock) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "nothing may be loaded before the sanitizer";
+#endif
+  const char* ahead = std::getenv("CKPT_CLOCK_AHEAD");
+  if (ahead == nullptr) GTEST_SKIP() << "no $CKPT_CLOCK_AHEAD";
+  const Outcome outcome =
+      Sh("export LD_PRELOAD=" + std::string(ahead) + "; " +
+         RunCommand("--settle 1s",
+                    "echo 1 > r.1; until ckpt-store list s; do sleep 0.1; done; "
+                    "echo torn > r.2; kill -KILL $$"));
+  EXPECT_EQ(outcome.exit, 137);
+  EXPECT_NE(outcome.err.find("may be half written"), std::string::npos) << outcome.err;
+  EXPECT_NE(Sh("ckpt-store cat s r.2").exit, 0);
+}
+
 TEST_F(RunTest, ASetThatWasAtRestBeforeTheStopSignalStays) {
   const Outcome outcome =
       Sh(RunCommand("--settle 1s",
