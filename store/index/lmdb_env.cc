@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "store/io/unique_fd.h"
+
 namespace ckpt::index_internal {
 
 bool IsDamage(int rc) {
@@ -59,6 +61,7 @@ int LmdbEnv::OpenFile(const Options& options) {
   if (rc == 0) rc = mdb_env_set_mapsize(env_, options.map_bytes);
   if (rc != 0) return rc;
   constexpr unsigned kFlags = MDB_NOSUBDIR | MDB_NOTLS | MDB_NOMETASYNC;
+  const StandardFiller filler;
   return Guarded(
       [&] { return mdb_env_open(env_, options.path.c_str(), kFlags | options.flags, 0600); });
 }

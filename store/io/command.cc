@@ -72,6 +72,7 @@ Status ReadAll(int fd, std::int64_t deadline_ns, std::string* text) {
 Result<std::string> CommandOutput(const std::vector<std::string>& arguments,
                                   std::int64_t timeout_ms) {
   const std::int64_t deadline_ns = PosixEnv()->MonotonicNs() + timeout_ms * 1'000'000;
+  const StandardFiller filler;  // the pipe's ends are none of the child's own
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return ErrnoStatus(errno, "make a pipe");
   UniqueFd out(ends[0]);

@@ -71,7 +71,7 @@ class PosixEnvImpl final : public Env {
 
 Result<std::unique_ptr<Dir>> PosixEnvImpl::OpenDir(const std::string& path) {
   CKPT_RETURN_IF_ERROR(CheckCString(path, "directory path"));
-  UniqueFd fd(RetryEintr([&] { return ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
+  UniqueFd fd(RetryOpen([&] { return ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
   if (!fd.valid()) return posix::LastError("open directory", path);
   return posix::WrapDir(std::move(fd), path);
 }

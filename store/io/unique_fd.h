@@ -4,9 +4,11 @@
 #ifndef CKPT_STORE_IO_UNIQUE_FD_H_
 #define CKPT_STORE_IO_UNIQUE_FD_H_
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <utility>
 
@@ -58,12 +60,39 @@ inline bool RaiseOpenFilesLimit() {
   return ::setrlimit(RLIMIT_NOFILE, &limit) == 0;
 }
 
-// A call that opens a file.
+// Numbers 0 to 2 are the program's, whether it has them open or not: what it, or we, write to a
+// standard error that was closed would go into a pack. `fd` or, with one of those, a duplicate.
+inline int AboveStandard(int fd) {
+  if (fd < 0 || fd > STDERR_FILENO) return fd;
+  const int above = ::fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  const int error = errno;
+  ::close(fd);
+  errno = error;
+  return above;
+}
+
+// Fills what is closed of 0 to 2 as long as it lives, for a library that opens files itself.
+class StandardFiller {
+ public:
+  StandardFiller() {
+    for (UniqueFd& place : places_) {
+      UniqueFd fd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+      if (!fd.valid() || fd.get() > STDERR_FILENO) return;
+      place = std::move(fd);
+    }
+  }
+
+ private:
+  std::array<UniqueFd, STDERR_FILENO + 1> places_;
+};
+
+// A call that opens a file; its descriptor is none of the standard ones.
 template <typename Call>
 int RetryOpen(Call call) {
-  const int fd = RetryEintr(call);
+  auto open = [&] { return AboveStandard(RetryEintr(call)); };
+  const int fd = open();
   if (fd != -1 || errno != EMFILE) return fd;
-  if (RaiseOpenFilesLimit()) return RetryEintr(call);
+  if (RaiseOpenFilesLimit()) return open();
   errno = EMFILE;
   return -1;
 }

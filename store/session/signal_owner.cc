@@ -11,6 +11,8 @@
 #include <string>
 #include <utility>
 
+#include "store/io/unique_fd.h"
+
 namespace ckpt {
 
 void (*volatile signal_handler_probe)(bool enters) = nullptr;
@@ -195,7 +197,9 @@ Result<SignalOwner::Subscription> SignalOwner::Subscribe(const std::vector<int>&
   }
   if (subscription.slot < 0) return Busy("a process has at most 64 sessions at a time");
   const auto slot = static_cast<std::size_t>(subscription.slot);
-  if (g_kept_fds[slot] < 0) g_kept_fds[slot] = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (g_kept_fds[slot] < 0) {
+    g_kept_fds[slot] = AboveStandard(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  }
   if (g_kept_fds[slot] < 0) return ErrnoStatus(errno, "make an eventfd");
   subscription.event_fd = g_kept_fds[slot];
   g_state.holds[slot] = false;

@@ -1,5 +1,6 @@
 // Restores and saves that fail when something was done already, and what follows them.
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -176,6 +177,32 @@ TEST_F(LateFailure, WithoutAListenerNoticesGoToStandardError) {
   ASSERT_OK(s->Restore().status());
   const std::string text = testing::internal::GetCapturedStderr();
   EXPECT_NE(text.find("'x', which is not protected"), std::string::npos) << text;
+}
+
+// What goes to a standard error that was closed must not end up in a pack.
+TEST_F(LateFailure, ClosedStandardDescriptorsAreLeftAlone) {
+  auto none_taken = [] {
+    return fcntl(0, F_GETFD) < 0 && fcntl(1, F_GETFD) < 0 && fcntl(2, F_GETFD) < 0;
+  };
+  options_.log = true;
+  const int before = InChild([&] {
+    for (int fd : {0, 1, 2}) close(fd);
+    auto s = Open();
+    const bool saved = s->Protect(VectorItem("x", &x_)).ok() && s->Step(1).saved;
+    return saved && s->Commit().ok() && none_taken() && s->Finish(true).error.ok() ? 0 : 1;
+  });
+  EXPECT_TRUE(Exited(before, 0));
+  const int later = InChild([&] {
+    auto s = Open();
+    for (int fd : {0, 1, 2}) close(fd);
+    if (!s->Protect(VectorItem("x", &x_)).ok() || !s->Restore().ok()) return 1;
+    for (int step = 2; step < 5; ++step) {
+      if (!s->Step(step).saved || !s->Commit().ok()) return 2;
+    }
+    return none_taken() && s->Finish(true).error.ok() ? 0 : 3;
+  });
+  EXPECT_TRUE(Exited(later, 0));
+  EXPECT_EQ(RestoredStep(&x_), 4);
 }
 
 TEST_F(LateFailure, EachSaveThatBecameDurableHasItsLine) {
