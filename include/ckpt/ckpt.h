@@ -565,8 +565,9 @@ CKPT_API ckpt_code ckpt_session_convert(ckpt_session* session, const char* name)
 /* A file the code appends to (its log): its length is recorded with each save and cut back to that
  * at restore, so that lines are not written twice. Flush streams before a Step; open the file after
  * the restore, or for appending. */
-/* Links are followed. CKPT_INVALID_ARGUMENT: it is there and no regular file, or (as for what is
- * protected) the checkpoint that was restored has it and it was not attached by then. */
+/* A relative path is one from the folder of this moment; the next run may name the same file
+ * otherwise. Links are followed. CKPT_INVALID_ARGUMENT: it is there and no regular file, or (as for
+ * what is protected) the checkpoint that was restored has it and it was not attached by then. */
 CKPT_API ckpt_code ckpt_session_attach_file(ckpt_session* session, const char* path);
 
 /* ---- restoring */

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
+#include <memory>
 #include <vector>
 
 #include "store/io/env.h"
@@ -23,6 +24,14 @@ std::uint32_t EnvironmentNumber(const char* name) {
   std::uint32_t number = 0;
   std::from_chars(text.data(), text.data() + text.size(), number);
   return number;
+}
+
+std::string PathFromRoot(const std::string& path) {
+  if (path.starts_with('/')) return path;
+  std::unique_ptr<char, decltype(&std::free)> folder(::getcwd(nullptr, 0), &std::free);
+  // One that cannot be named, or was removed: as long as nobody leaves it the path will do.
+  if (folder == nullptr || folder.get()[0] != '/') return path;
+  return std::string(folder.get()) + "/" + path;
 }
 
 bool ProcessIsInGroup(std::uint32_t gid) {

@@ -1,5 +1,5 @@
-// What the library takes from the process it lives in: named environment variables, its groups,
-// descriptors the caller hands over, time spent.
+// What the library takes from the process it lives in: named environment variables, its folder and
+// groups, descriptors the caller hands over, time spent.
 // Thread rule: any thread.
 
 #ifndef CKPT_STORE_IO_PROCESS_H_
@@ -17,6 +17,9 @@ namespace ckpt {
 std::string EnvironmentVariable(const char* name);
 // 0 when it is not set, or no number.
 std::uint32_t EnvironmentNumber(const char* name);
+
+// `path` as it is found from the working folder of this moment, for use after that has changed.
+std::string PathFromRoot(const std::string& path);
 
 // Whether the process may do what files of this group allow their group.
 bool ProcessIsInGroup(std::uint32_t gid);

@@ -202,14 +202,16 @@ Status Session::AllowConversion(const std::string& name) {
 Status Session::AttachFile(const std::string& path) {
   CKPT_RETURN_IF_ERROR(CheckCaller());
   if (path.empty()) return InvalidArgument("the path of a file to attach is empty");
-  if (std::find(files_.begin(), files_.end(), path) != files_.end()) return Status();
-  CKPT_RETURN_IF_ERROR(AttachedLength(path).status());
-  if (reader_ != nullptr && restored_record_.files.contains(path)) {
+  const AttachedFile file{path, PathFromRoot(path)};
+  auto same = [&](const AttachedFile& other) { return other.name == file.name; };
+  if (std::any_of(files_.begin(), files_.end(), same)) return Status();
+  CKPT_RETURN_IF_ERROR(AttachedLength(file.path).status());
+  if (reader_ != nullptr && FindRecorded(file) != restored_record_.files.end()) {
     return InvalidArgument("'" + path +
                            "' was attached to the checkpoint that was restored, and was not cut"
                            " back: attach it before the restore");
   }
-  files_.push_back(path);
+  files_.push_back(file);
   return Status();
 }
 

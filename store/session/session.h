@@ -184,9 +184,17 @@ class Session {
   Status TryRow(const CheckpointRow& row, RestoreResult* result, bool* touched);
   Status CheckRanks(const Manifest& manifest) const;
   Status CheckLayout(const ProtectedItem& item) const;
+  // Attached files: named as the caller did, found wherever the process has gone since.
+  struct AttachedFile {
+    std::string name;
+    std::string path;  // from the root
+  };
   Result<std::uint64_t> AttachedLength(const std::string& path) const;
+  bool IsSameFile(const std::string& a, const std::string& b) const;
+  using Recorded = std::map<std::string, std::uint64_t>::const_iterator;
+  Recorded FindRecorded(const AttachedFile& file) const;
   using FileCuts = std::vector<std::pair<std::unique_ptr<File>, std::uint64_t>>;
-  Result<FileCuts> PlanCuts() const;
+  Result<FileCuts> PlanCuts(std::vector<std::string>* not_attached) const;
   Result<Known> ReadIds(const CheckpointReader::Found& found);
 
   Env* const env_;
@@ -200,7 +208,7 @@ class Session {
   std::atomic<std::thread::id> caller_{};  // none yet: a default id
 
   std::map<std::string, ProtectedItem> items_;
-  std::vector<std::string> files_;
+  std::vector<AttachedFile> files_;
   std::map<std::string, Known> known_;
   std::uint64_t generation_ = 0;  // known_ is of it
   RunAttempt run_;

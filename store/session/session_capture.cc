@@ -122,8 +122,8 @@ Status Session::CaptureProtected() {
 // What is not memory of the application's: lengths of attached files, layouts.
 Status Session::CaptureRecord() {
   StateRecord record;
-  for (const std::string& path : files_) {
-    CKPT_ASSIGN_OR_RETURN(record.files[path], AttachedLength(path));
+  for (const AttachedFile& file : files_) {
+    CKPT_ASSIGN_OR_RETURN(record.files[file.name], AttachedLength(file.path));
   }
   for (const std::string& name : put_names_) {
     auto item = items_.find(name);

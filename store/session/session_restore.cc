@@ -4,6 +4,7 @@
 #include <new>
 
 #include "store/engine/convert.h"
+#include "store/io/process.h"
 #include "store/session/session.h"
 
 namespace ckpt {
@@ -233,21 +234,43 @@ Result<std::uint64_t> Session::AttachedLength(const std::string& path) const {
   return info.size_bytes;
 }
 
+bool Session::IsSameFile(const std::string& a, const std::string& b) const {
+  auto first = OpenAttached(env_, a, OpenMode::kRead);
+  auto second = OpenAttached(env_, b, OpenMode::kRead);
+  if (!first.ok() || !second.ok()) return false;
+  auto info = (*first)->Stat();
+  auto other = (*second)->Stat();
+  return info.ok() && other.ok() && info->device == other->device && info->inode == other->inode;
+}
+
+// What the checkpoint noted of the file: under its name, or another one of the same file.
+Session::Recorded Session::FindRecorded(const AttachedFile& file) const {
+  const auto& recorded = restored_record_.files;
+  auto found = recorded.find(file.name);
+  if (found != recorded.end()) return found;
+  return std::find_if(recorded.begin(), recorded.end(), [&](const auto& other) {
+    return IsSameFile(PathFromRoot(other.first), file.path);
+  });
+}
+
 // The files to be cut back, open for it, and to what.
-Result<Session::FileCuts> Session::PlanCuts() const {
+Result<Session::FileCuts> Session::PlanCuts(std::vector<std::string>* not_attached) const {
   FileCuts cuts;
-  for (const std::string& path : files_) {
-    auto recorded = restored_record_.files.find(path);
+  std::map<std::string, std::uint64_t> rest = restored_record_.files;
+  for (const AttachedFile& file : files_) {
+    auto recorded = FindRecorded(file);
     if (recorded == restored_record_.files.end()) continue;
-    CKPT_ASSIGN_OR_RETURN(std::uint64_t length, AttachedLength(path));
+    rest.erase(recorded->first);
+    CKPT_ASSIGN_OR_RETURN(std::uint64_t length, AttachedLength(file.path));
     if (length < recorded->second) {
-      store_->Notice(path + " has " + std::to_string(length) + " bytes, " +
+      store_->Notice(file.name + " has " + std::to_string(length) + " bytes, " +
                      std::to_string(recorded->second) + " when the checkpoint was saved");
     }
     if (length <= recorded->second) continue;
-    CKPT_ASSIGN_OR_RETURN(auto file, OpenAttached(env_, path, OpenMode::kReadWrite));
-    cuts.emplace_back(std::move(file), recorded->second);
+    CKPT_ASSIGN_OR_RETURN(auto opened, OpenAttached(env_, file.path, OpenMode::kReadWrite));
+    cuts.emplace_back(std::move(opened), recorded->second);
   }
+  for (const auto& [name, length] : rest) not_attached->push_back(name);
   return cuts;
 }
 
@@ -340,7 +363,8 @@ Status Session::RestoreRow(const CheckpointRow& row, RestoreResult* result, bool
   CKPT_RETURN_IF_ERROR(reader->UseRank(options_.rank));
   CKPT_RETURN_IF_ERROR(Plan(reader.get(), result));
   CKPT_RETURN_IF_ERROR(CheckConversions(reader.get()));
-  CKPT_ASSIGN_OR_RETURN(FileCuts cuts, PlanCuts());
+  std::vector<std::string> not_attached;
+  CKPT_ASSIGN_OR_RETURN(FileCuts cuts, PlanCuts(&not_attached));
   *touched = *touched || !items_.empty();
   CKPT_RETURN_IF_ERROR(Fill(reader.get()));
   for (auto& [file, length] : cuts) CKPT_RETURN_IF_ERROR(file->Truncate(length));
@@ -350,6 +374,10 @@ Status Session::RestoreRow(const CheckpointRow& row, RestoreResult* result, bool
   for (const std::string& left : result->left_over) {
     if (items_.empty()) break;  // read by Get
     store_->Notice("the checkpoint has '" + ShownName(left) + "', which is not protected");
+  }
+  for (const std::string& file : not_attached) {
+    store_->Notice("the checkpoint knows how long '" + ShownName(file) +
+                   "' was, which is not attached: it is not cut back");
   }
   run_.has_parent = true;
   run_.parent_attempt = base_attempt_ = row.attempt.id;

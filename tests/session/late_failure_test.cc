@@ -94,6 +94,54 @@ TEST_F(LateFailure, LinksToLogsAreFollowedAndOtherFilesRefusedAtOnce) {
   }
 }
 
+// Codes change into their output folder.
+TEST_F(LateFailure, ALogIsFoundWhereverTheProcessHasGoneSince) {
+  log_ = tmp_ / "log";
+  AppendToLog("line 1\n");
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::create_directory(tmp_ / "output");
+  std::filesystem::current_path(tmp_.path());
+  {
+    auto s = Open();
+    ASSERT_OK(s->Protect(VectorItem("x", &x_)));
+    ASSERT_OK(s->AttachFile("log"));
+    std::filesystem::current_path(tmp_ / "output");
+    ASSERT_OK(s->Step(1).error);
+    ASSERT_OK(s->Finish(true).error);
+  }
+  AppendToLog("line 2\n");
+  std::filesystem::current_path(tmp_.path());
+  auto s = Open();
+  ASSERT_OK(s->Protect(VectorItem("x", &x_)));
+  ASSERT_OK(s->AttachFile("log"));
+  std::filesystem::current_path(tmp_ / "output");
+  const Status restored = s->Restore().status();
+  std::filesystem::current_path(before);
+  ASSERT_OK(restored);
+  EXPECT_EQ(std::filesystem::file_size(log_), 7u);
+}
+
+TEST_F(LateFailure, ALogUnderAnotherNameIsCutBackAndOneThatIsNotAttachedSaid) {
+  log_ = tmp_ / "log";
+  AppendToLog("line 1\n");
+  SaveOnce();
+  AppendToLog("line 2\n");
+  auto restore = [&](const std::string& attached) {
+    auto s = Open();
+    ASSERT_OK(s->Protect(VectorItem("x", &x_)));
+    ASSERT_OK(s->Protect(StreamItem("rng", &rng_)));
+    ASSERT_OK(s->AttachFile(attached));
+    ASSERT_OK(s->Restore().status());
+  };
+  restore(tmp_ / "another log");
+  EXPECT_EQ(std::filesystem::file_size(log_), 14u);
+  EXPECT_TRUE(Noticed("not attached: it is not cut back"));
+  notices_.clear();
+  restore(tmp_ / "./log");
+  EXPECT_EQ(std::filesystem::file_size(log_), 7u);
+  EXPECT_FALSE(Noticed("not attached"));
+}
+
 TEST_F(LateFailure, WhatTheRestoredCheckpointHasCannotBeProtectedLater) {
   log_ = tmp_ / "log";
   AppendToLog("line\n");
