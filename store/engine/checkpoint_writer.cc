@@ -1,6 +1,7 @@
 #include "store/engine/checkpoint_writer.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "store/codec/hash.h"
 
@@ -358,6 +359,25 @@ Result<Saved> CheckpointWriter::Stage() {
 
 Status CheckpointWriter::Commit(bool closed) { return chunks_->Commit(closed); }
 
+// A run goes on from the checkpoint before without reading it again. Damage that somebody found
+// meanwhile (`check`) must not be passed on from one to the next: what it hurts is given up, and
+// stored anew. Looking takes at most a small part of the time.
+Status CheckpointWriter::LookForDamage() {
+  constexpr std::int64_t kLookShare = 50;
+  const std::int64_t begin = store_->env()->MonotonicNs();
+  if (!previous_.has_value() || begin < next_damage_look_ns_) return Status();
+  if (!store_->Refresh().ok()) return Status();  // what fails for good, fails the save itself
+  const std::size_t seen = std::exchange(damage_seen_, store_->DamagedPlaces());
+  Result<bool> sound = true;
+  if (damage_seen_ != seen) sound = IsSound(store_, *previous_);
+  const std::int64_t end = store_->env()->MonotonicNs();
+  next_damage_look_ns_ = end + kLookShare * (end - begin);
+  if (!sound.ok() || *sound) return Status();
+  return Corruption("step " + std::to_string(previous_->step) + " of '" + options_.series +
+                    "', saved before, was found damaged on disk; the next save stores all of the"
+                    " state anew");
+}
+
 Status CheckpointWriter::Next(std::int64_t step) {
   if (previous_.has_value() && step <= previous_->step) {
     return InvalidArgument("step " + std::to_string(step) + " does not follow step " +
@@ -367,6 +387,7 @@ Status CheckpointWriter::Next(std::int64_t step) {
   const std::uint64_t state_bytes = previous_.has_value() ? previous_->logical_bytes : 0;
   CKPT_RETURN_IF_ERROR(chunks_->RollOverBeyond(std::max(kRunPackBytesMin, 4 * state_bytes)));
   CKPT_RETURN_IF_ERROR(chunks_->PollEpoch());
+  CKPT_RETURN_IF_ERROR(LookForDamage());
   start_ns_ = store_->env()->RealtimeNs();
   step_ = step;
   saved_ = Saved();

@@ -93,7 +93,7 @@ class CheckpointWriter {
   Result<Saved> Stage();
   Status Commit(bool closed);
   // After Stage: the next checkpoint of the attempt; previous() is the one just staged. After
-  // Begin: another step than was said there.
+  // Begin: another step than was said there. Corruption: previous() was found damaged.
   Status Next(std::int64_t step);
   std::int64_t start_ns() const { return start_ns_; }  // wall clock
   const AttemptRef& attempt() const { return attempt_; }
@@ -110,6 +110,7 @@ class CheckpointWriter {
   Status ReturnTo(const SeriesView& view);
   void BeginAttempt(const SeriesView& view, const CheckpointRow* parent);
   Status OpenPrevious(const CheckpointRow& row);
+  Status LookForDamage();
   Result<bool> AdoptTails(const SeriesView& view);
   Status Adopt(const CheckpointRow& row);
   Status AppendAttempt();
@@ -121,6 +122,8 @@ class CheckpointWriter {
   std::unique_ptr<ChunkWriter> chunks_;
   std::optional<EntryTableBuilder> table_;
   std::optional<Manifest> previous_;
+  std::size_t damage_seen_ = 0;  // places, when it was last looked at
+  std::int64_t next_damage_look_ns_ = 0;
   std::unique_ptr<Fetcher> previous_source_;
   std::int64_t start_ns_ = 0;
 

@@ -204,6 +204,11 @@ bool Store::HasDamage(const Id128& pack_id) const {
   return it != barred_.end() && it->first == pack_id;
 }
 
+std::size_t Store::DamagedPlaces() const {
+  std::shared_lock lock(mutex_);
+  return barred_.size();
+}
+
 bool Store::IsBarred(const ChunkPlace& place) const {
   std::shared_lock lock(mutex_);
   return barred_.contains({place.pack_id, place.entry.offset});

@@ -104,6 +104,7 @@ class Store {
   std::map<Id128, PackState> PackStates();
   bool HasDamage(const Id128& pack_id) const;  // a damage record names a place in it
   bool IsBarred(const ChunkPlace& place) const;
+  std::size_t DamagedPlaces() const;  // of the last Refresh
   // Chunks of this pack that nobody needed were given back (docs/collection.md, "Hollow packs").
   bool IsHollow(const Id128& pack_id) const;
   // The full manifest of a checkpoint. Collection may have copied it elsewhere since the row was

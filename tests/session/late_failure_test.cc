@@ -7,8 +7,12 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <new>
+#include <random>
 #include <stdexcept>
+#include <utility>
 
+#include "store/engine/check.h"
 #include "store/session/allocation.h"
 #include "tests/session/session_fixture.h"
 
@@ -214,6 +218,45 @@ TEST_F(LateFailure, WhatAFunctionThrowsIsAnErrorOfTheStepAndTheNextOneSaves) {
   EXPECT_OK(s->Step(2).error);
   EXPECT_OK(s->Commit());
   EXPECT_EQ(s->Report().durable_step, 2);
+}
+
+// A session never reads what it has saved: only somebody else can find that.
+TEST_F(LateFailure, DamageThatIsFoundMeanwhileIsNotPassedOn) {
+  std::mt19937_64 random(1);  // hard to compress: its pack is larger than the reserve
+  std::uniform_real_distribution<double> real;
+  x_.resize(300000);
+  for (double& x : x_) x = real(random);
+  auto s = Open();
+  ASSERT_OK(s->Protect(VectorItem("x", &x_)));
+  ASSERT_OK(s->Step(1).error);
+  ASSERT_OK(s->Commit());
+  std::filesystem::path pack;
+  for (const auto& entry : std::filesystem::directory_iterator(store_path() + "/packs")) {
+    if (pack.empty() || entry.file_size() > std::filesystem::file_size(pack)) pack = entry.path();
+  }
+  std::fstream file(pack, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(static_cast<std::streamoff>(1'000'000));  // in the middle of a chunk
+  file << "damage" << std::flush;
+  {
+    OpenStoreOptions options;
+    options.mode = OpenStoreOptions::Mode::kWrite;
+    auto store = Store::Open(PosixEnv(), store_path(), options);
+    ASSERT_OK(store.status());
+    auto report = CheckStore(store->get(), {});
+    ASSERT_OK(report.status());
+    ASSERT_EQ(report->recorded, 1u);
+  }
+  ++x_.back();
+  ASSERT_OK(s->Step(2).error);
+  const Status refused = s->Commit();
+  EXPECT_EQ(refused.code(), Code::kCorruption);
+  EXPECT_NE(refused.message().find("was found damaged"), std::string::npos) << refused.message();
+  EXPECT_OK(s->Step(3).error);
+  EXPECT_TRUE(s->Finish(true).error.ok());
+  s.reset();
+  std::vector<double> back;
+  EXPECT_EQ(RestoredStep(&back), 3);
+  EXPECT_EQ(back, x_);
 }
 
 TEST_F(LateFailure, WithoutAListenerNoticesGoToStandardError) {
