@@ -79,31 +79,49 @@ double Committer::SecondsSince(std::int64_t ns) const {
 // ---- the thread --------------------------------------------------------------------------------
 
 void Committer::Main() {
-  for (;;) {
-    LookForSignals();
-    if (CommitIsDue()) CommitNow(false);
-    KeepHouse(false);
-    CaptureMessage message;
-    if (Pop(&message)) {
-      Handle(std::move(message));
-      continue;
-    }
-    if (CommitIsDue()) continue;
-    AfterSignals();
-    EndProcessIfDue();
-    PollEpoch();
-    bool ends = false;
-    {
-      std::lock_guard lock(mutex_);
-      ends = stop_thread_ && queue_.empty();
-    }
-    if (ends) break;
-    Wait();
+  for (bool more = true; more;) {
+    more = Guarded([this] { return Turn(); });
   }
-  if (!staged_.empty()) CommitNow(false);
-  KeepHouse(true);
-  if (writer_ != nullptr) CommitNow(true);
+  Guarded([this] {
+    if (!staged_.empty()) CommitNow(false);
+    KeepHouse(true);
+    if (writer_ != nullptr) CommitNow(true);
+    return true;
+  });
   writer_.reset();
+}
+
+// A thread has nobody to throw to: true, and what was being saved has failed.
+bool Committer::Guarded(const std::function<bool()>& work) {
+  try {
+    return work();
+  } catch (const std::exception& e) {
+    keeping_house_ = making_room_ = false;
+    Fail(OutOfMemory(std::string("a save failed: ") + e.what()));
+    return true;
+  }
+}
+
+// False: it was the last.
+bool Committer::Turn() {
+  LookForSignals();
+  if (CommitIsDue()) CommitNow(false);
+  KeepHouse(false);
+  CaptureMessage message;
+  if (Pop(&message)) {
+    Handle(std::move(message));
+    return true;
+  }
+  if (CommitIsDue()) return true;
+  AfterSignals();
+  EndProcessIfDue();
+  PollEpoch();
+  {
+    std::lock_guard lock(mutex_);
+    if (stop_thread_ && queue_.empty()) return false;
+  }
+  Wait();
+  return true;
 }
 
 // Also while captures wait, or a code that saves all the time would never have it done; but not

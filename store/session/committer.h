@@ -20,6 +20,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -95,6 +96,8 @@ class Committer {
  private:
   using Kind = CaptureMessage::Kind;
   void Main();
+  bool Guarded(const std::function<bool()>& work);
+  bool Turn();
   bool Pop(CaptureMessage* message);
   void Push(CaptureMessage message, bool now);
   void Flush();

@@ -259,6 +259,22 @@ TEST_F(LateFailure, DamageThatIsFoundMeanwhileIsNotPassedOn) {
   EXPECT_EQ(back, x_);
 }
 
+TEST_F(LateFailure, WhatIsThrownBehindIsAnErrorOfTheSaveAndTheNextOneSaves) {
+  bool thrown = false;
+  SessionProbe probe;
+  probe.at = [&](SessionProbe::At at, std::int64_t) {
+    if (at != SessionProbe::At::kBeforeCommit || std::exchange(thrown, true)) return;
+    throw std::bad_alloc();
+  };
+  auto s = Open(std::move(probe));
+  ASSERT_OK(s->Protect(VectorItem("x", &x_)));
+  ASSERT_OK(s->Step(1).error);
+  EXPECT_EQ(s->Commit().code(), Code::kOutOfMemory);
+  EXPECT_OK(s->Step(2).error);
+  EXPECT_OK(s->Commit());
+  EXPECT_EQ(s->Report().durable_step, 2);
+}
+
 TEST_F(LateFailure, WithoutAListenerNoticesGoToStandardError) {
   SaveOnce();
   options_.notice = nullptr;
