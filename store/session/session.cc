@@ -29,9 +29,11 @@ Status CheckOptions(const SessionOptions& o) {
         "with more than one rank, run_id must be one string for all of them:"
         " the job's id and its restart count, say");
   }
-  bool negative = o.every_steps < 0 || o.every_seconds < 0 || o.durable_seconds < 0 ||
-                  o.grace_seconds < 0 || o.keep_every < 0 || o.keep_within_ns < 0;
-  if (negative) return InvalidArgument("a session's times and counts must not be negative");
+  auto is_time = [](double seconds) { return seconds >= 0; };  // NaN is none
+  bool times = is_time(o.every_seconds) && is_time(o.durable_seconds) && is_time(o.grace_seconds);
+  if (!times || o.every_steps < 0 || o.keep_every < 0 || o.keep_within_ns < 0) {
+    return InvalidArgument("a session's times and counts must be 0 or more");
+  }
   if (!(o.mean_time_between_failures_s > 0)) {
     return InvalidArgument("the mean time between failures must be above 0");
   }
@@ -100,6 +102,10 @@ Result<std::unique_ptr<Session>> Session::Open(Env* env, const std::string& path
   std::unique_ptr<Session> s(new Session(env, series, std::move(options)));
   SessionOptions& o = s->options_;
   if (!o.notice) o.notice = NoticeToStandardError;
+  // Beyond that they are for ever, and could not be counted in nanoseconds.
+  constexpr double kSecondsMax = 1e9;
+  o.grace_seconds = std::min(o.grace_seconds, kSecondsMax);
+  o.durable_seconds = std::min(o.durable_seconds, kSecondsMax);
   // What is both stops.
   std::erase_if(o.save_signals, [&](int signal) {
     return std::find(o.stop_signals.begin(), o.stop_signals.end(), signal) != o.stop_signals.end();

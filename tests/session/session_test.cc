@@ -3,6 +3,7 @@
 #include "store/session/session.h"
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <numeric>
 #include <random>
@@ -334,6 +335,17 @@ TEST_F(SessionCaller, MistakesAreNamed) {
   s->Abort();
   EXPECT_TRUE(s->Step(2).saved);
   EXPECT_EQ(s->Restore().status().code(), Code::kInvalidArgument);
+}
+
+TEST_F(SessionCaller, TimesThatAreNoNumbersAreRefused) {
+  for (double SessionOptions::*time :
+       {&SessionOptions::every_seconds, &SessionOptions::durable_seconds,
+        &SessionOptions::grace_seconds}) {
+    SessionOptions options = options_;
+    options.*time = std::nan("");
+    auto s = Session::Open(PosixEnv(), store_path(), "run", options);
+    EXPECT_EQ(s.status().code(), Code::kInvalidArgument);
+  }
 }
 
 TEST_F(SessionCaller, TheSeriesBelongsToOneSession) {
