@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "store/session/committer.h"
@@ -252,7 +253,8 @@ void Committer::LookForSignals() {
     save_requested_ = true;
     commit_signal_ = true;
     const std::int64_t left_ns = options_.end_time_ns - store_->env()->RealtimeNs();
-    bool end_is_near = static_cast<double>(left_ns) * 1e-9 < options_.grace_seconds;
+    // An end that has passed longer ago was put off: we are still here.
+    bool end_is_near = std::abs(static_cast<double>(left_ns) * 1e-9) < options_.grace_seconds;
     if (options_.end_time_ns != 0 && end_is_near) stop(signal);
   }
   for (int signal : options_.stop_signals) {

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <iostream>
 #include <random>
 
@@ -209,13 +210,19 @@ TEST_F(SessionSignal, SaveSignalsSaveAtTheNextStep) {
 
 TEST_F(SessionSignal, ASaveSignalNearTheEndOfTheAllocationStops) {
   options_.every_steps = 1000;
-  options_.end_time_ns = PosixEnv()->RealtimeNs() + 100'000'000;
+  options_.grace_seconds = 1000;
   options_.on_stop = OnStop::kLeaveExit;
   std::vector<double> x(1000, 1);
-  auto s = Open();
-  ASSERT_OK(s->Protect(VectorItem("x", &x)));
-  raise(SIGUSR1);
-  EXPECT_TRUE(s->Step(1).stop);
+  // The last: one that was put off, or the job would have been killed.
+  for (const int end_s : {500, -500, -5000}) {
+    options_.end_time_ns = PosixEnv()->RealtimeNs() + end_s * kNsPerSecond;
+    auto s = Open();
+    ASSERT_OK(s->Protect(VectorItem("x", &x)));
+    raise(SIGUSR1);
+    EXPECT_EQ(s->Step(1).stop, end_s > -5000) << end_s;
+    s->Finish(true);
+    std::filesystem::remove_all(store_path());
+  }
 }
 
 TEST_F(SessionSignal, OtherSignalsAreTakenByChoice) {
