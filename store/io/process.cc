@@ -1,5 +1,6 @@
 #include "store/io/process.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -7,10 +8,12 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <vector>
 
 #include "store/io/env.h"
+#include "store/io/unique_fd.h"
 
 namespace ckpt {
 
@@ -32,6 +35,15 @@ std::string PathFromRoot(const std::string& path) {
   // One that cannot be named, or was removed: as long as nobody leaves it the path will do.
   if (folder == nullptr || folder.get()[0] != '/') return path;
   return std::string(folder.get()) + "/" + path;
+}
+
+bool MainThreadIsUninterruptible() {
+  const UniqueFd file(AboveStandard(::open("/proc/self/stat", O_RDONLY | O_CLOEXEC)));
+  char text[512] = {};
+  if (!file.valid() || ::read(file.get(), text, sizeof(text) - 1) <= 0) return false;
+  // "PID (NAME) STATE ..."; the name may hold anything.
+  const char* after = std::strrchr(text, ')');
+  return after != nullptr && std::strncmp(after, ") D", 3) == 0;
 }
 
 bool ProcessIsInGroup(std::uint32_t gid) {

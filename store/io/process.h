@@ -21,6 +21,9 @@ std::uint32_t EnvironmentNumber(const char* name);
 // `path` as it is found from the working folder of this moment, for use after that has changed.
 std::string PathFromRoot(const std::string& path);
 
+// The main thread is in a system call that no signal interrupts, at this moment.
+bool MainThreadIsUninterruptible();
+
 // Whether the process may do what files of this group allow their group.
 bool ProcessIsInGroup(std::uint32_t gid);
 

@@ -104,6 +104,7 @@ bool Committer::Guarded(const std::function<bool()>& work) {
 
 // False: it was the last.
 bool Committer::Turn() {
+  LookForWaitingSignals();
   LookForSignals();
   if (CommitIsDue()) CommitNow(false);
   KeepHouse(false);

@@ -104,6 +104,7 @@ class Committer {
   void Wake();
   void Wait();
   int WaitMs() const;
+  void LookForWaitingSignals();
 
   void Handle(CaptureMessage message);
   Status Handle(Kind kind, CaptureMessage* message);
@@ -159,8 +160,10 @@ class Committer {
   std::vector<std::shared_ptr<Capture>> staged_;  // not durable
   std::int64_t first_staged_ns_ = 0;
   std::int64_t polled_ns_ = 0;
-  double busy_s_ = 0;      // spent on what is staged and not durable, or being staged
-  double write_rate_ = 0;  // changed bytes a second of such work
+  std::int64_t looked_ns_ = 0;    // for signals that nobody takes
+  bool signals_waiting_ = false;  // look again soon
+  double busy_s_ = 0;             // spent on what is staged and not durable, or being staged
+  double write_rate_ = 0;         // changed bytes a second of such work
   Housekeeper housekeeper_;
   std::map<int, std::uint32_t> answered_;  // signals whose previous handlers were called
   bool failing_ = false;                   // said once

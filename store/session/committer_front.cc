@@ -154,6 +154,7 @@ bool Committer::Pop(CaptureMessage* message) {
 int Committer::WaitMs() const {
   std::int64_t wait_ns = kIdleMs * 1'000'000LL;
   const std::int64_t now = store_->env()->MonotonicNs();
+  if (signals_waiting_) wait_ns = std::min(wait_ns, SignalOwner::kWaitingMomentNs);
   if (stop_signal_.load() != 0) {
     wait_ns = std::min(wait_ns, static_cast<std::int64_t>(SecondsUntilEnd() * 1e9));
   }
@@ -195,6 +196,7 @@ Status Committer::LostReason() {
 
 bool Committer::MayKeepHouse() {
   if (!keeping_house_.load() && !making_room_.load()) return true;
+  LookForWaitingSignals();
   LookForSignals();
   // An application that waits for room in the buffer waits for room under the quota.
   return stop_signal_.load() == 0 && (making_room_.load() || !room_wanted_.load());
@@ -260,6 +262,13 @@ void Committer::LookForSignals() {
   for (int signal : options_.stop_signals) {
     if (fresh(signal)) stop(signal);
   }
+}
+
+void Committer::LookForWaitingSignals() {
+  const std::int64_t now = store_->env()->MonotonicNs();
+  if (now - looked_ns_ < SignalOwner::kWaitingMomentNs) return;
+  looked_ns_ = now;
+  signals_waiting_ = SignalOwner::Get()->TakeWaiting(signals_, now);
 }
 
 void Committer::SetInStep(bool in_step) {

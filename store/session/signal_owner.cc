@@ -11,6 +11,7 @@
 #include <string>
 #include <utility>
 
+#include "store/io/process.h"
 #include "store/io/unique_fd.h"
 
 namespace ckpt {
@@ -136,6 +137,7 @@ void SignalOwner::InForkedChild() {
   Get()->called_.clear();
   Get()->answered_.clear();
   Get()->signals_of_.clear();
+  Get()->waiting_.clear();
   Get()->passed_ = Get()->stop_step_ = -1;
 }
 
@@ -252,6 +254,30 @@ std::uint32_t SignalOwner::Count(const Subscription& subscription, int signal) c
   auto before = subscription.before.find(signal);
   if (before == subscription.before.end()) return 0;
   return g_state.counts[static_cast<std::size_t>(signal)].load() - before->second;
+}
+
+bool SignalOwner::TakeWaiting(const Subscription& subscription, std::int64_t now_ns) {
+  sigset_t pending;
+  if (sigpending(&pending) != 0) return false;
+  bool again = false;
+  std::lock_guard lock(mutex_);
+  for (const auto& [signal, count] : subscription.before) {
+    struct sigaction now;
+    const bool waits =
+        sigismember(&pending, signal) == 1 && sigaction(signal, nullptr, &now) == 0 && IsOurs(now);
+    if (!waits) {
+      waiting_.erase(signal);
+      continue;
+    }
+    Waiting& waiting = waiting_.try_emplace(signal, Waiting{now_ns, false}).first->second;
+    const bool moment_over = now_ns - waiting.since_ns >= kWaitingMomentNs;
+    again = again || !moment_over;
+    if (!moment_over || waiting.counted || !MainThreadIsUninterruptible()) continue;
+    waiting.counted = true;
+    ++g_state.counts[static_cast<std::size_t>(signal)];
+    WakeAll();
+  }
+  return again;
 }
 
 bool SignalOwner::HandlersInPlace(const Subscription& subscription) const {

@@ -49,6 +49,12 @@ class SignalOwner {
 
   // How often the signal came since `subscription` began.
   std::uint32_t Count(const Subscription& subscription, int signal) const;
+  // A signal that was sent and has not been taken for a moment counts as come where the main
+  // thread, which is to take it, is in a sleep that no signal interrupts (a read of a server that
+  // hangs). When it is taken after all it counts again, as a second one. True: look again in
+  // kWaitingMomentNs. REQUIRES: the calling thread has the subscription's signals blocked.
+  static constexpr std::int64_t kWaitingMomentNs = 20'000'000;
+  bool TakeWaiting(const Subscription& subscription, std::int64_t now_ns);
   // Ours are still installed.
   bool HandlersInPlace(const Subscription& subscription) const;
   // What was there before is a function (neither the default nor "ignore").
@@ -95,6 +101,12 @@ class SignalOwner {
   // Up to which count of g_state a signal was answered, by slot; and its function called.
   std::map<std::pair<int, int>, std::uint32_t> answered_;  // (slot, signal)
   std::map<int, std::uint32_t> called_;
+  // Sent, and not taken yet.
+  struct Waiting {
+    std::int64_t since_ns = 0;
+    bool counted = false;
+  };
+  std::map<int, Waiting> waiting_;
   std::int64_t passed_ = -1;
   std::int64_t stop_step_ = -1;
 };

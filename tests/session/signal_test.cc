@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 #include <algorithm>
@@ -101,6 +102,26 @@ TEST_F(SessionSignal, WithoutAStepWhatWasCapturedIsCommittedAndTheProcessEnds) {
   EXPECT_TRUE(KilledBy(status, SIGTERM)) << status;
   EXPECT_EQ(shared_->durable.load(), 3);
   EXPECT_EQ(RestoredStep(&x), 3);
+}
+
+// The parent of a vfork is in an uninterruptible sleep, as in a read of a server that hangs: no
+// handler runs.
+TEST_F(SessionSignal, InAnUninterruptibleSleepWhatWasCapturedIsCommittedAndTheProcessEnds) {
+  options_.durability = Durability::kOnRequest;
+  int status = InChild([&] {
+    std::vector<double> x;
+    auto s = SaveSome(&x, 3);
+    const pid_t child = vfork();
+    if (child == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      kill(getppid(), SIGTERM);
+      sleep(100);
+      _exit(0);
+    }
+    return 5;
+  });
+  EXPECT_TRUE(KilledBy(status, SIGTERM)) << status;
+  EXPECT_EQ(shared_->durable, 3);
 }
 
 TEST_F(SessionSignal, WithSeveralRanksTheProcessIsNotEnded) {
