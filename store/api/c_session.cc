@@ -61,7 +61,11 @@ ProtectedItem FixedItem(const std::string& name, const ArrayShape& shape, std::u
   ProtectedItem item;
   item.name = name;
   item.dtype = shape.dtype;
-  item.locate = [=]() { return ToView(where(), shape, bytes); };
+  item.locate = [=]() -> Result<ArrayView> {
+    void* data = where();
+    if (bytes == 0 || data != nullptr) return ToView(data, shape, bytes);
+    return InvalidArgument("'" + name + "' is protected, and its data is NULL");
+  };
   item.accepts = [=](const ArrayShape& saved) {
     return saved == shape ? Status() : RefuseShape(name, saved, shape);
   };

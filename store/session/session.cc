@@ -160,6 +160,15 @@ Status Session::CheckCaller() {
       " another one than before");
 }
 
+// A function that locates, saves or loads what is protected is called in the midst of a save or a
+// restore.
+Status Session::CheckOutside() {
+  CKPT_RETURN_IF_ERROR(CheckCaller());
+  if (!calling_) return Status();
+  return InvalidArgument(
+      "a function that locates, saves or loads what is protected must not use its session");
+}
+
 Status Session::CheckName(const std::string& name) const {
   CKPT_RETURN_IF_ERROR(ValidateEntryName(name));
   if (!name.starts_with(kReservedPrefix)) return Status();
@@ -167,7 +176,7 @@ Status Session::CheckName(const std::string& name) const {
 }
 
 Status Session::Protect(ProtectedItem item) {
-  CKPT_RETURN_IF_ERROR(CheckCaller());
+  CKPT_RETURN_IF_ERROR(CheckOutside());
   CKPT_RETURN_IF_ERROR(CheckName(item.name));
   bool array = item.locate && item.accepts && item.prepare;
   if (!array && !(item.save && item.load)) {
@@ -187,7 +196,7 @@ Status Session::Protect(ProtectedItem item) {
 }
 
 Status Session::Unprotect(const std::string& name) {
-  CKPT_RETURN_IF_ERROR(CheckCaller());
+  CKPT_RETURN_IF_ERROR(CheckOutside());
   if (items_.erase(name) > 0) return Status();
   return NotFound("'" + ShownName(name) + "' is not protected");
 }
@@ -206,7 +215,7 @@ Status Session::AllowConversion(const std::string& name) {
 }
 
 Status Session::AttachFile(const std::string& path) {
-  CKPT_RETURN_IF_ERROR(CheckCaller());
+  CKPT_RETURN_IF_ERROR(CheckOutside());
   if (path.empty()) return InvalidArgument("the path of a file to attach is empty");
   const AttachedFile file{path, PathFromRoot(path)};
   auto same = [&](const AttachedFile& other) { return other.name == file.name; };
@@ -243,7 +252,7 @@ bool Session::MayTakeFresh() const {
 
 StepResult Session::Step(std::int64_t step) {
   StepResult result;
-  result.error = CheckCaller();
+  result.error = CheckOutside();
   if (!result.error.ok()) return result;
   if (capture_ != nullptr) {
     result.error = InvalidArgument("Step between Begin and End");
@@ -327,7 +336,7 @@ Status Session::SaveAsTold(std::int64_t step, bool urgent) {
 }
 
 Status Session::Begin(std::int64_t step) {
-  CKPT_RETURN_IF_ERROR(CheckCaller());
+  CKPT_RETURN_IF_ERROR(CheckOutside());
   if (capture_ != nullptr) return InvalidArgument("Begin before the End of the save begun before");
   if (step < 0 || (saved_step_.has_value() && step <= *saved_step_)) {
     return InvalidArgument("step " + std::to_string(step) + " does not follow step " +
@@ -340,7 +349,7 @@ Status Session::Begin(std::int64_t step) {
 
 StepResult Session::End() {
   StepResult result;
-  result.error = CheckCaller();
+  result.error = CheckOutside();
   if (!result.error.ok()) return result;
   if (capture_ == nullptr) {
     result.error = InvalidArgument("End without Begin");
@@ -365,7 +374,7 @@ StepResult Session::End() {
 }
 
 void Session::Abort() {
-  if (!CheckCaller().ok() || capture_ == nullptr) return;
+  if (!CheckOutside().ok() || capture_ == nullptr) return;
   AbortCapture();
 }
 
@@ -403,7 +412,7 @@ SessionReport Session::Report() {
 
 FinishResult Session::Finish(bool complete) {
   FinishResult result;
-  result.error = CheckCaller();
+  result.error = CheckOutside();
   if (!result.error.ok()) {
     result.refused = true;
     return result;

@@ -152,6 +152,7 @@ class Session {
   Status OpenStore(const std::string& path);
   RunAttempt MakeRun() const;
   Status CheckCaller();
+  Status CheckOutside();
   Status CheckName(const std::string& name) const;
   Cadence::Now Now(std::int64_t step) const;
   void StartCadence(std::int64_t step);
@@ -228,6 +229,7 @@ class Session {
   std::int64_t tried_ns_ = 0;   // ... unless it was tried just now
   bool failed_behind_ = false;  // and no step has seen to it yet
   bool begun_ = false;          // a save, whatever came of it
+  bool calling_ = false;        // functions of the caller's, in the midst of a save or a restore
   bool finished_ = false;
   std::atomic<bool> handlers_said_{false};
   std::atomic<double> interval_s_{0};

@@ -164,6 +164,7 @@ void Session::AbortCapture() {
 Status Session::SaveAll(std::int64_t step, bool urgent) {
   CKPT_RETURN_IF_ERROR(BeginCapture(step, urgent));
   Status s;
+  calling_ = true;
   try {
     s = CaptureProtected();
     if (s.ok()) s = CaptureRecord();
@@ -175,6 +176,7 @@ Status Session::SaveAll(std::int64_t step, bool urgent) {
   } catch (...) {
     s = Cancelled("a function that locates or saves what is protected threw");
   }
+  calling_ = false;
   if (s.ok()) {
     EndCapture();
   } else {

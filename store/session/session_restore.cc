@@ -275,7 +275,7 @@ Result<Session::FileCuts> Session::PlanCuts(std::vector<std::string>* not_attach
 }
 
 Result<RestoreResult> Session::Restore(std::optional<std::int64_t> step) {
-  CKPT_RETURN_IF_ERROR(CheckCaller());
+  CKPT_RETURN_IF_ERROR(CheckOutside());
   if (saved_step_.has_value() || begun_) {
     return InvalidArgument("Restore comes before the first save of a session, and once");
   }
@@ -341,6 +341,7 @@ Result<RestoreResult> Session::RestoreFrom(const SeriesView& view,
 // Whatever fails, no save relies on chunks of a checkpoint that it does not continue.
 Status Session::TryRow(const CheckpointRow& row, RestoreResult* result, bool* touched) {
   Status s;
+  calling_ = true;
   try {
     s = RestoreRow(row, result, touched);
   } catch (const std::bad_alloc&) {
@@ -350,6 +351,7 @@ Status Session::TryRow(const CheckpointRow& row, RestoreResult* result, bool* to
   } catch (...) {
     s = Cancelled("a function that takes what is restored threw");
   }
+  calling_ = false;
   if (s.ok()) return s;
   known_.clear();
   has_base_ = false;

@@ -275,6 +275,34 @@ TEST_F(LateFailure, WhatIsThrownBehindIsAnErrorOfTheSaveAndTheNextOneSaves) {
   EXPECT_EQ(s->Report().durable_step, 2);
 }
 
+TEST_F(LateFailure, AFunctionThatUsesItsSessionIsRefused) {
+  auto s = Open();
+  std::vector<Status> answers;
+  auto use = [&] {
+    answers = {s->Unprotect("x"), s->Step(7).error,      s->Begin(7),
+               s->End().error,    s->Restore().status(), s->Finish(true).error};
+  };
+  ProtectedItem item = StreamItem("rng", &rng_);
+  item.save = [&, save = item.save] { return use(), save(); };
+  item.load = [&, load = item.load](ByteSpan bytes) { return use(), load(bytes); };
+  ASSERT_OK(s->Protect(VectorItem("x", &x_)));
+  ASSERT_OK(s->Protect(item));
+  ASSERT_OK(s->Step(1).error);
+  EXPECT_EQ(answers.size(), 6u);
+  for (const Status& answer : answers) EXPECT_EQ(answer.code(), Code::kInvalidArgument);
+  ASSERT_OK(s->Finish(true).error);
+  s.reset();
+  answers.clear();
+  s = Open();
+  ASSERT_OK(s->Protect(VectorItem("x", &x_)));
+  ASSERT_OK(s->Protect(std::move(item)));
+  ASSERT_OK(s->Restore().status());
+  EXPECT_EQ(answers.size(), 6u);
+  for (const Status& answer : answers) {
+    EXPECT_NE(answer.message().find("must not use its session"), std::string::npos);
+  }
+}
+
 TEST_F(LateFailure, WithoutAListenerNoticesGoToStandardError) {
   SaveOnce();
   options_.notice = nullptr;
