@@ -59,10 +59,6 @@ Progress::Options ProgressOptions(const GlobalOptions& options) {
   return out;
 }
 
-const char* SignalName(int signal) {
-  return signal == SIGINT ? "SIGINT" : signal == SIGTERM ? "SIGTERM" : "SIGHUP";
-}
-
 std::int64_t NowNs() {
   return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
 }
@@ -133,7 +129,7 @@ int Console::Fail(ckpt_code code, std::string_view message, std::string_view sug
   if (code == CKPT_CANCELLED && output_error_ != 0) return kExitFailed;  // Finish says why
   if (code == CKPT_CANCELLED && InterruptSignal() != 0) {
     const int signal = InterruptSignal();
-    const std::string text = std::string("stopped by ") + SignalName(signal);
+    const std::string text = "stopped by " + SignalText(signal);
     return PrintError(ckpt_code_name(code), kExitSignal + signal, text, {}, {});
   }
   return PrintError(ckpt_code_name(code), ExitCode(code), message, suggestion, hint);

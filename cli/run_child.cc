@@ -161,11 +161,6 @@ int SignalByName(const std::string& name) {
   return 0;
 }
 
-std::string SignalText(int signal) {
-  const char* name = sigabbrev_np(signal);
-  return name != nullptr ? "SIG" + std::string(name) : "signal " + std::to_string(signal);
-}
-
 bool IsStopSignal(int signal) {
   for (const Named& named : kForwarded) {
     if (named.signal == signal) return named.stops;

@@ -37,8 +37,6 @@ void BlockStopSignals();
 int TakeStopSignal(int signal_fd);
 // "USR1", "SIGUSR1", "10"; 0: no such signal.
 int SignalByName(const std::string& name);
-// "SIGUSR1"
-std::string SignalText(int signal);
 // Whether somebody wants the program to stop when this signal comes.
 bool IsStopSignal(int signal);
 

@@ -12,6 +12,7 @@
 #include <limits>
 
 #include "cli/exit_codes.h"
+#include "cli/signals.h"
 #include "cli/store_handle.h"
 #include "cli/text.h"
 

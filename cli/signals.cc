@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <cstring>
 #include <utility>
 
 namespace ckpt {
@@ -74,6 +75,11 @@ void EndBySignal(int signal) {
   pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
   kill(getpid(), signal);
   _exit(128 + signal);
+}
+
+std::string SignalText(int signal) {
+  const char* name = sigabbrev_np(signal);
+  return name != nullptr ? "SIG" + std::string(name) : "signal " + std::to_string(signal);
 }
 
 bool PipeSignalWasIgnored() { return g_pipe_was_ignored; }

@@ -10,6 +10,7 @@
 #define CKPT_CLI_SIGNALS_H_
 
 #include <functional>
+#include <string>
 
 namespace ckpt {
 
@@ -26,6 +27,9 @@ void SetInterruptSource(std::function<int()> source);
 // The default action for `signal`, raised again. Ends the process (with 128 + signal where the
 // signal does not, as in process 1 of a container).
 [[noreturn]] void EndBySignal(int signal);
+
+// "SIGUSR1"
+std::string SignalText(int signal);
 
 // Whether SIGPIPE was ignored by whoever started the command.
 bool PipeSignalWasIgnored();

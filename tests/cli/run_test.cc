@@ -481,6 +481,7 @@ TEST_F(RunTest, AWarningBeforeTheStartRequeuesLikeOneAfterIt) {
          "kill -USR2 $second; touch end; wait $first; wait $second; echo second $?");
   EXPECT_EQ(outcome.out.find("never"), std::string::npos) << outcome.out;
   EXPECT_NE(outcome.out.find("second 140"), std::string::npos) << outcome.out;
+  EXPECT_NE(outcome.err.find("stopped by SIGUSR2"), std::string::npos) << outcome.err;
   EXPECT_TRUE(Requeued()) << outcome.err;
 }
 
