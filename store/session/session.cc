@@ -2,9 +2,11 @@
 
 #include "store/session/session.h"
 
+#include <pthread.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 
 #include "store/codec/hash.h"
@@ -43,11 +45,21 @@ Status CheckOptions(const SessionOptions& o) {
   return Status();
 }
 
-// Where nobody listens: a computation must not go without checkpoints unknown to anybody.
+// Where nobody listens: a computation must not go without checkpoints unknown to anybody. Nor end
+// because whoever read its standard error has (I10).
 void NoticeToStandardError(const std::string& text) {
   const std::string line = "ckpt: " + text + "\n";
-  ssize_t wrote = ::write(STDERR_FILENO, line.data(), line.size());
-  (void)wrote;
+  sigset_t pipe, before, pending;
+  sigemptyset(&pipe);
+  sigaddset(&pipe, SIGPIPE);
+  sigpending(&pending);
+  pthread_sigmask(SIG_BLOCK, &pipe, &before);
+  const ssize_t wrote = ::write(STDERR_FILENO, line.data(), line.size());
+  if (wrote < 0 && errno == EPIPE && sigismember(&pending, SIGPIPE) == 0) {
+    const timespec at_once = {};
+    sigtimedwait(&pipe, nullptr, &at_once);
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 // The code is in a call that sees to a stop signal itself.

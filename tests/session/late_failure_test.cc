@@ -340,6 +340,19 @@ TEST_F(LateFailure, ClosedStandardDescriptorsAreLeftAlone) {
   EXPECT_EQ(RestoredStep(&x_), 4);
 }
 
+TEST_F(LateFailure, ANoticeThatNobodyReadsEndsNothing) {
+  SaveOnce();
+  options_.notice = nullptr;
+  const int status = InChild([&] {
+    int ends[2];
+    if (pipe(ends) != 0 || dup2(ends[1], 2) < 0 || close(ends[0]) != 0) return 1;
+    auto s = Open();
+    if (!s->Protect(StreamItem("rng", &rng_)).ok()) return 2;
+    return s->Restore().ok() ? 0 : 3;  // 'x' is not protected
+  });
+  EXPECT_TRUE(Exited(status, 0)) << status;
+}
+
 TEST_F(LateFailure, EachSaveThatBecameDurableHasItsLine) {
   options_.log = true;
   options_.durability = Durability::kOnRequest;
