@@ -114,6 +114,8 @@ Status Busy(std::string m) { return Status(Code::kBusy, std::move(m)); }
 Status InvalidArgument(std::string m) { return Status(Code::kInvalidArgument, std::move(m)); }
 Status Unsupported(std::string m) { return Status(Code::kUnsupported, std::move(m)); }
 Status OutOfMemory(std::string m) { return Status(Code::kOutOfMemory, std::move(m)); }
+// As long as a string may be without memory of its own.
+Status NoMemoryLeft() noexcept { return Status(Code::kOutOfMemory, "out of memory"); }
 Status Internal(std::string m) { return Status(Code::kInternal, std::move(m)); }
 Status PermissionDenied(std::string m) { return Status(Code::kPermission, std::move(m)); }
 Status AlreadyExists(std::string m) { return Status(Code::kExists, std::move(m)); }

@@ -68,6 +68,8 @@ Status Busy(std::string message);
 Status InvalidArgument(std::string message);
 Status Unsupported(std::string message);
 Status OutOfMemory(std::string message);
+// For where an exception must end: allocates nothing.
+Status NoMemoryLeft() noexcept;
 Status Internal(std::string message);
 Status PermissionDenied(std::string message);
 Status AlreadyExists(std::string message);

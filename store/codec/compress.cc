@@ -93,6 +93,7 @@ Status Decoder::State::Unpack(ByteSpan stored, MutableByteSpan out) {
   std::size_t size =
       ZSTD_decompressDCtx(context.get(), out.data(), out.size(), stored.data(), stored.size());
   if (ZSTD_isError(size)) {
+    if (ZSTD_getErrorCode(size) == ZSTD_error_memory_allocation) return NoMemoryLeft();
     return Corruption(std::string("zstd payload: ") + ZSTD_getErrorName(size));
   }
   if (size != out.size()) {
@@ -249,6 +250,7 @@ Status Encoder::State::Verify(ByteSpan raw, const Encoded& encoded) {
   MutableByteSpan again = Sized(&checked, raw.size());
   Status status =
       checker.Decode(static_cast<std::uint8_t>(encoded.codec), encoded.param, encoded.bytes, again);
+  if (status.code() == Code::kOutOfMemory) return status;
   if (status.ok() && std::memcmp(again.data(), raw.data(), raw.size()) == 0) return {};
   return Internal("compressed chunk does not give back its bytes: memory or zstd is at fault");
 }

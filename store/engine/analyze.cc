@@ -101,9 +101,13 @@ class Chunking {
 // Threads that give one buffer to all chunkings while the caller reads the next.
 class Crew {
  public:
-  Crew(std::vector<std::unique_ptr<Chunking>>* chunkings, int threads) : chunkings_(chunkings) {
-    int count = std::clamp(threads, 1, static_cast<int>(chunkings->size()));
-    for (int i = 0; i < count; ++i) threads_.emplace_back(StartQuietThread([this] { Work(); }));
+  explicit Crew(std::vector<std::unique_ptr<Chunking>>* chunkings) : chunkings_(chunkings) {}
+  Status Hire(int threads) {
+    int count = std::clamp(threads, 1, static_cast<int>(chunkings_->size()));
+    for (int i = 0; i < count; ++i) {
+      CKPT_RETURN_IF_ERROR(AddQuietThread(&threads_, [this] { Work(); }));
+    }
+    return Status();
   }
   ~Crew() {
     {
@@ -137,14 +141,14 @@ class Crew {
       lock.unlock();
       Status s = Take(chunking);
       lock.lock();
-      if (!s.ok() && error_.ok()) error_ = s;
+      if (!s.ok() && error_.ok()) error_ = std::move(s);
       if (--left_ == 0) finished_.notify_all();
     }
   }
   Status Take(Chunking* chunking) try {
     return chunking->Take(*buffer_);
   } catch (const std::bad_alloc&) {  // a thread has nobody to throw to
-    return OutOfMemory("no memory to analyze files");
+    return NoMemoryLeft();
   }
 
   std::vector<std::unique_ptr<Chunking>>* const chunkings_;
@@ -165,9 +169,10 @@ class Analyzer {
 
   Result<Analysis> Run(const std::vector<std::string>& paths) {
     CKPT_RETURN_IF_ERROR(MakeChunkings());
-    Crew crew(&chunkings_, options_.threads > 0
-                               ? options_.threads
-                               : static_cast<int>(std::thread::hardware_concurrency()));
+    Crew crew(&chunkings_);
+    CKPT_RETURN_IF_ERROR(crew.Hire(options_.threads > 0
+                                       ? options_.threads
+                                       : static_cast<int>(std::thread::hardware_concurrency())));
     crew_ = &crew;
     for (const std::string& path : paths) {
       CKPT_RETURN_IF_ERROR(WalkFiles(env_, {path}, WalkOptions(),

@@ -43,22 +43,22 @@ class ReadAhead {
   bool empty() const { return order_.empty(); }
   bool full() const { return order_.size() >= kAheadItems || (bytes_ >= kAheadBytes && !empty()); }
 
-  void Push(ChunkItem item, std::uint64_t offset) {
-    auto slot = std::make_unique<Slot>();
+  Status Push(ChunkItem item, std::uint64_t offset) {
+    const bool chunk = item.kind == ChunkItem::Kind::kChunk;
+    if (chunk && threads_.size() < static_cast<std::size_t>(thread_count_)) {
+      CKPT_RETURN_IF_ERROR(AddQuietThread(&threads_, [this] { Work(); }));
+    }
+    order_.push_back(std::make_unique<Slot>());  // owned before a thread knows it
+    Slot* slot = order_.back().get();
     slot->item = std::move(item);
     slot->offset = offset;
-    bool chunk = slot->item.kind == ChunkItem::Kind::kChunk;
     slot->done = !chunk;
-    if (chunk) {
-      bytes_ += slot->item.raw_bytes;
-      std::lock_guard lock(mutex_);
-      queue_.push_back(slot.get());
-      work_.notify_one();
-    }
-    order_.push_back(std::move(slot));
-    if (chunk && threads_.size() < static_cast<std::size_t>(thread_count_)) {
-      threads_.emplace_back(StartQuietThread([this] { Work(); }));
-    }
+    if (!chunk) return Status();
+    bytes_ += slot->item.raw_bytes;
+    std::lock_guard lock(mutex_);
+    queue_.push_back(slot);
+    work_.notify_one();
+    return Status();
   }
 
   // REQUIRES: not empty().
@@ -73,7 +73,7 @@ class ReadAhead {
 
  private:
   void Work() {
-    Decoder decoder;
+    std::optional<Decoder> decoder;
     Bytes scratch;
     std::unique_lock lock(mutex_);
     for (;;) {
@@ -90,12 +90,13 @@ class ReadAhead {
     }
   }
 
-  Status Read(Slot* slot, Decoder* decoder, Bytes* scratch) try {
+  Status Read(Slot* slot, std::optional<Decoder>* decoder, Bytes* scratch) try {
+    if (!decoder->has_value()) decoder->emplace();
     slot->raw.resize(slot->item.raw_bytes);
     CKPT_ASSIGN_OR_RETURN(ChunkPlace place, fetcher_->Locate(slot->item.id));
-    return fetcher_->ReadChunk(place, decoder, scratch, slot->raw);
+    return fetcher_->ReadChunk(place, &**decoder, scratch, slot->raw);
   } catch (const std::bad_alloc&) {  // a thread has nobody to throw to
-    return OutOfMemory("no memory to read a chunk");
+    return NoMemoryLeft();
   }
 
   Fetcher* const fetcher_;
@@ -145,7 +146,7 @@ class Cat {
     ended_ = !item.has_value();
     if (ended_) return Status();
     std::uint64_t bytes = item->raw_bytes;
-    ahead_.Push(*std::move(item), at_);
+    CKPT_RETURN_IF_ERROR(ahead_.Push(*std::move(item), at_));
     at_ += bytes;
     return Status();
   }

@@ -45,6 +45,12 @@ std::string TypeName(RecordType type) {
   }
 }
 
+// What says nothing about the bytes on disk.
+bool OfTheMoment(const Status& status) {
+  return status.code() == Code::kOutOfMemory || status.code() == Code::kBusy ||
+         status.code() == Code::kNoSpace;
+}
+
 }  // namespace
 
 PackChecker::PackChecker(Store* store, const CheckOptions& options, CheckFindings* findings)
@@ -74,7 +80,8 @@ Status PackChecker::Run() {
     Id128 id;
     if (!ParsePackFileName(file.name, &id)) continue;
     auto info = store_->packs_dir()->StatEntry(file.name);
-    if (!info.ok()) continue;
+    if (info.status().code() == Code::kNotFound) continue;
+    if (!info.ok()) return info.status();
     progress_.total_bytes += info->size_bytes;
     ids.push_back(id);
   }
@@ -92,6 +99,7 @@ Status PackChecker::CheckPack(const Id128& id) {
   auto reader = PackReader::Open(store_->packs_dir(), id, store_->format().uuid,
                                  PackReader::BadHeader::kSalvage);
   if (reader.status().code() == Code::kNotFound) return Status();  // never began, or collected
+  if (OfTheMoment(reader.status())) return reader.status();
   ++findings_->packs;
   if (!reader.ok()) {
     AddDamage(id, 0, reader.status().message(), {});
@@ -202,6 +210,8 @@ Result<std::uint64_t> PackChecker::Single(Pack* pack, std::uint64_t at, std::uin
     if (payload.ok()) {
       batch.records.push_back(record);
       CKPT_RETURN_IF_ERROR(Push(std::move(batch)));
+    } else if (OfTheMoment(payload)) {
+      return payload;
     } else if (durable) {
       std::vector<ChunkAt> chunks;
       if (chunk) chunks.push_back({record.header.id, at});
@@ -362,11 +372,11 @@ Status PackChecker::Push(Batch batch) {
   std::unique_lock lock(mutex_);
   room_.wait(lock, [&] { return !error_.ok() || queue_.size() < kReadAheadMax; });
   if (!error_.ok()) return error_;
+  if (threads_.size() < static_cast<std::size_t>(thread_count_)) {
+    CKPT_RETURN_IF_ERROR(AddQuietThread(&threads_, [this] { Work(); }));
+  }
   queue_.push_back(std::move(batch));
   work_.notify_one();
-  if (threads_.size() < static_cast<std::size_t>(thread_count_)) {
-    threads_.emplace_back(StartQuietThread([this] { Work(); }));
-  }
   return Status();
 }
 
@@ -377,7 +387,7 @@ Status PackChecker::WaitIdle() {
 }
 
 void PackChecker::Work() {
-  Decoder decoder;
+  std::optional<Decoder> decoder;
   Bytes raw;
   std::unique_lock lock(mutex_);
   for (;;) {
@@ -389,18 +399,19 @@ void PackChecker::Work() {
     lock.unlock();
     Status s;
     try {
+      if (!decoder.has_value()) decoder.emplace();
       std::vector<Answer> answers;
       for (const Record& record : batch.records) {
-        answers.push_back(Check(batch, record, &decoder, &raw));
+        answers.push_back(Check(batch, record, &*decoder, &raw));
       }
       std::lock_guard taking(mutex_);
       Take(batch, answers);
     } catch (const std::bad_alloc&) {  // a thread has nobody to throw to
-      s = OutOfMemory("no memory to check a pack");
+      s = NoMemoryLeft();
     }
     lock.lock();
     --busy_;
-    if (!s.ok() && error_.ok()) error_ = s;
+    if (!s.ok() && error_.ok()) error_ = std::move(s);
     room_.notify_all();
   }
 }
@@ -430,6 +441,7 @@ std::string PackChecker::Verify(const Batch& batch, const Record& record, Decode
   if (header.type != RecordType::kChunk || IsDeltaCodec(header.codec)) return "";
   raw->resize(header.raw_bytes);
   Status decoded = decoder->Decode(header.codec, header.codec_param, payload, *raw);
+  if (decoded.code() == Code::kOutOfMemory) throw std::bad_alloc();  // no damage: Work says it
   if (!decoded.ok()) return "chunk: " + decoded.message();
   return HashChunk(*raw) == header.id ? "" : "chunk: its bytes do not have its id";
 }

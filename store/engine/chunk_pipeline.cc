@@ -31,7 +31,7 @@ ChunkPipeline::~ChunkPipeline() {
 }
 
 Result<ChunkPipeline::Segment*> ChunkPipeline::NextSegment() {
-  if (open_ != nullptr) HandOver();
+  if (open_ != nullptr) CKPT_RETURN_IF_ERROR(HandOver());
   if (current_ != nullptr) current_->filling = false;
   current_ = nullptr;
   for (;;) {
@@ -89,27 +89,29 @@ Status ChunkPipeline::Add(Job job) {
   open_->bytes += job.raw.size();
   open_->jobs.push_back(std::move(job));
   if (open_->bytes < kBatchBytes && open_->jobs.size() < kBatchJobs) return Status();
-  HandOver();
+  CKPT_RETURN_IF_ERROR(HandOver());
   CKPT_RETURN_IF_ERROR(Deliver(false));
   return order_.size() > kBatchesInFlight ? Deliver(true) : Status();
 }
 
-void ChunkPipeline::HandOver() {
+Status ChunkPipeline::HandOver() {
+  if (open_->bytes > 0 && threads_.size() < static_cast<std::size_t>(thread_count_)) {
+    error_ = AddQuietThread(&threads_, [this] { Work(); });
+    CKPT_RETURN_IF_ERROR(Status(error_));
+  }
   Batch* batch = open_.get();
   order_.push_back(std::move(open_));
   if (batch->bytes == 0) {  // nothing to compute
     std::lock_guard lock(mutex_);
     batch->done = true;
-    return;
+    return Status();
   }
   {
     std::lock_guard lock(mutex_);
     queue_.push_back(batch);
   }
   work_.notify_one();
-  if (threads_.size() < static_cast<std::size_t>(thread_count_)) {
-    threads_.emplace_back(StartQuietThread([this] { Work(); }));
-  }
+  return Status();
 }
 
 Status ChunkPipeline::Deliver(bool wait) {
@@ -143,12 +145,12 @@ Status ChunkPipeline::DeliverBatch(Batch* batch) {
 }
 
 Status ChunkPipeline::Drain() {
-  if (open_ != nullptr) HandOver();
+  if (open_ != nullptr) CKPT_RETURN_IF_ERROR(HandOver());
   while (error_.ok() && !order_.empty()) CKPT_RETURN_IF_ERROR(Deliver(true));
   return error_;
 }
 
-Status ChunkPipeline::Run(Job* job, ChunkWriter* writer, Encoder* encoder) try {
+Status ChunkPipeline::Run(Job* job, ChunkWriter* writer, std::optional<Encoder>* encoder) try {
   if (job->raw.empty()) return Status();
   job->item.raw_bytes = job->raw.size();
   if (job->raw.size() <= kInlineBytesMax) {
@@ -159,13 +161,14 @@ Status ChunkPipeline::Run(Job* job, ChunkWriter* writer, Encoder* encoder) try {
   job->item.kind = ChunkItem::Kind::kChunk;
   job->item.id = HashChunk(job->raw);
   if (job->known.has_value() && *job->known == job->item.id) return Status();
-  return writer->Put(job->raw, job->item.id, job->element_width, encoder);
+  if (!encoder->has_value()) encoder->emplace();
+  return writer->Put(job->raw, job->item.id, job->element_width, &**encoder);
 } catch (const std::bad_alloc&) {  // a thread has nobody to throw to
-  return OutOfMemory("no memory to store a chunk of " + std::to_string(job->raw.size()) + " bytes");
+  return NoMemoryLeft();
 }
 
 void ChunkPipeline::Work() {
-  Encoder encoder;
+  std::optional<Encoder> encoder;
   std::unique_lock lock(mutex_);
   for (;;) {
     work_.wait(lock, [&] { return stop_ || !queue_.empty(); });

@@ -77,12 +77,12 @@ class ChunkPipeline {
   };
 
   Status Add(Job job);
-  void HandOver();
+  Status HandOver();
   // Delivers what is done at the front; with `wait`, at least one batch.
   Status Deliver(bool wait);
   Status DeliverBatch(Batch* batch);
   void Work();
-  static Status Run(Job* job, ChunkWriter* writer, Encoder* encoder);
+  static Status Run(Job* job, ChunkWriter* writer, std::optional<Encoder>* encoder);
 
   ChunkWriter* const writer_;
   const int thread_count_;

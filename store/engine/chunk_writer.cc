@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "store/base/quietly.h"
 #include "store/codec/hash.h"
 #include "store/engine/record_index.h"
 
@@ -22,7 +23,10 @@ Result<std::unique_ptr<ChunkWriter>> ChunkWriter::Open(Store* store, const Write
   return writer;
 }
 
-ChunkWriter::~ChunkWriter() { Abandon(); }
+// Without memory an unfinished pack keeps its name; collection returns it.
+ChunkWriter::~ChunkWriter() {
+  Quietly([this] { Abandon(); });
+}
 
 // Locks the pack, then reads `collect`: a collector that did not find the lock has this writer read
 // of its epoch. A pack that is condemned, or lost its name meanwhile, is let go.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "store/base/quietly.h"
 #include "store/engine/reserve.h"
 
 namespace ckpt {
@@ -40,7 +41,9 @@ Result<std::unique_ptr<Collector>> Collector::Open(Store* store, CollectOptions 
 }
 
 Collector::~Collector() {
-  if (own_ != nullptr) own_->Abandon();
+  Quietly([this] {
+    if (own_ != nullptr) own_->Abandon();
+  });
 }
 
 Status Collector::Run(const std::vector<Removal>& planned, Collected* result) {

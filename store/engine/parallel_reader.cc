@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <new>
 
+#include "store/base/quietly.h"
 #include "store/codec/hash.h"
 #include "store/io/quiet_thread.h"
 
@@ -73,11 +74,11 @@ Status ParallelReader::Push(Piece piece) {
   std::unique_lock lock(mutex_);
   room_.wait(lock, [&] { return !error_.ok() || queue_.size() < kQueueMax; });
   CKPT_RETURN_IF_ERROR(Status(error_));
+  if (threads_.size() < static_cast<std::size_t>(thread_count_)) {
+    CKPT_RETURN_IF_ERROR(AddQuietThread(&threads_, [this] { Work(); }));
+  }
   queue_.push_back(std::move(piece));
   work_.notify_one();
-  if (threads_.size() < static_cast<std::size_t>(thread_count_)) {
-    threads_.emplace_back(StartQuietThread([this] { Work(); }));
-  }
   return Status();
 }
 
@@ -109,15 +110,16 @@ void ParallelReader::Work() {
     lock.unlock();
     Status s;
     if (!failed) s = Run(piece, &scratch);
-    if (!failed && s.ok()) s = Finish(piece.job.get());
     if (!s.ok()) {
-      std::string what = piece.job->target->What();
-      if (!what.empty()) s = std::move(s).WithContext(what);
+      Quietly([&] {  // without memory the reason must do
+        std::string what = piece.job->target->What();
+        if (!what.empty()) s = std::move(s).WithContext(what);
+      });
     }
     piece = Piece();
     lock.lock();
     --busy_;
-    if (!s.ok() && error_.ok()) error_ = s;
+    if (!s.ok() && error_.ok()) error_ = std::move(s);
     room_.notify_all();
   }
 }
@@ -126,6 +128,7 @@ Status ParallelReader::Run(const Piece& piece, Scratch* scratch) try {
   const std::vector<Part>& parts = piece.parts;
   ReadTarget* target = piece.job->target.get();
   scratch->raw_bytes = 0;
+  if (!scratch->decoder.has_value()) scratch->decoder.emplace();
   for (std::size_t begin = 0; begin < parts.size();) {
     const Part& first = parts[begin];
     if (!first.inline_bytes.empty()) {
@@ -150,9 +153,10 @@ Status ParallelReader::Run(const Piece& piece, Scratch* scratch) try {
     CKPT_RETURN_IF_ERROR(RunSpan(piece, begin, end, scratch));
     begin = end;
   }
-  return Flush(target, scratch);
+  CKPT_RETURN_IF_ERROR(Flush(target, scratch));
+  return Finish(piece.job.get());
 } catch (const std::bad_alloc&) {  // a thread has nobody to throw to
-  return OutOfMemory("no memory to read a piece of " + std::to_string(piece.raw_bytes) + " bytes");
+  return NoMemoryLeft();
 }
 
 Status ParallelReader::RunSpan(const Piece& piece, std::size_t begin, std::size_t end,
@@ -188,9 +192,9 @@ Status ParallelReader::Place(const Piece& piece, const Part& part, ByteSpan stor
     CKPT_ASSIGN_OR_RETURN(raw, Gather(target, part, scratch));
   }
   bool good = stored.size() == entry.stored_bytes &&
-              fetcher_->DecodeChunk(part.place, stored, &scratch->decoder, raw).ok();
+              fetcher_->DecodeChunk(part.place, stored, &*scratch->decoder, raw).ok();
   if (good) return Status();
-  return fetcher_->ReadChunk(part.place, &scratch->decoder, &scratch->chunk, raw);
+  return fetcher_->ReadChunk(part.place, &*scratch->decoder, &scratch->chunk, raw);
 }
 
 // Memory for the part's bytes behind its neighbour's: a file's writers exclude each other, so

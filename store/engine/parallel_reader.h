@@ -71,7 +71,7 @@ class ParallelReader {
     std::size_t raw_bytes = 0;
   };
   struct Scratch {
-    Decoder decoder;
+    std::optional<Decoder> decoder;
     Bytes stored;
     Bytes chunk;
     // What is to be written next: neighbours in the entry go to the target together.

@@ -214,7 +214,8 @@ bool WorthReindexing(Store* store) {
 }
 
 Result<IndexStats> Store::Reindex() {
-  if (index_ == nullptr || !writable()) {
+  std::shared_ptr<Index> before = index();
+  if (before == nullptr || !writable()) {
     return Unsupported("there is no index on disk to build for " + path_ +
                        ": the store was opened for reading, or its index directory cannot be used");
   }
@@ -224,7 +225,7 @@ Result<IndexStats> Store::Reindex() {
     std::shared_lock lock(mutex_);
     barred = barred_;
   }
-  CKPT_ASSIGN_OR_RETURN(auto builder, StartWhenFree(env_, index_));
+  CKPT_ASSIGN_OR_RETURN(auto builder, StartWhenFree(env_, before));
   CKPT_ASSIGN_OR_RETURN(auto names, packs_dir_->List());
   Sources sources;
   for (const DirEntry& name : names) {
@@ -253,7 +254,9 @@ Result<IndexStats> Store::Reindex() {
   }
   refresh.unlock();
   CKPT_RETURN_IF_ERROR(Refresh());
-  return index_->Stats();
+  std::shared_ptr<Index> made = index();
+  if (made == nullptr) return IoError("the index of " + path_ + " was made and cannot be read");
+  return made->Stats();
 }
 
 }  // namespace ckpt

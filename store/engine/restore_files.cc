@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "store/base/quietly.h"
 #include "store/codec/hash.h"
 #include "store/engine/glob.h"
 #include "store/engine/parallel_reader.h"
@@ -67,8 +68,10 @@ class FileTarget : public ReadTarget {
 
   ~FileTarget() override {
     if (done_) return;
-    Status removed = place_.dir->RemoveFile(temporary_);  // best effort, after a failure
-    (void)removed;
+    Quietly([this] {  // after a failure; what stays the next restore removes
+      Status removed = place_.dir->RemoveFile(temporary_);
+      (void)removed;
+    });
   }
 
   Status Write(std::uint64_t offset, ByteSpan bytes) override {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "store/base/quietly.h"
 #include "store/codec/compress.h"
 #include "store/index/memory_index.h"
 
@@ -12,7 +13,10 @@ Store::Store(Env* env, std::string path, OpenStoreOptions options)
     : env_(env), path_(std::move(path)), options_(std::move(options)), overlay_(NewMemoryIndex()) {}
 
 // Only the cache is told here; what a save promised was kept long before.
-Store::~Store() { PublishPending(); }
+// What is not published now the next opening reads from the packs.
+Store::~Store() {
+  Quietly([this] { PublishPending(); });
+}
 
 int Store::threads() const {
   if (options_.threads > 0) return options_.threads;

@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "store/base/quietly.h"
 #include "store/index/lmdb_index_impl.h"
 
 namespace ckpt {
@@ -66,7 +67,7 @@ LmdbBuilder::~LmdbBuilder() {
   if (txn_ != nullptr) mdb_txn_abort(txn_);
   bool unfinished = lmdb_ != nullptr;
   lmdb_.reset();
-  if (unfinished) index_->dir().RemoveBuild();
+  if (unfinished) Quietly([this] { index_->dir().RemoveBuild(); });
 }
 
 Status LmdbBuilder::Start() {

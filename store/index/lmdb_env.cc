@@ -49,6 +49,7 @@ int LmdbEnv::Open(const Options& options, std::unique_ptr<LmdbEnv>* env) {
 }
 
 int LmdbEnv::OpenFile(const Options& options) {
+  free_readers_.reserve(kReadersHere);  // giving one back needs no memory
   int rc = mdb_env_create(&env_);
   if (rc != 0) return rc;
   mdb_env_set_userctx(env_, this);

@@ -17,10 +17,12 @@
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <condition_variable>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <set>
 #include <shared_mutex>
 #include <string>
@@ -103,7 +105,7 @@ class LmdbEnv {
   // Bytes the file needs for the newest committed state.
   std::uint64_t UsedBytes() const;
 
-  // Runs `fn` so that LMDB's assertions become MDB_PANIC.
+  // Runs `fn` so that LMDB's assertions become MDB_PANIC, and want of memory ENOMEM.
   template <typename F>
   int Guarded(F&& fn) {
     if (abandoned()) return MDB_PANIC;
@@ -111,6 +113,8 @@ class LmdbEnv {
       return fn();
     } catch (const Assertion&) {
       return MDB_PANIC;
+    } catch (const std::bad_alloc&) {  // a transaction left open would stop everybody
+      return ENOMEM;
     }
   }
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <map>
 #include <mutex>
+#include <new>
 #include <shared_mutex>
 #include <unordered_map>
 #include <unordered_set>
@@ -69,8 +70,8 @@ class ChunkTable {
 static_assert(sizeof(ChunkTable::Slot) == 48);
 
 void ChunkTable::Grow() {
-  std::vector<Slot> old = std::move(slots_);
-  slots_.assign(std::max<std::size_t>(16, old.size() + old.size() / 2), Slot{});
+  std::vector<Slot> old(std::max<std::size_t>(16, slots_.size() + slots_.size() / 2));
+  old.swap(slots_);
   for (const Slot& slot : old) {
     if (slot.pack != kNone) *Probe(slot.id) = slot;
   }
@@ -119,6 +120,7 @@ class MemoryIndex final : public Index {
   bool Present(std::uint32_t pack) const { return packs_[pack].covered_bytes != 0; }
   void DropPack(const Id128& pack_id, std::unordered_set<std::uint32_t>* dropped);
   void Apply(const PackUpdate& update);
+  void Fill(std::uint32_t pack, const PackUpdate& update);
   void PutChunk(std::uint32_t pack, const ChunkEntry& entry);
   std::uint32_t BaseNumber(const Id128& base);
   std::vector<Copy> CopyBatch(const Key& prefix, bool reverse, const std::optional<Key>& after);
@@ -239,16 +241,29 @@ void MemoryIndex::Apply(const PackUpdate& update) {
   if (covered != update.covered_before || update.coverage.covered_bytes < covered) return;
   if (update.coverage.covered_bytes == 0) return;
   if (at == numbers_.end()) {
-    at = numbers_.emplace(update.coverage.pack_id, static_cast<std::uint32_t>(packs_.size())).first;
-    packs_.emplace_back();
+    packs_.emplace_back();  // before it has a number: memory may run out in between
+    const auto number = static_cast<std::uint32_t>(packs_.size() - 1);
+    at = numbers_.emplace(update.coverage.pack_id, number).first;
   }
-  packs_[at->second] = update.coverage;
-  for (const ChunkEntry& entry : update.chunks) PutChunk(at->second, entry);
+  const std::uint32_t number = at->second;
+  try {
+    Fill(number, update);
+  } catch (const std::bad_alloc&) {  // a part of it would pass for all (I4)
+    numbers_.erase(update.coverage.pack_id);
+    packs_[number] = PackCoverage{};
+    std::erase_if(records_, [&](const auto& item) { return item.second.pack == number; });
+    throw;
+  }
+}
+
+void MemoryIndex::Fill(std::uint32_t pack, const PackUpdate& update) {
+  packs_[pack] = update.coverage;
+  for (const ChunkEntry& entry : update.chunks) PutChunk(pack, entry);
   for (const IndexRecord& record : update.records) {
     auto [slot, fresh] = records_.try_emplace(Key(AsText(record.key)));
     if (fresh) record_bytes_ += record.key.size();
     record_bytes_ += record.value.size() - slot->second.value.size();
-    slot->second = {.pack = at->second, .value = record.value};
+    slot->second = {.pack = pack, .value = record.value};
   }
 }
 
@@ -266,9 +281,12 @@ void MemoryIndex::PutChunk(std::uint32_t pack, const ChunkEntry& entry) {
 }
 
 std::uint32_t MemoryIndex::BaseNumber(const Id128& base) {
-  auto [at, fresh] = base_numbers_.try_emplace(base, static_cast<std::uint32_t>(bases_.size() + 1));
-  if (fresh) bases_.push_back(base);
-  return at->second;
+  auto at = base_numbers_.find(base);
+  if (at != base_numbers_.end()) return at->second;
+  bases_.push_back(base);  // before it has a number
+  const auto number = static_cast<std::uint32_t>(bases_.size());
+  base_numbers_.emplace(base, number);
+  return number;
 }
 
 Result<IndexStats> MemoryIndex::Stats() {

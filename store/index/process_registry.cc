@@ -13,8 +13,10 @@ namespace ckpt::index_internal {
 namespace {
 
 struct Registry {
-  std::mutex mutex;
-  std::condition_variable closed;
+  // Recursive: without memory for the pointer that is to share it, an index just made is closed
+  // again on the spot.
+  std::recursive_mutex mutex;
+  std::condition_variable_any closed;
   // Present until the index is closed; expired while it is being closed.
   std::map<RegistryKey, std::weak_ptr<LmdbIndex>> open;
 };
@@ -59,9 +61,15 @@ Result<std::shared_ptr<LmdbIndex>> FindOrMake(const RegistryKey& key,
     registry->open.erase(key);
     registry->closed.notify_all();
   };
-  std::shared_ptr<LmdbIndex> index(make(), close);
-  registry->open[key] = index;
-  return index;
+  std::weak_ptr<LmdbIndex>& entry = registry->open[key];
+  try {
+    std::shared_ptr<LmdbIndex> index(make(), close);
+    entry = index;
+    return index;
+  } catch (...) {
+    registry->open.erase(key);  // nobody is to wait for it
+    throw;
+  }
 }
 
 }  // namespace ckpt::index_internal

@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include <csignal>
+#include <system_error>
 #include <utility>
 
 namespace ckpt {
@@ -36,14 +37,26 @@ const CoresAtLoad cores_at_load;
 
 }  // namespace
 
-std::thread StartQuietThread(std::function<void()> main) {
+Result<std::thread> StartQuietThread(std::function<void()> main) {
   BlockAllSignals blocked;
-  return std::thread([main = std::move(main)] {
-    if (cores_at_load.known) {
-      sched_setaffinity(0, sizeof(cores_at_load.cores), &cores_at_load.cores);  // else as it is
-    }
-    main();
-  });
+  try {
+    return std::thread([main = std::move(main)] {
+      if (cores_at_load.known) {
+        sched_setaffinity(0, sizeof(cores_at_load.cores), &cores_at_load.cores);  // else as it is
+      }
+      main();
+    });
+  } catch (const std::system_error& e) {
+    return IoError("start a helper thread: " + e.code().message() +
+                   " (raise the limit of processes, ulimit -u)");
+  }
+}
+
+Status AddQuietThread(std::vector<std::thread>* threads, std::function<void()> main) {
+  threads->reserve(threads->size() + 1);  // what throws must do so before there is a thread
+  Result<std::thread> thread = StartQuietThread(std::move(main));
+  if (thread.ok()) threads->push_back(*std::move(thread));
+  return threads->empty() ? thread.status() : Status();
 }
 
 }  // namespace ckpt

@@ -7,11 +7,18 @@
 
 #include <functional>
 #include <thread>
+#include <vector>
+
+#include "store/base/status.h"
 
 namespace ckpt {
 
-// Throws std::system_error when there is no room for a thread.
-std::thread StartQuietThread(std::function<void()> main);
+// Io: the system has no room for a thread.
+Result<std::thread> StartQuietThread(std::function<void()> main);
+
+// Another of several that share their work. That there is no room for it is no failure while there
+// is one.
+Status AddQuietThread(std::vector<std::thread>* threads, std::function<void()> main);
 
 }  // namespace ckpt
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <new>
 #include <utility>
 
 #include "store/io/quiet_thread.h"
@@ -29,6 +30,23 @@ RetentionRules RulesOf(const std::string& series, const SessionOptions& options)
   return rules;
 }
 
+// What `work` throws, as a status.
+template <typename Work>
+Status Caught(const Work& work) noexcept {
+  try {
+    work();
+    return Status();
+  } catch (const std::bad_alloc&) {
+    return NoMemoryLeft();
+  } catch (const std::exception& e) {
+    try {
+      return Internal(e.what());
+    } catch (const std::bad_alloc&) {
+      return NoMemoryLeft();
+    }
+  }
+}
+
 std::string Fixed(double value) {
   const std::int64_t thousandths = std::llround(value * 1000);
   std::string digits = std::to_string(thousandths % 1000);
@@ -51,11 +69,12 @@ Committer::Committer(Store* store, std::string series, const SessionOptions& opt
 
 Status Committer::Start() {
   report_.buffer_bytes = ring_.size_bytes();
+  ReserveQueue();
   if (ring_.size_bytes() == 0) {
     return OutOfMemory("no memory for a session's buffer of " +
                        std::to_string(options_.buffer_bytes) + " bytes: make it smaller");
   }
-  thread_ = StartQuietThread([this] { Main(); });
+  CKPT_ASSIGN_OR_RETURN(thread_, StartQuietThread([this] { Main(); }));
   return Status();
 }
 
@@ -79,30 +98,25 @@ double Committer::SecondsSince(std::int64_t ns) const {
 // ---- the thread --------------------------------------------------------------------------------
 
 void Committer::Main() {
-  for (bool more = true; more;) {
-    more = Guarded([this] { return Turn(); });
+  for (;;) {
+    bool idle = true;
+    Guarded([&] { idle = Turn(); });
+    if (!idle) continue;
+    {
+      std::lock_guard lock(mutex_);
+      if (stop_thread_ && queue_.empty()) break;
+    }
+    Wait();
   }
-  Guarded([this] {
+  Guarded([&] {
     if (!staged_.empty()) CommitNow(false);
     KeepHouse(true);
     if (writer_ != nullptr) CommitNow(true);
-    return true;
   });
   writer_.reset();
 }
 
-// A thread has nobody to throw to: true, and what was being saved has failed.
-bool Committer::Guarded(const std::function<bool()>& work) {
-  try {
-    return work();
-  } catch (const std::exception& e) {
-    keeping_house_ = making_room_ = false;
-    Fail(OutOfMemory(std::string("a save failed: ") + e.what()));
-    return true;
-  }
-}
-
-// False: it was the last.
+// True when there is nothing to do.
 bool Committer::Turn() {
   LookForWaitingSignals();
   LookForSignals();
@@ -111,18 +125,22 @@ bool Committer::Turn() {
   CaptureMessage message;
   if (Pop(&message)) {
     Handle(std::move(message));
-    return true;
+    return false;
   }
-  if (CommitIsDue()) return true;
+  if (CommitIsDue()) return false;
   AfterSignals();
   EndProcessIfDue();
   PollEpoch();
-  {
-    std::lock_guard lock(mutex_);
-    if (stop_thread_ && queue_.empty()) return false;
-  }
-  Wait();
   return true;
+}
+
+// A thread has nobody to throw to, and the computation is to go on (I10).
+void Committer::Guarded(const std::function<void()>& work) {
+  Status s = Caught(work);
+  if (s.ok()) return;
+  keeping_house_ = false;
+  making_room_ = false;
+  Fail(std::move(s));
 }
 
 // Also while captures wait, or a code that saves all the time would never have it done; but not
@@ -142,16 +160,15 @@ void Committer::Handle(CaptureMessage message) {
   const Kind kind = message.kind;
   const std::int64_t begin = store_->env()->MonotonicNs();
   Status s;
-  try {
+  Status thrown = Caught([&] {
     if (kind == Kind::kBegin || kind == Kind::kAttempt) {
       bool current = message.capture->generation == generation_.load();
       current_ = current ? message.capture : nullptr;
       entries_.clear();
     }
     if (current_ != nullptr) s = Handle(kind, &message);
-  } catch (const std::exception& e) {  // a thread has nobody to throw to
-    s = OutOfMemory(std::string("a save failed: ") + e.what());
-  }
+  });
+  if (!thrown.ok()) s = std::move(thrown);
   busy_s_ += SecondsSince(begin);
   if (!s.ok()) Fail(std::move(s));
   if (kind == Kind::kChunk) {
@@ -386,11 +403,11 @@ void Committer::CommitNow(bool closed) {
     }
     changed_.notify_all();
   }
-  for (const auto& capture : staged_) {
+  housekeeper_.Committed();
+  const auto durable = std::exchange(staged_, {});
+  for (const auto& capture : durable) {
     if (options_.log) Log(*capture);
   }
-  staged_.clear();
-  housekeeper_.Committed();
 }
 
 // Whatever was being written is lost, with the ids of all that came since; what was staged is taken
@@ -402,17 +419,20 @@ void Committer::Fail(Status status) {
   last_entries_.clear();
   current_ = nullptr;
   const std::int64_t now = store_->env()->MonotonicNs();
-  if (full && (!failing_ || now - room_made_ns_ >= kRoomPause)) {
-    room_made_ns_ = now;
-    Status room = housekeeper_.MakeRoom();
-    if (!room.ok()) store_->Notice("no room could be made: " + room.message());
-  }
-  if (!std::exchange(failing_, true))
-    store_->Notice("a checkpoint was not saved: " + status.message());
+  Status unsaid = Caught([&] {
+    if (full && (!failing_ || now - room_made_ns_ >= kRoomPause)) {
+      room_made_ns_ = now;
+      Status room = housekeeper_.MakeRoom();
+      if (!room.ok()) store_->Notice("no room could be made: " + room.message());
+    }
+    if (!std::exchange(failing_, true))
+      store_->Notice("a checkpoint was not saved: " + status.message());
+  });
+  (void)unsaid;  // the next call of the application's says what was not saved
   std::lock_guard lock(mutex_);
   ++generation_;
   dropped_number_ = std::max(dropped_number_, std::max(staged_number_, durable_number_));
-  if (error_.ok()) error_ = status;
+  if (error_.ok() && !Caught([&] { error_ = status; }).ok()) error_ = NoMemoryLeft();
   last_drop_ = std::move(status);
   report_.removed = housekeeper_.removed();
   report_.freed_bytes = housekeeper_.freed_bytes();

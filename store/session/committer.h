@@ -19,7 +19,6 @@
 
 #include <atomic>
 #include <condition_variable>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -96,8 +95,10 @@ class Committer {
  private:
   using Kind = CaptureMessage::Kind;
   void Main();
-  bool Guarded(const std::function<bool()>& work);
   bool Turn();
+  void Guarded(const std::function<void()>& work);
+  void ReserveQueue();
+  void MakeRoomInQueue(std::unique_lock<std::mutex>* lock);
   bool Pop(CaptureMessage* message);
   void Push(CaptureMessage message, bool now);
   void Flush();
@@ -187,7 +188,10 @@ class Committer {
 
   mutable std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
-  std::deque<CaptureMessage> queue_;
+  // Those from queue_begin_ on wait. In one piece, so that room for more is there or is not.
+  std::vector<CaptureMessage> queue_;
+  std::size_t queue_begin_ = 0;
+  bool queue_wanted_ = false;    // somebody waits until all of it is taken
   std::size_t ends_queued_ = 0;  // complete captures in queue_
   bool sleeping_ = false;
   bool stop_thread_ = false;

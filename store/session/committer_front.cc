@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <new>
 #include <utility>
 
 #include "store/session/committer.h"
@@ -28,10 +29,34 @@ void Committer::Wake() {
   (void)wrote;  // full: it is awake
 }
 
+// So that a message always gets through, whatever memory there is.
+void Committer::ReserveQueue() {
+  batch_.reserve(kBatchMessages + 1);
+  queue_.reserve(kBatchMessages + 1);
+  for (int signal : options_.save_signals) seen_signals_[signal] = 0;
+  for (int signal : options_.stop_signals) seen_signals_[signal] = 0;
+}
+
+// REQUIRES: mutex_ held by `lock`. Room for what is in batch_; without memory for more than there
+// is, once the thread has taken all.
+void Committer::MakeRoomInQueue(std::unique_lock<std::mutex>* lock) {
+  const std::size_t need = queue_.size() + batch_.size();
+  if (need <= queue_.capacity()) return;
+  try {
+    queue_.reserve(std::max(need, 2 * queue_.capacity()));
+  } catch (const std::bad_alloc&) {
+    queue_wanted_ = true;
+    if (sleeping_) Wake();
+    changed_.wait(*lock, [&] { return queue_.empty(); });
+    queue_wanted_ = false;
+  }
+}
+
 void Committer::Flush() {
   bool wake = false;
   {
-    std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
+    MakeRoomInQueue(&lock);
     for (CaptureMessage& message : batch_) {
       if (message.kind == Kind::kEnd) ++ends_queued_;
       queue_.push_back(std::move(message));
@@ -145,8 +170,12 @@ Status Committer::BeginAttempt(std::shared_ptr<Capture> capture) {
 bool Committer::Pop(CaptureMessage* message) {
   std::lock_guard lock(mutex_);
   if (queue_.empty()) return false;
-  *message = std::move(queue_.front());
-  queue_.pop_front();
+  *message = std::move(queue_[queue_begin_++]);
+  if (queue_begin_ == queue_.size()) {
+    queue_.clear();
+    queue_begin_ = 0;
+    if (queue_wanted_) changed_.notify_all();
+  }
   if (message->kind == Kind::kEnd) --ends_queued_;
   return true;
 }
