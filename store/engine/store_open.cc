@@ -75,6 +75,9 @@ Status WriteFileOnce(Dir* dir, const std::string& name, ByteSpan bytes, std::uin
   open.mode = OpenMode::kCreate;
   open.permissions = permissions;
   CKPT_ASSIGN_OR_RETURN(auto file, dir->OpenFile(name, open));
+  // What is written over in place later is to need no space then.
+  Status allocated = file->Allocate(0, bytes.size());
+  if (!allocated.ok() && allocated.code() != Code::kUnsupported) return allocated;
   CKPT_RETURN_IF_ERROR(file->WriteAt(0, bytes));
   return file->Sync();
 }
@@ -155,7 +158,9 @@ Result<std::unique_ptr<Store>> Store::Open(Env* env, const std::string& path,
                     ": 'save' or 'init' makes one; name another with --store or CKPT_STORE");
   }
   store->root_ = *std::move(root);
-  bool exists = store->root_->StatEntry(kFormatName).ok();
+  auto format = store->root_->StatEntry(kFormatName);
+  const bool exists = format.ok();  // what cannot be looked at is not taken for missing
+  if (!exists && format.status().code() != Code::kNotFound) return format.status();
   if (exists && store->options_.mode == Mode::kCreateNew) {
     return AlreadyExists("there is a store at " + path + " already");
   }

@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <utility>
 
+#include "store/base/quietly.h"
+
 namespace ckpt::index_internal {
 namespace {
 
@@ -28,6 +30,7 @@ constexpr std::size_t kMetaBytes = 152;
 constexpr std::size_t kLockHeaderBytes = 128;
 constexpr std::size_t kReaderSlotBytes = 64;
 constexpr std::size_t kLockFileBytesMax = 1u << 20;
+constexpr std::uint64_t kMappedFreeBytesMin = 16u << 20;
 
 bool ParseNumber(std::string_view name, std::uint64_t* number) {
   if (name.size() != kNumberDigits + kDataSuffix.size() || !name.ends_with(kDataSuffix))
@@ -59,7 +62,10 @@ Meta ReadMeta(File* file, std::uint64_t offset) {
 }  // namespace
 
 HeldLock::~HeldLock() {
-  Status ignored = file_->Unlock();  // closing would do it too, unless a forked child holds a copy
+  Quietly([this] {
+    Status ignored =
+        file_->Unlock();  // closing would do it too, unless a forked child holds a copy
+  });
 }
 
 HeldLock::Work HeldLock::LastWork() {
@@ -94,6 +100,7 @@ Result<std::unique_ptr<LmdbDir>> LmdbDir::Open(Env* env, const std::string& path
   }
   CKPT_ASSIGN_OR_RETURN(bool network, made->dir_->OnNetworkFileSystem());
   if (network) return Unsupported("open index " + path + ": it is on a network file system");
+  CKPT_ASSIGN_OR_RETURN(made->copies_on_write_, made->dir_->CopiesOnWrite());
   return made;
 }
 
@@ -209,6 +216,23 @@ std::set<long> LmdbDir::ActiveReaders(std::uint64_t number) {
     if (pid != 0 && LoadU64(bytes.data() + at) != ~std::uint64_t{0}) active.insert(pid);
   }
   return active;
+}
+
+Status LmdbDir::AllocateLockFile(std::uint64_t number, std::uint64_t readers_max) {
+  if (TooFullToMap()) {
+    return NoSpace("open index " + path_ +
+                   ": the file system is nearly full, and it copies on write");
+  }
+  CKPT_ASSIGN_OR_RETURN(
+      auto file, dir_->OpenFile(FileName(number) + "-lock", {.mode = OpenMode::kReadOrCreate}));
+  Status s = file->Allocate(0, kLockHeaderBytes + readers_max * kReaderSlotBytes);
+  return s.code() == Code::kUnsupported ? Status() : s;
+}
+
+bool LmdbDir::TooFullToMap() {
+  if (!copies_on_write_) return false;
+  Result<std::uint64_t> free = dir_->FreeBytes();
+  return !free.ok() || *free < kMappedFreeBytesMin;
 }
 
 Result<std::uint64_t> LmdbDir::FileBytes(std::uint64_t number) {

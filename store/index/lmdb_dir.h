@@ -106,6 +106,13 @@ class LmdbDir {
 
   Result<std::uint64_t> FileBytes(std::uint64_t number);
 
+  // LMDB's lock file is written through a mapping, where a full disk is SIGBUS: its blocks are
+  // allocated before it is mapped. NoSpace: they are not to be had. REQUIRES: as ActiveReaders.
+  Status AllocateLockFile(std::uint64_t number, std::uint64_t readers_max);
+  // Where that does not help, because the file system copies on write: less is free than anybody
+  // may take before the question is asked again. Then LMDB's files are neither mapped nor touched.
+  bool TooFullToMap();
+
  private:
   LmdbDir(Env* env, std::string path) : env_(env), path_(std::move(path)) {}
   std::vector<std::uint64_t> Numbers();
@@ -115,6 +122,7 @@ class LmdbDir {
   std::string path_;
   std::unique_ptr<Dir> dir_;
   FileInfo info_;
+  bool copies_on_write_ = false;
   std::atomic<bool> stuck_{false};  // a holder did not let go last time: do not wait again
 };
 

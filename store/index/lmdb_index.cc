@@ -25,6 +25,7 @@ LmdbIndex::LmdbIndex(Env* env, LmdbIndexOptions options, std::unique_ptr<LmdbDir
 
 LmdbIndex::~LmdbIndex() {
   if (Forked()) static_cast<void>(lmdb_.release());  // the parent's: not even to be closed
+  CloseEnv();
 }
 
 Result<std::vector<PackCoverage>> LmdbIndex::Packs() {
@@ -169,9 +170,15 @@ Result<std::unique_ptr<HeldLock>> LmdbIndex::LockForWriting() {
   return lock;
 }
 
+// Closing gives reader slots back, in mapped memory.
+void LmdbIndex::CloseEnv() {
+  if (lmdb_ != nullptr && dir_->TooFullToMap()) lmdb_->Abandon();
+  lmdb_.reset();
+}
+
 template <typename F>
 int LmdbIndex::Read(F&& fn) {
-  if (Forked()) return EAGAIN;
+  if (Forked() || dir_->TooFullToMap()) return EAGAIN;
   for (int attempt = 0;; ++attempt) {
     int rc;
     {
@@ -194,7 +201,8 @@ Status LmdbIndex::Write(const std::function<int(LmdbEnv*, MDB_txn*)>& fn) {
     int rc = EAGAIN;
     {
       std::shared_lock hold(gate_);
-      if (lmdb_ != nullptr) rc = lmdb_->Write([&](MDB_txn* txn) { return fn(lmdb_.get(), txn); });
+      const bool may = lmdb_ != nullptr && !dir_->TooFullToMap();
+      if (may) rc = lmdb_->Write([&](MDB_txn* txn) { return fn(lmdb_.get(), txn); });
     }
     if (rc == 0) return {};
     if ((rc == MDB_MAP_FULL || rc == MDB_MAP_RESIZED) && attempt < kMapChangesMax) {
@@ -211,7 +219,7 @@ int LmdbIndex::ChangeMap(int reason) {
   std::unique_lock hold(gate_);
   if (lmdb_ == nullptr) return EAGAIN;
   int rc = reason == MDB_MAP_FULL ? lmdb_->GrowMap() : lmdb_->AdoptMap();
-  if (rc != 0) lmdb_.reset();
+  if (rc != 0) CloseEnv();
   return rc;
 }
 
@@ -238,7 +246,9 @@ Result<bool> LmdbIndex::Refresh(bool writing) {
   std::unique_lock hold(gate_);  // first: who claims a slot holds it and waits for the lock
   CKPT_ASSIGN_OR_RETURN(auto lock, dir_->TryLock(kOpenLock, kOpenWaitMs));
   if (lock == nullptr) return lmdb_ != nullptr && !damaged;
-  lmdb_.reset();
+  // One that is left as it is has a file that is not to be opened a second time.
+  damaged = damaged || (lmdb_ != nullptr && dir_->TooFullToMap());
+  CloseEnv();
   if (damaged) DiscardIfCurrent(generation_);
   damaged_.store(false, std::memory_order_relaxed);
   return OpenCurrent(lock.get(), writing);
@@ -264,7 +274,7 @@ Result<bool> LmdbIndex::OpenCurrent(HeldLock* lock, bool writing) {
     int rc = OpenNumber(number, create);
     lock->Idle();
     if (rc == 0) return true;
-    lmdb_.reset();
+    CloseEnv();
     if (!IsDamage(rc)) {
       if (create) dir_->RemoveAllBut(0);
       if (rc == EAGAIN || rc == MDB_READERS_FULL || rc == ENOMEM) return false;
@@ -308,7 +318,9 @@ int LmdbIndex::OpenNumber(std::uint64_t number, bool create) {
   Result<std::uint64_t> bytes = create ? Result<std::uint64_t>(0) : dir_->FileBytes(number);
   options.map_bytes = options_.map_bytes_start;
   while (bytes.ok() && options.map_bytes < *bytes + *bytes / 4) options.map_bytes *= 2;
-  int rc = LmdbEnv::Open(options, &lmdb_);
+  Status allocated = dir_->AllocateLockFile(number, options.readers_max);
+  if (allocated.code() == Code::kNoSpace) return ENOSPC;
+  int rc = LmdbEnv::Open(options, &lmdb_);  // which says itself what else is wrong
   if (rc != 0) return rc;
   std::set<long> alive;
   rc = lmdb_->CheckReaders(&alive);

@@ -67,6 +67,7 @@ class LmdbIndex final : public Index {
   Result<Suspicion> Suspect(HeldLock* lock, std::uint64_t number, bool writing);
   int OpenNumber(std::uint64_t number, bool create);
   int FindGeneration();
+  void CloseEnv();  // REQUIRES: the gate is held exclusively
 
   Env* const env_;
   const LmdbIndexOptions options_;

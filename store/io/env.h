@@ -165,6 +165,9 @@ class Dir {
   // True on NFS, Lustre, GPFS, CIFS, FUSE network mounts and the like: no LMDB there.
   virtual Result<bool> OnNetworkFileSystem() = 0;
   virtual Result<std::uint64_t> FreeBytes() = 0;
+  // True on btrfs, ZFS, bcachefs: what is written over needs new space, so that a store to a mapped
+  // file can fail (SIGBUS) although its blocks are allocated.
+  virtual Result<bool> CopiesOnWrite() = 0;
 
   const std::string& path() const { return path_; }
 

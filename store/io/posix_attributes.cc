@@ -34,11 +34,11 @@ bool NotSupported(int error) { return error == EOPNOTSUPP || error == ENOSYS; }
 template <typename Call>
 ssize_t ReadGrowing(std::string* out, Call call) {
   for (;;) {
-    ssize_t size = call(nullptr, std::size_t{0});
+    ssize_t size = RetryEintr([&] { return call(nullptr, std::size_t{0}); });
     if (size < 0) return size;
     out->resize(static_cast<std::size_t>(size));
     if (size == 0) return 0;
-    ssize_t got = call(out->data(), out->size());
+    ssize_t got = RetryEintr([&] { return call(out->data(), out->size()); });
     if (got >= 0) {
       out->resize(static_cast<std::size_t>(got));
       return got;
@@ -103,16 +103,19 @@ Status LastError(std::string_view operation, std::string_view path) {
 
 Result<FileInfo> StatFd(int fd, std::string_view path) {
   struct stat st;
-  if (::fstat(fd, &st) != 0) return LastError("stat", path);
+  if (RetryEintr([&] { return ::fstat(fd, &st); }) != 0) return LastError("stat", path);
   return ToFileInfo(st);
 }
 
 Status SetFdAttributes(int fd, const FileInfo& info, bool owner, std::string_view path) {
-  if (owner && ::fchown(fd, info.uid, info.gid) != 0) return LastError("set owner of", path);
-  if (::fchmod(fd, info.mode & kPermissionBits) != 0) return LastError("set mode of", path);
+  if (owner && RetryEintr([&] { return ::fchown(fd, info.uid, info.gid); }) != 0)
+    return LastError("set owner of", path);
+  if (RetryEintr([&] { return ::fchmod(fd, info.mode & kPermissionBits); }) != 0)
+    return LastError("set mode of", path);
   timespec times[2] = {{}, ToTimespec(info.mtime_ns)};
   times[0].tv_nsec = UTIME_OMIT;
-  if (::futimens(fd, times) != 0) return LastError("set times of", path);
+  if (RetryEintr([&] { return ::futimens(fd, times); }) != 0)
+    return LastError("set times of", path);
   return {};
 }
 
@@ -131,11 +134,11 @@ std::uint32_t JoinFolder(int dir_fd, int fd, std::uint32_t permissions) {
 
 Status SetPermissions(int fd, std::uint32_t permissions, std::string_view path) {
   struct stat st;
-  if (::fstat(fd, &st) != 0) return LastError("stat", path);
+  if (RetryEintr([&] { return ::fstat(fd, &st); }) != 0) return LastError("stat", path);
   mode_t wanted = permissions & kPermissionBits;
   if (S_ISDIR(st.st_mode)) wanted |= st.st_mode & S_ISGID;
   if ((st.st_mode & kPermissionBits) == wanted) return {};
-  if (::fchmod(fd, wanted) == 0) return {};
+  if (RetryEintr([&] { return ::fchmod(fd, wanted); }) == 0) return {};
   // It is ours and new, so EPERM can only mean a file system without modes of its own.
   if (errno == EPERM || NotSupported(errno)) return {};
   return LastError("set mode of", path);
@@ -164,7 +167,9 @@ Result<XattrList> ListFdXattrs(int fd, std::string_view path) {
 Status SetFdXattr(int fd, std::string_view name, std::string_view value, std::string_view path) {
   CKPT_RETURN_IF_ERROR(CheckCString(name, "extended attribute name"));
   std::string name_text(name);
-  if (::fsetxattr(fd, name_text.c_str(), value.data(), value.size(), 0) == 0) return {};
+  if (RetryEintr(
+          [&] { return ::fsetxattr(fd, name_text.c_str(), value.data(), value.size(), 0); }) == 0)
+    return {};
   int error = errno;
   Status status =
       ErrnoStatus(error, "set extended attribute " + name_text + " of " + std::string(path));

@@ -40,6 +40,11 @@ constexpr std::uint32_t kNetworkFileSystems[] = {
     0x786F4256,  // VirtualBox shared folder
     0x7C7C6673,  // Parallels shared folder
 };
+constexpr std::uint32_t kCopyOnWriteFileSystems[] = {
+    0x9123683E,  // btrfs
+    0x2FC12FC1,  // ZFS
+    0xCA451A4E,  // bcachefs
+};
 constexpr std::uint32_t kFuse = 0x65735546;  // fuse and fuseblk alike
 
 class PosixDir final : public Dir {
@@ -70,6 +75,7 @@ class PosixDir final : public Dir {
   Status Sync() override;
   Result<bool> OnNetworkFileSystem() override;
   Result<std::uint64_t> FreeBytes() override;
+  Result<bool> CopiesOnWrite() override;
 
  private:
   std::string PathOf(std::string_view name) const { return JoinPath(path(), name); }
@@ -114,7 +120,9 @@ Result<std::unique_ptr<File>> PosixDir::OpenFile(std::string_view name,
 Result<FileInfo> PosixDir::StatEntry(std::string_view name) {
   CKPT_RETURN_IF_ERROR(CheckEntryName(name, path()));
   struct stat st;
-  if (::fstatat(fd_.get(), std::string(name).c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
+  if (RetryEintr([&] {
+        return ::fstatat(fd_.get(), std::string(name).c_str(), &st, AT_SYMLINK_NOFOLLOW);
+      }) != 0) {
     return Failed("stat", name);
   }
   return ToFileInfo(st);
@@ -128,20 +136,24 @@ Result<std::vector<DirEntry>> PosixDir::List() {
   struct CloseDir {
     void operator()(DIR* d) const { ::closedir(d); }
   };
-  std::unique_ptr<DIR, CloseDir> stream(::fdopendir(fd.get()));
+  DIR* opened = ::fdopendir(fd.get());
+  while (opened == nullptr && errno == EINTR) opened = ::fdopendir(fd.get());
+  std::unique_ptr<DIR, CloseDir> stream(opened);
   if (stream == nullptr) return LastError("list", path());
   fd.Release();
   std::vector<DirEntry> entries;
   for (;;) {
     errno = 0;
     const dirent* entry = ::readdir(stream.get());
+    if (entry == nullptr && errno == EINTR) continue;
     if (entry == nullptr) break;
     std::string name = entry->d_name;
     if (name == "." || name == "..") continue;
     FileKind kind = KindOf(DTTOIF(entry->d_type));
     if (entry->d_type == DT_UNKNOWN) {  // file systems without types in their directories
       struct stat st;
-      if (::fstatat(fd_.get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
+      if (RetryEintr(
+              [&] { return ::fstatat(fd_.get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW); }) != 0) {
         if (errno == ENOENT) continue;
         return Failed("stat", name);
       }
@@ -157,7 +169,8 @@ Status PosixDir::MakeDir(std::string_view name, std::uint32_t permissions) {
   CKPT_RETURN_IF_ERROR(CheckEntryName(name, path()));
   std::string text(name);
   // Owner only until the descriptor is held; then exactly what was asked for.
-  if (::mkdirat(fd_.get(), text.c_str(), permissions == kByUmask ? 0777 : 0700) != 0) {
+  const mode_t mode = permissions == kByUmask ? 0777 : 0700;
+  if (RetryEintr([&] { return ::mkdirat(fd_.get(), text.c_str(), mode); }) != 0) {
     return Failed("make directory", name);
   }
   if (permissions == kByUmask) return {};
@@ -167,7 +180,8 @@ Status PosixDir::MakeDir(std::string_view name, std::uint32_t permissions) {
 
 Status PosixDir::Unlink(std::string_view name, int flags) {
   CKPT_RETURN_IF_ERROR(CheckEntryName(name, path()));
-  if (::unlinkat(fd_.get(), std::string(name).c_str(), flags) == 0) return {};
+  if (RetryEintr([&] { return ::unlinkat(fd_.get(), std::string(name).c_str(), flags); }) == 0)
+    return {};
   return Failed("remove", name);
 }
 
@@ -175,8 +189,10 @@ Status PosixDir::Rename(std::string_view from, Dir* to_dir, std::string_view to)
   CKPT_RETURN_IF_ERROR(CheckEntryName(from, path()));
   CKPT_RETURN_IF_ERROR(CheckEntryName(to, to_dir->path()));
   PosixDir& target = AsPosix(to_dir);
-  int result =
-      ::renameat(fd_.get(), std::string(from).c_str(), target.fd_.get(), std::string(to).c_str());
+  int result = RetryEintr([&] {
+    return ::renameat(fd_.get(), std::string(from).c_str(), target.fd_.get(),
+                      std::string(to).c_str());
+  });
   return result == 0 ? Status() : target.Failed("rename " + std::string(from) + " to", to);
 }
 
@@ -184,7 +200,8 @@ Result<std::string> PosixDir::ReadLink(std::string_view name) {
   CKPT_RETURN_IF_ERROR(CheckEntryName(name, path()));
   std::string text(name);
   for (std::string target(256, '\0');; target.resize(2 * target.size())) {
-    ssize_t got = ::readlinkat(fd_.get(), text.c_str(), target.data(), target.size());
+    ssize_t got = RetryEintr(
+        [&] { return ::readlinkat(fd_.get(), text.c_str(), target.data(), target.size()); });
     if (got < 0) return Failed("read link", name);
     if (static_cast<std::size_t>(got) == target.size()) continue;  // may have been cut
     target.resize(static_cast<std::size_t>(got));
@@ -195,7 +212,9 @@ Result<std::string> PosixDir::ReadLink(std::string_view name) {
 Status PosixDir::MakeSymlink(std::string_view target, std::string_view name) {
   CKPT_RETURN_IF_ERROR(CheckEntryName(name, path()));
   CKPT_RETURN_IF_ERROR(CheckCString(target, "link target"));
-  int result = ::symlinkat(std::string(target).c_str(), fd_.get(), std::string(name).c_str());
+  int result = RetryEintr([&] {
+    return ::symlinkat(std::string(target).c_str(), fd_.get(), std::string(name).c_str());
+  });
   return result == 0 ? Status() : Failed("make link", name);
 }
 
@@ -203,8 +222,10 @@ Status PosixDir::MakeHardLink(std::string_view existing, Dir* to_dir, std::strin
   CKPT_RETURN_IF_ERROR(CheckEntryName(existing, path()));
   CKPT_RETURN_IF_ERROR(CheckEntryName(name, to_dir->path()));
   PosixDir& target = AsPosix(to_dir);
-  int result = ::linkat(fd_.get(), std::string(existing).c_str(), target.fd_.get(),
-                        std::string(name).c_str(), 0);
+  int result = RetryEintr([&] {
+    return ::linkat(fd_.get(), std::string(existing).c_str(), target.fd_.get(),
+                    std::string(name).c_str(), 0);
+  });
   return result == 0 ? Status() : target.Failed("link " + std::string(existing) + " as", name);
 }
 
@@ -212,19 +233,26 @@ Status PosixDir::SetEntryAttributes(std::string_view name, const FileInfo& info,
   CKPT_RETURN_IF_ERROR(CheckEntryName(name, path()));
   std::string text(name);
   struct stat st;
-  if (::fstatat(fd_.get(), text.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
+  if (RetryEintr([&] { return ::fstatat(fd_.get(), text.c_str(), &st, AT_SYMLINK_NOFOLLOW); }) !=
+      0) {
     return Failed("stat", name);
   }
-  if (owner && ::fchownat(fd_.get(), text.c_str(), info.uid, info.gid, AT_SYMLINK_NOFOLLOW) != 0) {
+  if (owner && RetryEintr([&] {
+                 return ::fchownat(fd_.get(), text.c_str(), info.uid, info.gid,
+                                   AT_SYMLINK_NOFOLLOW);
+               }) != 0) {
     return Failed("set owner of", name);
   }
-  if (!S_ISLNK(st.st_mode) &&
-      ::fchmodat(fd_.get(), text.c_str(), info.mode & 07777, AT_SYMLINK_NOFOLLOW) != 0) {
+  if (!S_ISLNK(st.st_mode) && RetryEintr([&] {
+                                return ::fchmodat(fd_.get(), text.c_str(), info.mode & 07777,
+                                                  AT_SYMLINK_NOFOLLOW);
+                              }) != 0) {
     return Failed("set mode of", name);
   }
   timespec times[2] = {{}, ToTimespec(info.mtime_ns)};
   times[0].tv_nsec = UTIME_OMIT;
-  if (::utimensat(fd_.get(), text.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0) {
+  if (RetryEintr(
+          [&] { return ::utimensat(fd_.get(), text.c_str(), times, AT_SYMLINK_NOFOLLOW); }) != 0) {
     return Failed("set times of", name);
   }
   return {};
@@ -246,7 +274,7 @@ Result<bool> PosixDir::OnNetworkFileSystem() {
   if (type == kFuse) {
     // fuseblk (ntfs-3g and the like) sits on a block device; a FUSE without one may be a network.
     struct stat st;
-    if (::fstat(fd_.get(), &st) != 0) return LastError("stat", path());
+    if (RetryEintr([&] { return ::fstat(fd_.get(), &st); }) != 0) return LastError("stat", path());
     return major(st.st_dev) == 0;
   }
   return std::ranges::find(kNetworkFileSystems, type) != std::end(kNetworkFileSystems);
@@ -258,6 +286,15 @@ Result<std::uint64_t> PosixDir::FreeBytes() {
     return LastError("ask for free space of", path());
   }
   return std::uint64_t{fs.f_bavail} * fs.f_frsize;
+}
+
+Result<bool> PosixDir::CopiesOnWrite() {
+  struct statfs fs;
+  if (RetryEintr([&] { return ::fstatfs(fd_.get(), &fs); }) != 0) {
+    return LastError("ask for the file system of", path());
+  }
+  const auto type = static_cast<std::uint32_t>(fs.f_type);
+  return std::ranges::find(kCopyOnWriteFileSystems, type) != std::end(kCopyOnWriteFileSystems);
 }
 
 }  // namespace

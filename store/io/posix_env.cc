@@ -78,7 +78,8 @@ Result<std::unique_ptr<Dir>> PosixEnvImpl::OpenDir(const std::string& path) {
 
 Status PosixEnvImpl::MakeDir(const std::string& path, std::uint32_t permissions) {
   CKPT_RETURN_IF_ERROR(CheckCString(path, "directory path"));
-  if (::mkdir(path.c_str(), permissions == kByUmask ? 0777 : 0700) != 0) {
+  const mode_t mode = permissions == kByUmask ? 0777 : 0700;
+  if (RetryEintr([&] { return ::mkdir(path.c_str(), mode); }) != 0) {
     return posix::LastError("make directory", path);
   }
   if (permissions == kByUmask) return {};

@@ -6,6 +6,8 @@
 // do direct writes, the second is missing or given up at its first EINVAL, and writes are buffered.
 
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include <cstring>
@@ -115,8 +117,20 @@ Status PosixFile::Sync() {
   return LastError("sync", path());
 }
 
+// btrfs writes elsewhere what is written over, which needs space although the blocks are allocated,
+// unless the file was told not to while it was empty. Elsewhere this changes nothing.
+void WriteInPlace(int fd) {
+  struct stat st;
+  int flags = 0;
+  if (::fstat(fd, &st) != 0 || st.st_size != 0) return;
+  if (::ioctl(fd, FS_IOC_GETFLAGS, &flags) != 0) return;
+  flags |= FS_NOCOW_FL;
+  static_cast<void>(::ioctl(fd, FS_IOC_SETFLAGS, &flags));
+}
+
 Status PosixFile::Allocate(std::uint64_t offset, std::uint64_t length_bytes) {
   if (length_bytes == 0) return {};
+  WriteInPlace(fd_.get());
   // Not posix_fallocate: its fallback writes zeros, which is slow and races with our writers.
   int result = RetryEintr([&] {
     return ::fallocate(fd_.get(), 0, static_cast<off_t>(offset), static_cast<off_t>(length_bytes));
@@ -145,14 +159,15 @@ Result<std::vector<Extent>> PosixFile::Extents() {
   while (at < info.size_bytes) {
     // `at` begins a hole, or data when `start` equals it. The file may change meanwhile, so every
     // answer is clamped to the size seen first.
-    off_t start = ::lseek(fd_.get(), static_cast<off_t>(at), SEEK_DATA);
+    off_t start = RetryEintr([&] { return ::lseek(fd_.get(), static_cast<off_t>(at), SEEK_DATA); });
     if (start < 0 && errno == EINVAL) return std::vector<Extent>{{0, info.size_bytes, false}};
     if (start < 0 && errno != ENXIO) return AtOffset("find data in", at);
     std::uint64_t data = start < 0 ? info.size_bytes : static_cast<std::uint64_t>(start);
     data = std::min(data, info.size_bytes);
     if (data > at) extents.push_back({at, data - at, true});
     if (data == info.size_bytes) break;
-    off_t stop = ::lseek(fd_.get(), static_cast<off_t>(data), SEEK_HOLE);
+    off_t stop =
+        RetryEintr([&] { return ::lseek(fd_.get(), static_cast<off_t>(data), SEEK_HOLE); });
     std::uint64_t end = stop < 0 ? info.size_bytes : static_cast<std::uint64_t>(stop);
     end = std::min(end, info.size_bytes);
     if (end <= data) end = info.size_bytes;  // changed under us: call the rest data
@@ -264,7 +279,7 @@ Result<std::unique_ptr<File>> OpenFileAt(int dir_fd, const std::string& name,
   UniqueFd fd = OpenByMode(dir_fd, name, options, &created);
   if (!fd.valid()) return OpenError(dir_fd, name, path);
   struct stat st;
-  if (::fstat(fd.get(), &st) != 0) return LastError("stat", path);
+  if (RetryEintr([&] { return ::fstat(fd.get(), &st); }) != 0) return LastError("stat", path);
   if (!S_ISREG(st.st_mode)) return NotRegular(path, st.st_mode);
   if (created) {
     std::uint32_t permissions = JoinFolder(dir_fd, fd.get(), options.permissions);

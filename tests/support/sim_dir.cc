@@ -74,6 +74,7 @@ class SimDir final : public Dir {
     shared_->Sync(process_, inode_);
     return {};
   }
+  Result<bool> CopiesOnWrite() override { return false; }
   Result<bool> OnNetworkFileSystem() override {
     std::lock_guard lock(shared_->mutex);
     return shared_->network;
