@@ -1,0 +1,271 @@
+#include "tests/faults/fault_points.h"
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdarg>
+#include <cstdlib>
+#include <new>
+#include <string_view>
+
+namespace ckpt::faults {
+namespace {
+
+constexpr off_t kDyingFileBytes = 100 << 10;
+
+Plan plan;  // as of Arm
+std::atomic<Site> armed{Site::kNone};
+std::atomic<std::uint64_t> count{0};
+std::atomic<const char*> first_failed{nullptr};
+
+thread_local bool tests_own = false;
+
+// Counts one, and whether it is to fail.
+bool Hit(Site site, const char* name) {
+  if (armed.load(std::memory_order_acquire) != site || tests_own) return false;
+  const std::uint64_t n = ++count;
+  if (n < plan.first || n > plan.last) return false;
+  if (plan.interrupts) {  // once, then let through
+    thread_local const char* interrupted = nullptr;
+    const bool again = interrupted == name;
+    interrupted = again ? nullptr : name;
+    if (again) return false;
+  }
+  const char* none = nullptr;
+  first_failed.compare_exchange_strong(none, name);
+  return true;
+}
+
+// No signal interrupts these.
+bool NeverWaits(std::string_view name) { return name == "lseek" || name == "pthread_create"; }
+
+bool Fails(const char* name) {
+  if (plan.halves || (plan.interrupts && NeverWaits(name))) return false;
+  if (!Hit(Site::kCalls, name)) return false;
+  errno = plan.error;
+  return true;
+}
+
+// The bytes to ask for; 0 where the call fails.
+std::size_t Asked(const char* name, std::size_t bytes) {
+  if (!plan.halves) return Fails(name) ? 0 : bytes;
+  return bytes > 1 && Hit(Site::kCalls, name) ? bytes / 2 : bytes;
+}
+
+// The function of the same name that the next library has.
+template <typename Function>
+Function* Next(const char* name) {
+  return reinterpret_cast<Function*>(dlsym(RTLD_NEXT, name));
+}
+
+bool Dies(int fd) {
+  struct stat info;
+  return armed.load() != Site::kNone && plan.dies_in_sync && fstat(fd, &info) == 0 &&
+         info.st_size > kDyingFileBytes;
+}
+
+}  // namespace
+
+TestsOwn::TestsOwn(bool own) : before_(tests_own) { tests_own = own; }
+TestsOwn::~TestsOwn() { tests_own = before_; }
+
+void Arm(const Plan& p) {
+  plan = p;
+  count = 0;
+  first_failed = nullptr;
+  armed.store(plan.site, std::memory_order_release);
+}
+
+std::uint64_t Disarm() {
+  armed = Site::kNone;
+  return count;
+}
+
+std::string FirstFailed() {
+  const char* name = first_failed;
+  return name == nullptr ? "" : name;
+}
+
+}  // namespace ckpt::faults
+
+#define CKPT_REPLACES extern "C" __attribute__((visibility("default")))
+
+// A function of fixed arguments that answers `failure` when it fails.
+#define CKPT_FAILING(type, name, failure, parameters, arguments) \
+  CKPT_REPLACES type name parameters {                           \
+    static auto* const next = Next<type parameters>(#name);      \
+    return Fails(#name) ? failure : next arguments;              \
+  }
+
+using namespace ckpt::faults;  // NOLINT: so that the table below can be read
+
+// clang-format off
+CKPT_FAILING(int, ftruncate, -1, (int fd, off_t size) noexcept, (fd, size))
+CKPT_FAILING(int, fallocate, -1, (int fd, int mode, off_t at, off_t size), (fd, mode, at, size))
+CKPT_FAILING(int, fstat, -1, (int fd, struct stat* st) noexcept, (fd, st))
+CKPT_FAILING(int, fstatat, -1, (int fd, const char* name, struct stat* st, int flags) noexcept, (fd, name, st, flags))
+CKPT_FAILING(int, fstatfs, -1, (int fd, struct statfs* fs) noexcept, (fd, fs))
+CKPT_FAILING(int, fstatvfs, -1, (int fd, struct statvfs* fs) noexcept, (fd, fs))
+CKPT_FAILING(int, mkdir, -1, (const char* path, mode_t mode) noexcept, (path, mode))
+CKPT_FAILING(int, mkdirat, -1, (int fd, const char* name, mode_t mode) noexcept, (fd, name, mode))
+CKPT_FAILING(int, unlinkat, -1, (int fd, const char* name, int flags) noexcept, (fd, name, flags))
+CKPT_FAILING(int, renameat, -1, (int fd, const char* from, int to_fd, const char* to) noexcept, (fd, from, to_fd, to))
+CKPT_FAILING(int, linkat, -1, (int fd, const char* from, int to_fd, const char* to, int flags) noexcept, (fd, from, to_fd, to, flags))
+CKPT_FAILING(int, symlinkat, -1, (const char* target, int fd, const char* name) noexcept, (target, fd, name))
+CKPT_FAILING(ssize_t, readlinkat, -1, (int fd, const char* name, char* out, size_t size) noexcept, (fd, name, out, size))
+CKPT_FAILING(int, fchmod, -1, (int fd, mode_t mode) noexcept, (fd, mode))
+CKPT_FAILING(int, fchmodat, -1, (int fd, const char* name, mode_t mode, int flags) noexcept, (fd, name, mode, flags))
+CKPT_FAILING(int, fchown, -1, (int fd, uid_t uid, gid_t gid) noexcept, (fd, uid, gid))
+CKPT_FAILING(int, fchownat, -1, (int fd, const char* name, uid_t uid, gid_t gid, int flags) noexcept, (fd, name, uid, gid, flags))
+CKPT_FAILING(int, futimens, -1, (int fd, const struct timespec* times) noexcept, (fd, times))
+CKPT_FAILING(int, utimensat, -1, (int fd, const char* name, const struct timespec* times, int flags) noexcept, (fd, name, times, flags))
+CKPT_FAILING(ssize_t, flistxattr, -1, (int fd, char* list, size_t size) noexcept, (fd, list, size))
+CKPT_FAILING(ssize_t, fgetxattr, -1, (int fd, const char* name, void* value, size_t size) noexcept, (fd, name, value, size))
+CKPT_FAILING(int, fsetxattr, -1, (int fd, const char* name, const void* value, size_t size, int flags) noexcept, (fd, name, value, size, flags))
+CKPT_FAILING(off_t, lseek, -1, (int fd, off_t at, int whence) noexcept, (fd, at, whence))
+CKPT_FAILING(int, msync, -1, (void* address, size_t size, int flags), (address, size, flags))
+CKPT_FAILING(DIR*, fdopendir, nullptr, (int fd), (fd))
+CKPT_FAILING(struct dirent*, readdir, nullptr, (DIR* dir), (dir))
+CKPT_FAILING(int, eventfd, -1, (unsigned value, int flags) noexcept, (value, flags))
+CKPT_FAILING(int, fsync, -1, (int fd), (fd))
+// clang-format on
+
+CKPT_REPLACES int fdatasync(int fd) {
+  static auto* const next = Next<int(int)>("fdatasync");
+  if (Dies(fd)) raise(SIGKILL);
+  return Fails("fdatasync") ? -1 : next(fd);
+}
+
+// A thread that cannot be made has one reason.
+CKPT_REPLACES int pthread_create(pthread_t* thread, const pthread_attr_t* attributes,
+                                 void* (*main)(void*), void* argument) noexcept {
+  using Function = int(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
+  static auto* const next = Next<Function>("pthread_create");
+  return Fails("pthread_create") ? EAGAIN : next(thread, attributes, main, argument);
+}
+
+// Used before anything else is there.
+CKPT_REPLACES void* mmap(void* address, size_t size, int protection, int flags, int fd,
+                         off_t offset) noexcept {
+  if (fd >= 0 && Fails("mmap")) return MAP_FAILED;
+  return reinterpret_cast<void*>(syscall(SYS_mmap, address, size, protection, flags, fd, offset));
+}
+
+CKPT_REPLACES int openat(int dir, const char* name, int flags, ...) {
+  va_list more;
+  va_start(more, flags);
+  const mode_t mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(more, mode_t) : 0;
+  va_end(more);
+  return Fails("openat") ? -1 : static_cast<int>(syscall(SYS_openat, dir, name, flags, mode));
+}
+
+CKPT_REPLACES int open(const char* name, int flags, ...) {
+  va_list more;
+  va_start(more, flags);
+  const mode_t mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(more, mode_t) : 0;
+  va_end(more);
+  return Fails("open") ? -1 : static_cast<int>(syscall(SYS_openat, AT_FDCWD, name, flags, mode));
+}
+
+// Locks only.
+CKPT_REPLACES int fcntl(int fd, int command, ...) {
+  va_list more;
+  va_start(more, command);
+  void* argument = va_arg(more, void*);
+  va_end(more);
+  const bool locks = command == F_OFD_SETLK || command == F_OFD_GETLK || command == F_SETLK ||
+                     command == F_SETLKW || command == F_GETLK;
+  if (locks && Fails("fcntl")) return -1;
+  return static_cast<int>(syscall(SYS_fcntl, fd, command, argument));
+}
+
+CKPT_REPLACES ssize_t read(int fd, void* out, size_t size) {
+  const std::size_t asked = Asked("read", size);
+  return size > 0 && asked == 0 ? -1 : syscall(SYS_read, fd, out, asked);
+}
+
+CKPT_REPLACES ssize_t write(int fd, const void* data, size_t size) {
+  const std::size_t asked = Asked("write", size);
+  return size > 0 && asked == 0 ? -1 : syscall(SYS_write, fd, data, asked);
+}
+
+CKPT_REPLACES ssize_t pread(int fd, void* out, size_t size, off_t at) {
+  const std::size_t asked = Asked("pread", size);
+  return size > 0 && asked == 0 ? -1 : syscall(SYS_pread64, fd, out, asked, at);
+}
+
+CKPT_REPLACES ssize_t pwrite(int fd, const void* data, size_t size, off_t at) {
+  const std::size_t asked = Asked("pwrite", size);
+  return size > 0 && asked == 0 ? -1 : syscall(SYS_pwrite64, fd, data, asked, at);
+}
+
+CKPT_REPLACES ssize_t writev(int fd, const struct iovec* parts, int part_count) {
+  static auto* const next = Next<ssize_t(int, const struct iovec*, int)>("writev");
+  const std::size_t asked = Asked("writev", static_cast<std::size_t>(part_count));
+  return asked == 0 ? -1 : next(fd, parts, static_cast<int>(asked));
+}
+
+// ---- memory ----------------------------------------------------------------------------------
+
+#if defined(__SANITIZE_ADDRESS__)
+
+void* operator new(std::size_t bytes) {
+  void* memory = Hit(Site::kAllocations, "operator new") ? nullptr : std::malloc(bytes);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
+  return Hit(Site::kAllocations, "operator new") ? nullptr : std::malloc(bytes);
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+#else
+
+extern "C" {
+void* __libc_malloc(std::size_t);
+void* __libc_calloc(std::size_t, std::size_t);
+void* __libc_realloc(void*, std::size_t);
+void* __libc_memalign(std::size_t, std::size_t);
+}
+
+namespace {
+bool NoMemory(const char* name) {
+  if (!Hit(Site::kAllocations, name)) return false;
+  errno = ENOMEM;
+  return true;
+}
+}  // namespace
+
+CKPT_REPLACES void* malloc(std::size_t bytes) noexcept {
+  return NoMemory("malloc") ? nullptr : __libc_malloc(bytes);
+}
+CKPT_REPLACES void* calloc(std::size_t count, std::size_t bytes) noexcept {
+  return NoMemory("calloc") ? nullptr : __libc_calloc(count, bytes);
+}
+CKPT_REPLACES void* realloc(void* memory, std::size_t bytes) noexcept {
+  return NoMemory("realloc") ? nullptr : __libc_realloc(memory, bytes);
+}
+CKPT_REPLACES void* aligned_alloc(std::size_t alignment, std::size_t bytes) noexcept {
+  return NoMemory("aligned_alloc") ? nullptr : __libc_memalign(alignment, bytes);
+}
+CKPT_REPLACES int posix_memalign(void** memory, std::size_t alignment, std::size_t bytes) noexcept {
+  if (NoMemory("posix_memalign")) return ENOMEM;
+  *memory = __libc_memalign(alignment, bytes);
+  return *memory == nullptr ? ENOMEM : 0;
+}
+
+#endif

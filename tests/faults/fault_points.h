@@ -1,0 +1,57 @@
+// Calls into the system that fail on demand: linking this replaces, in the test program and in the
+// libraries it uses (LMDB, zstd, libstdc++), the functions that open, read, write, sync, name and
+// lock files, that map memory and make threads, and those that allocate. Nothing changes until Arm.
+//
+//   Arm({Site::kCalls});                  // counts them
+//   Save();
+//   const std::uint64_t calls = Disarm();
+//   Arm({Site::kCalls, 3, 3, EIO});       // the third fails
+//
+// A call that fails has done nothing; a short count has done half. With AddressSanitizer only
+// operator new allocates through here: malloc is that sanitizer's.
+// Thread rule: Arm and Disarm while no other thread makes calls; the replaced functions anywhere.
+
+#ifndef CKPT_TESTS_FAULTS_FAULT_POINTS_H_
+#define CKPT_TESTS_FAULTS_FAULT_POINTS_H_
+
+#include <cstdint>
+#include <string>
+
+namespace ckpt::faults {
+
+enum class Site : std::uint8_t { kNone, kCalls, kAllocations };
+
+struct Plan {
+  Site site = Site::kNone;
+  std::uint64_t first = UINT64_MAX;  // calls first ... last fail, counted from 1
+  std::uint64_t last = 0;
+  int error = 0;
+  // A call that is repeated at once succeeds then.
+  bool interrupts = false;
+  // Instead: reads and writes do half of what is asked for, at least a byte.
+  bool halves = false;
+  // The process dies when it is about to sync a file of more than 100 KiB.
+  bool dies_in_sync = false;
+};
+
+void Arm(const Plan& plan);
+// Answers how many calls of that site there were.
+std::uint64_t Disarm();
+// While one lives, what this thread does is a test's own (or, by false, is not) and does not count.
+class TestsOwn {
+ public:
+  explicit TestsOwn(bool own = true);
+  ~TestsOwn();
+  TestsOwn(const TestsOwn&) = delete;
+  TestsOwn& operator=(const TestsOwn&) = delete;
+
+ private:
+  const bool before_;
+};
+
+// The first call that failed ("pwrite"), or had half done; "" if none.
+std::string FirstFailed();
+
+}  // namespace ckpt::faults
+
+#endif  // CKPT_TESTS_FAULTS_FAULT_POINTS_H_
