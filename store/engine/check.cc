@@ -9,11 +9,16 @@
 namespace ckpt {
 
 Result<CheckReport> CheckStore(Store* store, const CheckOptions& options) {
+  CheckFindings findings;
+  return CheckStore(store, options, &findings);
+}
+
+Result<CheckReport> CheckStore(Store* store, const CheckOptions& options, CheckFindings* out) {
+  CheckFindings& findings = *out;
   if (!(options.part_percent > 0.0) || options.part_percent > 100.0) {
     return InvalidArgument("the part to check must be above 0 and at most 100 percent");
   }
   CKPT_RETURN_IF_ERROR(store->Refresh());
-  CheckFindings findings;
   if (store->format_lost()) {
     FoundDamage lost;
     lost.pack_missing = true;
@@ -23,9 +28,10 @@ Result<CheckReport> CheckStore(Store* store, const CheckOptions& options) {
   TreeChecker trees(store, &findings);
   CKPT_RETURN_IF_ERROR(trees.LoadSeries());
   CKPT_RETURN_IF_ERROR(PackChecker(store, options, &findings).Run());
+  for (FoundDamage& found : findings.damage) found.in_pack = !found.pack_missing;
   CheckReport report;
   CKPT_RETURN_IF_ERROR(trees.Run(&report));
-  if (store->writable() || options.record_when_reading) {
+  if (options.record && (store->writable() || options.record_when_reading)) {
     Status recorded = RecordDamage(store, findings, &report.recorded);
     if (recorded.code() == Code::kCancelled) return recorded;
     if (!recorded.ok()) {

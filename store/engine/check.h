@@ -22,6 +22,7 @@ struct CheckOptions {
   // What is found is recorded through a handle that may write; with this through any, as far as the
   // store may be written.
   bool record_when_reading = false;
+  bool record = true;  // false: nothing is, whatever the handle
 };
 
 struct SoundCheckpoint {
@@ -41,6 +42,8 @@ struct CheckReport {
 
 // Ok also when there is damage. A notice says when it could not be recorded.
 Result<CheckReport> CheckStore(Store* store, const CheckOptions& options);
+// The same, for who asks afterwards which chunks are sound. `findings`' damage is the report's.
+Result<CheckReport> CheckStore(Store* store, const CheckOptions& options, CheckFindings* findings);
 
 }  // namespace ckpt
 

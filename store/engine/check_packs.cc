@@ -32,19 +32,6 @@ bool IsMark(ByteSpan block, const Id128& pack_id, std::uint64_t offset) {
   return mark.ok() && mark->durable_offset == offset;
 }
 
-std::string TypeName(RecordType type) {
-  switch (type) {
-    case RecordType::kChunk:
-      return "chunk";
-    case RecordType::kDirectory:
-      return "directory";
-    case RecordType::kManifest:
-      return "manifest";
-    default:
-      return "record of type " + std::to_string(static_cast<int>(type));
-  }
-}
-
 // What says nothing about the bytes on disk.
 bool OfTheMoment(const Status& status) {
   return status.code() == Code::kOutOfMemory || status.code() == Code::kBusy ||
@@ -117,16 +104,8 @@ Status PackChecker::CheckPack(const Id128& id) {
   pack.contents = *std::move(contents);
   auto by_offset = [](const ChunkEntry& a, const ChunkEntry& b) { return a.offset < b.offset; };
   std::sort(pack.contents.chunks.begin(), pack.contents.chunks.end(), by_offset);
-  for (const DamagedRange& range : pack.contents.damage) {
-    pack.usable = pack.usable && range.begin >= kPackHeaderBytes;
-  }
-  if (!pack.usable) {  // its records may be as good as ever, but nobody reads them
-    std::vector<ChunkAt> chunks;
-    for (const ChunkEntry& e : pack.contents.chunks) chunks.push_back({e.id, e.offset});
-    AddDamage(id, 0, "the pack's header is damaged", std::move(chunks));
-    return Status();
-  }
   if (options_.quick || options_.part_percent < 100.0) return Listed(&pack);
+  if (HeaderIsDamaged(pack)) AddDamage(id, 0, "the pack's header is damaged", {});
   CKPT_RETURN_IF_ERROR(Walk(&pack, kPackHeaderBytes, pack.contents.durable_end, true));
   Compare(&pack);
   return Walk(&pack, pack.contents.durable_end, pack.contents.end, false);
@@ -135,12 +114,18 @@ Status PackChecker::CheckPack(const Id128& id) {
 void PackChecker::AddDamage(const Id128& pack_id, std::uint64_t offset, std::string what,
                             std::vector<ChunkAt> chunks) {
   std::lock_guard lock(mutex_);
-  findings_->Add({pack_id, false, offset, std::move(what), std::move(chunks), {}});
+  findings_->Add({pack_id, false, offset, std::move(what), std::move(chunks), {}, false});
 }
 
 void PackChecker::MarkSound(const Id128& id) {
   std::lock_guard lock(mutex_);
   *findings_->chunks.Insert(id).first |= CheckFindings::kSound;
+}
+
+// Its records are as good as ever: they are bound to the pack's id.
+bool PackChecker::HeaderIsDamaged(const Pack& pack) {
+  return std::any_of(pack.contents.damage.begin(), pack.contents.damage.end(),
+                     [](const DamagedRange& range) { return range.begin < kPackHeaderBytes; });
 }
 
 // ---- every byte ------------------------------------------------------------------------------
@@ -225,7 +210,7 @@ Result<std::uint64_t> PackChecker::Single(Pack* pack, std::uint64_t at, std::uin
   std::string what = "no record begins here, nor in the " + std::to_string(next - at) +
                      " bytes up to the next mark";
   if (!read.ok() && read.code() == Code::kIo) what = read.message();
-  pack->ranges.push_back({pack->id, false, at, std::move(what), {}, {}});
+  pack->ranges.push_back({pack->id, false, at, std::move(what), {}, {}, false});
   pack->range_ends.push_back(next);
   return next;
 }
@@ -313,7 +298,8 @@ Status PackChecker::VerifyRecords(Pack* pack) {
       findings_->verified_bytes += payload.size();
       continue;
     }
-    AddDamage(pack->id, entry.offset, TypeName(entry.type) + ": " + header.status().message(), {});
+    AddDamage(pack->id, entry.offset, RecordTypeName(entry.type) + ": " + header.status().message(),
+              {});
   }
   return Status();
 }
@@ -436,7 +422,7 @@ std::string PackChecker::Verify(const Batch& batch, const Record& record, Decode
       ByteSpan(batch.bytes)
           .subspan(record.offset - batch.begin + kRecordHeaderBytes, header.stored_bytes);
   if (Checksum64(payload) != header.payload_checksum) {
-    return TypeName(header.type) + ": its bytes do not have their checksum";
+    return RecordTypeName(header.type) + ": its bytes do not have their checksum";
   }
   if (header.type != RecordType::kChunk || IsDeltaCodec(header.codec)) return "";
   raw->resize(header.raw_bytes);
@@ -458,7 +444,8 @@ void PackChecker::Take(const Batch& batch, const std::vector<Answer>& answers) {
       if (!batch.durable || answers[i].given_back) continue;
       std::vector<ChunkAt> chunks;
       if (chunk) chunks.push_back(at);
-      findings_->Add({batch.pack_id, false, record.offset, answers[i].what, std::move(chunks), {}});
+      findings_->Add(
+          {batch.pack_id, false, record.offset, answers[i].what, std::move(chunks), {}, false});
       continue;
     }
     if (!chunk) continue;

@@ -50,13 +50,13 @@ class PackChecker {
     Id128 id;
     const PackReader* reader = nullptr;
     PackContents contents;
-    bool usable = true;  // readers take it
     std::vector<ChunkAt> walked;
     std::vector<FoundDamage> ranges;  // where no headers are
     std::vector<std::uint64_t> range_ends;
   };
 
   Status CheckPack(const Id128& id);
+  static bool HeaderIsDamaged(const Pack& pack);
   Status Listed(Pack* pack);
   Status Walk(Pack* pack, std::uint64_t begin, std::uint64_t stop, bool durable);
   Result<std::uint64_t> Window(Pack* pack, std::uint64_t at, std::uint64_t stop, bool durable);

@@ -49,6 +49,17 @@ Status TreeChecker::LoadSeries() {
 Status TreeChecker::Run(CheckReport* report) {
   anything_ = !findings_->damage.empty();
   for (const FoundDamage& found : findings_->damage) damaged_packs_.insert(found.pack_id);
+  for (const Id128& id : store_->LostPacks()) {
+    auto there = store_->packs_dir()->StatEntry(PackFileName(id));
+    if (there.ok()) {
+      CutShort(id, there->size_bytes);
+    } else {
+      MissingPack(id, PackFileName(id) +
+                          " is gone, and no collection moved it: look for it in a"
+                          " copy or backup of " +
+                          store_->path() + "/packs");
+    }
+  }
   for (const SeriesView& view : views_) CKPT_RETURN_IF_ERROR(FirstWalk(view));
   now_.clear();
   for (const SeriesView& view : views_) CKPT_RETURN_IF_ERROR(SecondWalk(view, report));
@@ -103,7 +114,7 @@ Status TreeChecker::FirstWalk(const SeriesView& view) {
     if (!manifest.ok()) {
       if (!IsDamage(manifest.status())) return manifest.status();
       CKPT_ASSIGN_OR_RETURN(bool gone, IsGone(row, view.series()));
-      if (!gone) DamageAt(row.pack_id, row.offset, manifest.status().message());
+      if (!gone) BadManifest(row, manifest.status());
       continue;
     }
     Hurt hurt;
@@ -130,7 +141,7 @@ Status TreeChecker::HurtOf(const CheckpointRow& row, const std::string& series, 
     if (!IsDamage(manifest.status())) return manifest.status();
     CKPT_ASSIGN_OR_RETURN(bool gone, IsGone(row, series));
     if (gone) return Status();
-    hurt->insert(DamageAt(row.pack_id, row.offset, manifest.status().message()));
+    hurt->insert(BadManifest(row, manifest.status()));
     return Status();
   }
   CKPT_RETURN_IF_ERROR(HurtOfPacks(*manifest, row, hurt));
@@ -186,7 +197,7 @@ Status TreeChecker::HurtOfPacks(const Manifest& manifest, const CheckpointRow& r
       CKPT_ASSIGN_OR_RETURN(auto view, store_->packs()->Get(there.pack_id));
       CKPT_ASSIGN_OR_RETURN(std::uint64_t bytes, view->reader().FileBytes());
       if (bytes >= there.up_to) continue;
-      hurt->insert(DamageAt(there.pack_id, bytes, "the pack was cut short"));
+      hurt->insert(CutShort(there.pack_id, bytes));
     }
   }
   return Status();
@@ -281,6 +292,17 @@ Status TreeChecker::BadChunk(const Id128& id, Fetcher* fetcher, Hurt* hurt) {
   return Status();
 }
 
+std::size_t TreeChecker::BadManifest(const CheckpointRow& row, const Status& why) {
+  bool missing = missing_packs_.contains(row.pack_id);
+  return missing ? missing_packs_[row.pack_id] : DamageAt(row.pack_id, row.offset, why.message());
+}
+
+std::size_t TreeChecker::CutShort(const Id128& pack_id, std::uint64_t bytes) {
+  std::size_t at = DamageAt(pack_id, bytes, "the pack was cut short");
+  findings_->damage[at].in_pack = true;
+  return at;
+}
+
 std::size_t TreeChecker::DamageAt(const Id128& pack_id, std::uint64_t offset,
                                   const std::string& what) {
   anything_ = true;
@@ -289,13 +311,13 @@ std::size_t TreeChecker::DamageAt(const Id128& pack_id, std::uint64_t offset,
   for (std::size_t i = 0; i < all.size(); ++i) {
     if (!all[i].pack_missing && all[i].pack_id == pack_id && all[i].offset == offset) return i;
   }
-  findings_->Add({pack_id, false, offset, what, {}, {}});
+  findings_->Add({pack_id, false, offset, what, {}, {}, false});
   return all.size() - 1;
 }
 
 std::size_t TreeChecker::MissingPack(const Id128& pack_id, const std::string& what) {
   anything_ = true;
-  findings_->Add({pack_id, true, 0, what, {}, {}});
+  findings_->Add({pack_id, true, 0, what, {}, {}, false});
   missing_packs_[pack_id] = findings_->damage.size() - 1;
   return findings_->damage.size() - 1;
 }

@@ -48,6 +48,8 @@ class TreeChecker {
   bool ReadsNow(const Id128& id, Fetcher* fetcher);
   // True when the checkpoint was removed since the check began.
   Result<bool> IsGone(const CheckpointRow& row, const std::string& series);
+  std::size_t BadManifest(const CheckpointRow& row, const Status& why);
+  std::size_t CutShort(const Id128& pack_id, std::uint64_t bytes);
   std::size_t DamageAt(const Id128& pack_id, std::uint64_t offset, const std::string& what);
   std::size_t MissingPack(const Id128& pack_id, const std::string& what);
   Status Report();

@@ -71,6 +71,8 @@ Result<std::unique_ptr<PackWriter>> ChunkWriter::TakePack(const std::set<Id128>&
   options.permissions = store_->file_permissions();
   for (const auto& [id, state] : store_->PackStates()) {
     if (state.reserve || state.broken || state.file_bytes >= options.pack_bytes_max) continue;
+    if (!state.unread.empty() || store_->IsLost(id))
+      continue;  // what is amiss in it stays as it is
     if (refused.contains(id) || seen_.Condemns(id)) continue;
     if (store_->IsHollow(id)) continue;  // it is to be rewritten
     auto pack = PackWriter::Continue(store_->env(), store_->packs_dir(), id, options);

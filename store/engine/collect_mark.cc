@@ -55,10 +55,12 @@ Status Marker::MarkOne(const PackScan& scan, const ScannedPack& pack, const Scan
   if (!walked.ok() && record.staged && !dead) return Status();
   roots_.insert(place);
   if (walked.ok()) return Status();
-  store_->Notice(Named(manifest) + " is damaged, so the packs it needs stay as they are until it" +
-                 " is removed: " + walked.message());
-  bool complete = true;
-  for (const Id128& id : scan.Resolve(manifest.packs, moves_, &complete)) barred_.insert(id);
+  if (!quiet_)
+    store_->Notice(Named(manifest) +
+                   " is damaged, so the packs it needs stay as they are until it" +
+                   " is removed: " + walked.message());
+  std::set<Id128> missing;
+  for (const Id128& id : scan.Resolve(manifest.packs, moves_, &missing)) barred_.insert(id);
   barred_.insert(pack.id);
   return Status();
 }

@@ -30,6 +30,8 @@ class Marker {
   // REQUIRES: the store was refreshed after the scan.
   Status MarkRoots(const PackScan& scan, const std::set<Id128>& dead);
 
+  // Whoever repairs says himself what is damaged.
+  void KeepQuiet() { quiet_ = true; }
   const std::set<StepName>& tombstones() const { return tombstones_; }
   // The chunks needed; values are the user's, 0 at first.
   IdTable<std::uint32_t>& live() { return live_; }
@@ -50,6 +52,7 @@ class Marker {
   Store* const store_;
   const std::set<StepName> tombstones_;
   IdTable<std::uint32_t> live_;
+  bool quiet_ = false;
   std::set<Place> roots_;
   std::set<Place> not_whole_;  // in dead writers' tails
   std::set<Id128> barred_;

@@ -88,7 +88,9 @@ Status PackScan::Look(const Id128& id) {
   pack.file_bytes = info.size_bytes;
   pack.device = info.device;
   pack.inode = info.inode;
-  auto reader = PackReader::Open(store_->packs_dir(), id, store_->format().uuid);
+  // Manifests below a bad header are roots like any others.
+  auto reader = PackReader::Open(store_->packs_dir(), id, store_->format().uuid,
+                                 PackReader::BadHeader::kSalvage);
   if (!reader.ok() && reader.status().code() == Code::kNotFound) {
     return store_->packs_dir()->StatEntry(PackFileName(id)).ok() ? Status() : reader.status();
   }
@@ -225,7 +227,7 @@ std::map<Id128, const MovedRecord*> PackScan::Moves() const {
 
 std::set<Id128> PackScan::Resolve(const std::vector<PackReliance>& packs,
                                   const std::map<Id128, const MovedRecord*>& moves,
-                                  bool* complete) const {
+                                  std::set<Id128>* missing) const {
   std::set<Id128> found, seen;
   std::vector<Id128> pending;
   pending.reserve(packs.size());
@@ -238,7 +240,7 @@ std::set<Id128> PackScan::Resolve(const std::vector<PackReliance>& packs,
     if (packs_.contains(id)) {
       found.insert(id);
     } else if (moved == moves.end()) {
-      *complete = false;
+      missing->insert(id);
     } else {
       for (const PackReliance& to : moved->second->to) pending.push_back(to.pack_id);
     }

@@ -81,9 +81,10 @@ class PackScan {
   std::uint64_t AcknowledgedEpoch(const ScannedPack& pack) const;
   // For each pack moved from, the record of the highest epoch.
   std::map<Id128, const MovedRecord*> Moves() const;
-  // Packs that stand in for these; missing ones for good are left out and *complete is false.
+  // Packs that stand in for these; those that are missing for good go into *missing instead.
   std::set<Id128> Resolve(const std::vector<PackReliance>& packs,
-                          const std::map<Id128, const MovedRecord*>& moves, bool* complete) const;
+                          const std::map<Id128, const MovedRecord*>& moves,
+                          std::set<Id128>* missing) const;
   // Hosts of this name, as manifests have it; a host id in hexadecimal digits names itself.
   std::set<Id128> HostsNamed(const std::string& name) const;
 

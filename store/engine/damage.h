@@ -25,6 +25,7 @@ struct FoundDamage {
   std::string what;
   std::vector<ChunkAt> chunks;           // that cannot be read from here
   std::vector<std::string> checkpoints;  // that are hurt; empty when other copies serve
+  bool in_pack = false;                  // the pack is not what was written: `repair` sets it aside
 };
 
 // What is known while a check goes on.

@@ -86,9 +86,29 @@ Result<ChunkPlace> Fetcher::Locate(const Id128& id) {
   if (indexed.has_value()) return *indexed;
   bool unreadable = false;
   auto place = LocateIn(*held(), id, &unreadable);
-  if (place.ok() || !unreadable) return place;
-  CKPT_RETURN_IF_ERROR(ResolveAnew());
-  return LocateIn(*held(), id, &unreadable);
+  if (!place.ok() && unreadable) {
+    CKPT_RETURN_IF_ERROR(ResolveAnew());
+    place = LocateIn(*held(), id, &unreadable);
+  }
+  // Damaged, or lost with a pack that was; perhaps saved anew since by somebody who does not know
+  // of this checkpoint.
+  if (!place.ok() || store_->IsBarred(*place)) {
+    auto anew = LocateAnywhere(id);
+    if (anew.has_value()) return *anew;
+  }
+  return place;
+}
+
+std::optional<ChunkPlace> Fetcher::LocateAnywhere(const Id128& id) {
+  for (const auto& [pack_id, state] : store_->PackStates()) {
+    auto view = store_->packs()->Get(pack_id);
+    if (!view.ok()) continue;
+    auto entry = (*view)->Find(id, true);
+    if (!entry.ok() || !entry->has_value()) continue;
+    ChunkPlace place{pack_id, **entry};
+    if (!store_->IsBarred(place)) return place;
+  }
+  return std::nullopt;
 }
 
 Result<ChunkPlace> Fetcher::LocateIn(const HeldPacks& packs, const Id128& id, bool* unreadable) {
@@ -104,7 +124,28 @@ Result<ChunkPlace> Fetcher::LocateIn(const HeldPacks& packs, const Id128& id, bo
     }
   }
   return Corruption("chunk " + id.ToHex() + " is in none of the packs of this checkpoint" +
-                    trouble);
+                    trouble + WhatIsAmiss(packs));
+}
+
+// For messages: what of the packs is not as it was when the checkpoint was saved.
+std::string Fetcher::WhatIsAmiss(const HeldPacks& packs) const {
+  std::string text;
+  for (const auto& [pack_id, view] : packs) {
+    const std::string path = "packs/" + PackFileName(pack_id);
+    auto bytes = view->reader().FileBytes();
+    for (const PackReliance& need : wanted_) {
+      if (need.pack_id != pack_id || !bytes.ok() || *bytes >= need.up_to) continue;
+      text += "; " + path + " ends at " + std::to_string(*bytes) + ", and had " +
+              std::to_string(need.up_to) + " bytes or more";
+    }
+    auto contents = view->Contents();
+    if (!contents.ok()) continue;
+    for (const DamagedRange& range : (*contents)->damage) {
+      text += "; " + path + " at " + std::to_string(range.begin) + ": damaged up to " +
+              std::to_string(range.end);
+    }
+  }
+  return text;
 }
 
 // Another thread may have looked already: then the store knows.
@@ -202,6 +243,9 @@ Result<bool> IsSound(Store* store, const Manifest& manifest) {
     if (bytes < pack.reliance.up_to) return false;
     walk = walk || store->HasDamage(pack.reliance.pack_id);
   }
+  // Of a pack that was set aside the damage is remembered under its own name.
+  walk = walk || std::any_of(manifest.packs.begin(), manifest.packs.end(),
+                             [&](const auto& pack) { return store->HasDamage(pack.pack_id); });
   if (!walk) return true;
   CKPT_ASSIGN_OR_RETURN(auto fetcher, Fetcher::Open(store, manifest.packs));
   std::unordered_set<Id128, Id128Hash> seen;

@@ -16,6 +16,8 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "store/codec/compress.h"
@@ -54,6 +56,8 @@ class Fetcher : public ChunkSource {
   std::shared_ptr<const HeldPacks> held() const;
   Result<std::shared_ptr<PackView>> View(const Id128& pack_id);
   Result<ChunkPlace> LocateIn(const HeldPacks& packs, const Id128& id, bool* unreadable);
+  std::string WhatIsAmiss(const HeldPacks& packs) const;
+  std::optional<ChunkPlace> LocateAnywhere(const Id128& id);
   Result<ChunkPlace> LocateElsewhere(const ChunkPlace& gone);
   Status ReadAt(const ChunkPlace& place, Decoder* decoder, Bytes* scratch, MutableByteSpan raw);
   Result<std::vector<ChunkPlace>> AllPlaces(const Id128& id);

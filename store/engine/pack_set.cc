@@ -61,7 +61,9 @@ Result<std::shared_ptr<PackView>> PackSet::Get(const Id128& pack_id) {
   auto it = views_.find(pack_id);
   if (it != views_.end()) return it->second;
   if (views_.size() >= kOpenPacksMax) views_.clear();  // those in use stay with their users
-  CKPT_ASSIGN_OR_RETURN(auto reader, PackReader::Open(packs_dir_, pack_id, store_uuid_));
+  // Records are bound to the pack's id, not to its header: one that cannot be read hides nothing.
+  CKPT_ASSIGN_OR_RETURN(auto reader, PackReader::Open(packs_dir_, pack_id, store_uuid_,
+                                                      PackReader::BadHeader::kSalvage));
   auto view = std::make_shared<PackView>(std::move(reader), &tables_bytes_);
   views_.emplace(pack_id, view);
   return view;

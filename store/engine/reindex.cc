@@ -234,7 +234,12 @@ Result<IndexStats> Store::Reindex() {
     auto reader = PackReader::Open(packs_dir_.get(), id, format_.uuid);
     if (!reader.ok()) continue;  // collected, never began, or damaged: `check` names it
     CKPT_ASSIGN_OR_RETURN(PackContents contents, (*reader)->ReadFrom(0, (*reader)->sealed()));
-    CKPT_ASSIGN_OR_RETURN(auto records, ReadIndexRecords(**reader, contents.records, false));
+    std::vector<UnreadPlace> unread;
+    CKPT_ASSIGN_OR_RETURN(auto records,
+                          ReadIndexRecords(**reader, contents.records, false, &unread));
+    bool whole = std::none_of(contents.damage.begin(), contents.damage.end(),
+                              [](const DamagedRange& range) { return range.unread; });
+    if (!unread.empty() || !whole) continue;  // whoever opens the store is to meet the damage
     for (const IndexRecord& record : records) {
       CKPT_RETURN_IF_ERROR(builder->AddRecord(id, record));
     }
@@ -250,6 +255,7 @@ Result<IndexStats> Store::Reindex() {
   {
     std::unique_lock lock(mutex_);
     matches_.clear();
+    watched_.clear();                                        // the new index has seen nothing yet
     for (auto& [id, state] : states_) state.file_bytes = 0;  // look again: the overlay may shrink
   }
   refresh.unlock();

@@ -252,6 +252,16 @@ std::string_view StateName(CheckpointState state) {
   return "unknown";
 }
 
+Status MissingOrDamaged(Store* store, Status missing) {
+  if (missing.code() != Code::kNotFound) return missing;
+  std::vector<std::string> places = store->UnreadPlaces();
+  if (places.empty()) return missing;
+  std::string message = missing.message() + "; its manifest may be what cannot be read: ";
+  for (std::size_t i = 0; i < places.size() && i < 3; ++i)
+    message += (i > 0 ? ", " : "") + places[i];
+  return Corruption(std::move(message));
+}
+
 Result<CheckpointState> StateOf(Store* store, const SeriesView& view, const CheckpointRow& first) {
   if (!view.Complete(first)) return CheckpointState::kIncomplete;
   bool staged = false;
@@ -338,14 +348,25 @@ Status NoSuchStep(const SeriesView& view, std::string_view name) {
 
 }  // namespace
 
-Result<ResolvedCheckpoint> ResolveCheckpoint(Store* store, std::string_view name,
-                                             std::vector<std::string>* damaged) {
+namespace {
+
+Result<ResolvedCheckpoint> FindCheckpoint(Store* store, std::string_view name,
+                                          std::vector<std::string>* damaged) {
   CKPT_ASSIGN_OR_RETURN(CheckpointName parsed, ParseCheckpointName(name));
   if (!parsed.step.has_value()) return ResolveNewest(store, parsed.series, damaged);
   CKPT_ASSIGN_OR_RETURN(SeriesView view, SeriesView::Load(store, parsed.series));
   const CheckpointRow* row = FindNamed(view, parsed);
   if (row == nullptr) return NoSuchStep(view, name);
   return Resolved(std::move(view), *row);
+}
+
+}  // namespace
+
+Result<ResolvedCheckpoint> ResolveCheckpoint(Store* store, std::string_view name,
+                                             std::vector<std::string>* damaged) {
+  auto found = FindCheckpoint(store, name, damaged);
+  if (!found.ok()) return MissingOrDamaged(store, found.status());
+  return found;
 }
 
 }  // namespace ckpt

@@ -90,6 +90,9 @@ enum class CheckpointState { kCommitted, kStaged, kIncomplete, kDamaged };
 std::string_view StateName(CheckpointState state);
 // From what is known without reading payloads: whether the packs (or their replacements) are there
 // and long enough, and whether recorded damage touches what the checkpoint needs.
+// A NotFound, or Corruption in its place where manifests cannot be read: whoever starts from
+// scratch when nothing is there must not do so when something was.
+Status MissingOrDamaged(Store* store, Status missing);
 Result<CheckpointState> StateOf(Store* store, const SeriesView& view, const CheckpointRow& first);
 
 // The rows of the checkpoint a name stands for (all its ranks). SERIES alone: the newest whose

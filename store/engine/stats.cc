@@ -73,7 +73,8 @@ class Counter {
     bool hollow = store_->IsHollow(id);
     stats_.stored_bytes +=
         hollow ? std::min(info->size_bytes, info->allocated_bytes) : info->size_bytes;
-    auto reader = PackReader::Open(store_->packs_dir(), id, store_->format().uuid);
+    auto reader = PackReader::Open(store_->packs_dir(), id, store_->format().uuid,
+                                   PackReader::BadHeader::kSalvage);
     if (!reader.ok()) return Status();  // never began, collected, or damaged
     if ((*reader)->header().reserve) stats_.reserve_bytes += info->size_bytes;
     CKPT_ASSIGN_OR_RETURN(PackContents contents, (*reader)->ReadFrom(0));

@@ -131,8 +131,10 @@ Status Store::ScanRecords(ByteSpan prefix, bool reverse, const Index::RecordVisi
     Status scanned = index->ScanRecords(
         prefix, reverse, [&](ByteSpan key, ByteSpan value, const Id128& pack_id) {
           if (present != pack_id) {
-            if (!IsPresent(pack_id)) return true;
-            present = pack_id;
+            // Of a pack that is lost nothing counts but what was lost.
+            bool there = IsPresent(pack_id);
+            if (!there && (AsText(key).substr(0, 1) != "M" || !IsLost(pack_id))) return true;
+            if (there) present = pack_id;
           }
           for (; next != over.end() && before(*next, key); ++next) {
             if (!fn(next->key, next->value, next->pack_id)) return !(stopped = true);
@@ -267,7 +269,15 @@ bool Store::IsPresent(const Id128& pack_id) const {
 }
 
 Result<Manifest> Store::ReadManifestAt(const CheckpointRow& row) {
-  CKPT_ASSIGN_OR_RETURN(auto view, pack_set_.Get(row.pack_id));
+  auto opened = pack_set_.Get(row.pack_id);
+  if (opened.status().code() == Code::kNotFound && IsLost(row.pack_id)) {
+    return Corruption("packs/" + PackFileName(row.pack_id) + ", where its manifest was at " +
+                      std::to_string(row.offset) +
+                      ", is gone, and no collection moved it: look for"
+                      " it in a copy or backup of " +
+                      path_ + "/packs");
+  }
+  CKPT_ASSIGN_OR_RETURN(auto view, std::move(opened));
   CKPT_ASSIGN_OR_RETURN(Bytes payload, ReadDecoded(view->reader(), row.offset));
   CKPT_ASSIGN_OR_RETURN(Manifest manifest, DecodeManifest(payload));
   if (manifest.attempt != row.attempt || manifest.step != row.step || manifest.rank != row.rank) {

@@ -56,6 +56,24 @@ struct OpenStoreOptions {
   std::function<void(const std::string&)> notice;
 };
 
+// A place below a mark where no record can be read.
+struct UnreadPlace {
+  std::uint64_t offset = 0;
+  std::string what;
+  bool manifest = false;  // one was there, or may have been
+};
+
+// When and where an index saw all the packs it has read: the epoch of collection, and the folder.
+struct IndexWitness {
+  bool known = false;
+  std::uint64_t epoch = 0;
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+  bool SamePlace(const IndexWitness& other) const {
+    return known && other.known && device == other.device && inode == other.inode;
+  }
+};
+
 // What the last look at a pack showed.
 struct PackState {
   std::uint64_t file_bytes = 0;
@@ -66,6 +84,7 @@ struct PackState {
   bool reserve = false;
   bool broken = false;  // its header cannot be read
   std::vector<DamagedRange> damage;
+  std::vector<UnreadPlace> unread;  // of what was read in this process
 };
 
 // The rank whose lock is the claim of a series by a program that is run; no writer has it.
@@ -102,6 +121,12 @@ class Store {
   // that `moved` records name. Corruption names a pack that is missing for good.
   Result<std::vector<PackReliance>> ResolvePacks(const std::vector<PackReliance>& packs);
   std::map<Id128, PackState> PackStates();
+  // Where records cannot be read, as "packs/... at N: why": checkpoints may be missing from lists.
+  std::vector<std::string> UnreadPlaces();
+  // Packs that this host's index has read and that are gone, or end before what was durable in them
+  // then, and that no collection moved. Their checkpoints stay listed: they read as damaged.
+  std::set<Id128> LostPacks() const;
+  bool IsLost(const Id128& pack_id) const;
   bool HasDamage(const Id128& pack_id) const;  // a damage record names a place in it
   bool IsBarred(const ChunkPlace& place) const;
   std::size_t DamagedPlaces() const;  // of the last Refresh
@@ -169,6 +194,16 @@ class Store {
   Result<std::string> IndexPath();
   static Result<Bytes> ReadDecoded(const PackReader& reader, std::uint64_t offset);
   Status RefreshPacks();
+  Status RefreshListed(std::set<Id128>* present);
+  // store_lost.cc
+  Status LoadWitness();
+  Result<IndexWitness> WitnessNow();
+  bool SawItHere(const IndexWitness& now, const Id128& pack_id) const;
+  std::set<Id128> Unexplained(const std::set<Id128>& present);
+  Status FindLost(std::set<Id128>* present);
+  Status RememberLost(const std::set<Id128>& present, const std::set<Id128>& lost);
+  bool IsCutShort(const PackCoverage& covered, std::uint64_t file_bytes);
+  void TellOfLosses();
   Status RefreshPack(const Id128& pack_id);
   void ForgetVanished(const std::set<Id128>& present);
   std::set<Id128> HoldersOfCopies(const std::set<Id128>& lost);
@@ -183,7 +218,8 @@ class Store {
                      std::vector<ChunkEntry> chunks);
   Result<std::vector<IndexRecord>> ReadIndexRecords(const PackReader& reader,
                                                     const std::vector<RecordEntry>& entries,
-                                                    bool staged);
+                                                    bool staged,
+                                                    std::vector<UnreadPlace>* unread = nullptr);
   Result<std::unique_ptr<File>> LockFile(const std::string& name, std::int64_t wait_ms,
                                          const std::string& what);
   Status PublishNow(const Id128& pack_id, PackContents news);
@@ -214,6 +250,12 @@ class Store {
   std::map<Id128, bool> matches_;                     // packs compared with the index's memory (I4)
   std::set<std::pair<Id128, std::uint64_t>> barred_;  // places with damage records
   std::set<Id128> hollow_;
+  IndexWitness witness_;
+  std::map<Id128, IndexWitness> marked_lost_;
+  std::set<Id128> lost_;        // gone
+  std::set<Id128> cut_;         // there, and too short
+  std::set<Id128> watched_;     // packs there when the index was last told so
+  std::set<std::string> told_;  // notices about losses
 };
 
 }  // namespace ckpt

@@ -36,9 +36,12 @@ Status Store::Refresh() {
                                        hollow.insert(damage->pack_id);
                                      return true;
                                    }));
-  std::unique_lock lock(mutex_);
-  barred_ = std::move(barred);
-  hollow_ = std::move(hollow);
+  {
+    std::unique_lock lock(mutex_);
+    barred_ = std::move(barred);
+    hollow_ = std::move(hollow);
+  }
+  TellOfLosses();
   return Status();
 }
 
@@ -53,18 +56,26 @@ Status Store::RefreshPacks() {
       index_ = nullptr;
     }
   }
-  CKPT_ASSIGN_OR_RETURN(auto names, packs_dir_->List());
   std::set<Id128> present;
+  CKPT_RETURN_IF_ERROR(LoadWitness());
+  CKPT_RETURN_IF_ERROR(RefreshListed(&present));
+  CKPT_RETURN_IF_ERROR(FindLost(&present));
+  ForgetVanished(present);
+  return Status();
+}
+
+Status Store::RefreshListed(std::set<Id128>* present) {
+  CKPT_ASSIGN_OR_RETURN(auto names, packs_dir_->List());
+  present->clear();
   for (const DirEntry& name : names) {
     Id128 id;
-    if (ParsePackFileName(name.name, &id)) present.insert(id);
+    if (ParsePackFileName(name.name, &id)) present->insert(id);
   }
-  for (const Id128& id : present) {
+  for (const Id128& id : *present) {
     Status s = RefreshPack(id);
     if (s.code() == Code::kNotFound) continue;  // collected while we looked, or never began
     CKPT_RETURN_IF_ERROR(std::move(s));
   }
-  ForgetVanished(present);
   return Status();
 }
 
@@ -74,7 +85,7 @@ void Store::ForgetVanished(const std::set<Id128>& present) {
   {
     std::shared_lock lock(mutex_);
     for (const auto& [id, c] : coverage_) {
-      if (!present.contains(id)) gone.dropped_packs.push_back(id);
+      if (!present.contains(id) && !lost_.contains(id)) gone.dropped_packs.push_back(id);
     }
     for (const auto& [id, state] : states_) {
       if (!present.contains(id)) vanished.push_back(id);
@@ -151,21 +162,30 @@ Status Store::RefreshPack(const Id128& id) {
     }
     if (!seen && covered.covered_bytes == file_bytes) {
       states_[id] = PackState{
-          file_bytes, file_bytes, file_bytes, {}, file_bytes, reader.header().reserve, {}, {}};
+          file_bytes, file_bytes, file_bytes, {}, file_bytes, reader.header().reserve, {}, {}, {}};
       return Status();
     }
   }
+  bool cut = IsCutShort(covered, file_bytes);
   if (covered.covered_bytes > 0) {
     CKPT_ASSIGN_OR_RETURN(bool same,
                           reader.HeaderChecksumIs(covered.check_offset, covered.check_checksum));
-    if (covered.covered_bytes > file_bytes) {
+    if (covered.covered_bytes > file_bytes && !cut) {
       Notice("pack " + id.ToHex() + " is shorter than it was: unless this is an older copy of the" +
              " store, checkpoints are lost");
     }
     if (!same || covered.covered_bytes > file_bytes) covered = PackCoverage{id, 0, 0, 0};
   }
   CKPT_ASSIGN_OR_RETURN(PackContents news, reader.ReadFrom(covered.covered_bytes, !writable()));
-  CKPT_ASSIGN_OR_RETURN(auto records, ReadIndexRecords(reader, news.records, false));
+  std::vector<UnreadPlace> unread;
+  for (const DamagedRange& range : news.damage) {
+    if (!range.unread) continue;
+    unread.push_back({range.begin,
+                      "no record can be read in the " + std::to_string(range.end - range.begin) +
+                          " bytes from here",
+                      true});
+  }
+  CKPT_ASSIGN_OR_RETURN(auto records, ReadIndexRecords(reader, news.records, false, &unread));
   CKPT_ASSIGN_OR_RETURN(auto staged, ReadIndexRecords(reader, news.tail_records, true));
   PackUpdate update;
   update.coverage = {id, news.durable_end, news.check_offset, news.check_checksum};
@@ -174,10 +194,14 @@ Status Store::RefreshPack(const Id128& id) {
   update.records = std::move(records);
   bool published = update.coverage.covered_bytes == covered.covered_bytes;
   auto index = this->index();
-  if (!published && index != nullptr && writable()) {
+  // What the index was told of is not looked at again: damage must be met by whoever opens, and
+  // what it knows of a pack that was longer must not be forgotten.
+  if (!published && index != nullptr && writable() && unread.empty() && !cut) {
     IndexUpdate one;
     one.packs.push_back(std::move(update));
     auto result = index->Publish(one);
+    // Nothing that it is believed to have is there any more.
+    if (result.status().code() == Code::kCorruption) return DropIndex();
     published = result.ok() && *result;
     update = std::move(one.packs.front());
   }
@@ -194,8 +218,10 @@ Status Store::RefreshPack(const Id128& id) {
   }
   CKPT_RETURN_IF_ERROR(KeepOverlay(id, std::move(update.records), std::move(update.chunks)));
   std::unique_lock lock(mutex_);
-  states_[id] = PackState{file_bytes, news.durable_end,        news.end, news.mark,
-                          relies_on,  reader.header().reserve, false,    std::move(news.damage)};
+  states_[id] =
+      PackState{file_bytes,       news.durable_end,        news.end, news.mark,
+                relies_on,        reader.header().reserve, false,    std::move(news.damage),
+                std::move(unread)};
   return Status();
 }
 
@@ -215,16 +241,24 @@ Status Store::KeepOverlay(const Id128& id, std::vector<IndexRecord> records,
 
 Result<std::vector<IndexRecord>> Store::ReadIndexRecords(const PackReader& reader,
                                                          const std::vector<RecordEntry>& entries,
-                                                         bool staged) {
+                                                         bool staged,
+                                                         std::vector<UnreadPlace>* unread) {
   std::vector<IndexRecord> records;
+  auto absent = [&](const RecordEntry& entry, const Status& why) {
+    if (unread == nullptr || why.code() != Code::kCorruption) return;
+    unread->push_back({entry.offset, RecordTypeName(entry.type) + ": " + why.message(),
+                       entry.type == RecordType::kManifest});
+  };
   for (const RecordEntry& entry : entries) {
     auto payload = ReadDecoded(reader, entry.offset);
     if (!payload.ok()) {
-      if (payload.status().code() == Code::kCorruption) continue;  // absent; `check` names it
-      return payload.status();
+      if (payload.status().code() != Code::kCorruption) return payload.status();
+      absent(entry, payload.status());  // `check` names it
+      continue;
     }
     auto record = MakeIndexRecord(entry.type, entry.offset, staged, *payload);
     if (record.ok() && record->has_value()) records.push_back(std::move(**record));
+    if (!record.ok()) absent(entry, record.status());
   }
   return records;
 }
@@ -265,7 +299,8 @@ Status Store::PublishNow(const Id128& id, PackContents news) {
       std::unique_lock lock(mutex_);
       coverage_[id] = one.packs.front().coverage;
       states_[id] = PackState{
-          file_bytes, news.durable_end, news.durable_end, news.mark, news.durable_end, {}, {}, {}};
+          file_bytes, news.durable_end, news.durable_end, news.mark, news.durable_end, {}, {}, {},
+          {}};
       matches_[id] = true;
       return Status();
     }

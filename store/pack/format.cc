@@ -340,6 +340,15 @@ Result<Directory> DecodeDirectory(ByteSpan payload, std::uint64_t offset) {
   return directory;
 }
 
+std::string RecordTypeName(RecordType type) {
+  constexpr const char* kNames[] = {
+      "",        "chunk",           "directory",    "manifest",  "tombstone", "damage record",
+      "attempt", "acknowledgement", "moved record", "sync mark", "padding",   "writer record"};
+  auto number = static_cast<std::size_t>(type);
+  if (number > 0 && number < std::size(kNames)) return kNames[number];
+  return "record of type " + std::to_string(number);
+}
+
 std::string PackFileName(const Id128& pack_id) {
   return pack_id.ToHex() + std::string(kPackSuffix);
 }

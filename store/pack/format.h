@@ -41,6 +41,9 @@ std::uint64_t PayloadBytesMax(RecordType type);
 // Codecs whose payload starts with the id of a base.
 constexpr bool IsDeltaCodec(std::uint8_t codec) { return codec >= 16 && codec <= 31; }
 
+// "manifest", "chunk", ...; for messages.
+std::string RecordTypeName(RecordType type);
+
 // Types that a directory lists as record entries.
 constexpr bool ListedAsRecord(RecordType type) {
   return type != RecordType::kChunk && type != RecordType::kDirectory &&

@@ -100,7 +100,7 @@ Status AddChunk(const Source& source, const RecordHeader& header, std::uint64_t 
   entry.codec_param = header.codec_param;
   if (IsDeltaCodec(header.codec)) {
     if (header.stored_bytes < kBaseBytes) {
-      listing->damage.push_back({offset, offset + header.ExtentBytes()});
+      listing->damage.push_back({offset, offset + header.ExtentBytes(), true});
       return {};
     }
     CKPT_RETURN_IF_ERROR(ReadOrZeros(source, offset + kRecordHeaderBytes,
@@ -164,6 +164,7 @@ void MergeDamage(std::vector<Range>* damage) {
   for (const Range& range : *damage) {
     if (!merged.empty() && range.begin <= merged.back().end) {
       merged.back().end = std::max(merged.back().end, range.end);
+      merged.back().unread = merged.back().unread || range.unread;
     } else {
       merged.push_back(range);
     }
@@ -233,7 +234,7 @@ Result<std::uint64_t> Walk(const Source& source, std::uint64_t begin, std::uint6
     }
     CKPT_ASSIGN_OR_RETURN(std::uint64_t next, NextMark(source, at + 1, stop));
     if (next == stop && !bounded) break;
-    listing->damage.push_back({at, next});
+    listing->damage.push_back({at, next, true});
     at = next;
   }
   return at;
@@ -257,6 +258,9 @@ Status ListByDirectories(const Source& source, std::uint64_t directory, std::uin
     CKPT_ASSIGN_OR_RETURN(auto before, LastMarkBelow(source, directory));
     std::uint64_t begin = before ? before->end() : kPackHeaderBytes;
     CKPT_RETURN_IF_ERROR(Walk(source, std::max(begin, from), stop, true, listing).status());
+    for (Range& range : listing->damage) {  // of the directory itself nothing else is lost
+      if (range.begin == directory) range.unread = false;
+    }
     directory = before ? before->mark.directory_offset : 0;
     stop = before ? before->mark.durable_offset : kPackHeaderBytes;
   }

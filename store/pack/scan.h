@@ -36,6 +36,7 @@ struct FoundMark {
 struct Range {
   std::uint64_t begin = 0;
   std::uint64_t end = 0;
+  bool unread = false;  // records may have been there that are not listed
 };
 
 struct Listing {

@@ -281,14 +281,18 @@ Result<RestoreResult> Session::Restore(std::optional<std::int64_t> step) {
   }
   CKPT_RETURN_IF_ERROR(store_->Refresh());
   auto view = SeriesView::Load(store_.get(), series_);
-  if (!view.ok() && view.status().code() != Code::kNotFound) return view.status();
+  if (!view.ok()) {
+    Status missing = MissingOrDamaged(store_.get(), view.status());
+    if (missing.code() != Code::kNotFound) return missing;
+  }
   if (!step.has_value()) {
     if (!view.ok()) return RestoreResult();
     return RestoreFrom(*view, view->Line());
   }
   const CheckpointRow* row = view.ok() ? view->FindStep(*step) : nullptr;
   if (row == nullptr) {
-    return NotFound("series '" + series_ + "' has no step " + std::to_string(*step));
+    return MissingOrDamaged(
+        store_.get(), NotFound("series '" + series_ + "' has no step " + std::to_string(*step)));
   }
   CKPT_ASSIGN_OR_RETURN(RestoreResult result, RestoreFrom(*view, {row}));
   std::vector<const CheckpointRow*> line = view->Line(1);
