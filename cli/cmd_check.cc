@@ -3,6 +3,7 @@
 #include <set>
 
 #include "cli/command.h"
+#include "cli/damage_text.h"
 #include "cli/exit_codes.h"
 #include "cli/json.h"
 #include "cli/parse.h"
@@ -64,41 +65,6 @@ class CheckCommand : public Command {
     self->newest_text_ += "newest sound: " + PrintableName(FullName(*checkpoint)) + "  " +
                           LocalTime(checkpoint->created_ns) + "\n";
     return Interrupted();
-  }
-
-  static Json DamageJson(const ckpt_damage& damage) {
-    Json json = Json::object();
-    json["pack"] = damage.pack;
-    json["offset"] = damage.offset;
-    SetText(json, "what", damage.what);
-    Json names = Json::array();
-    Json exact = Json::array();
-    bool all_utf8 = true;
-    for (std::size_t i = 0; i < damage.checkpoint_count; ++i) {
-      const std::string_view name = damage.checkpoints[i];
-      names.push_back(ReplaceInvalidUtf8(name));
-      exact.push_back(Base64(name));
-      all_utf8 = all_utf8 && IsUtf8(name);
-    }
-    json["checkpoints"] = names;
-    if (!all_utf8) json["checkpoints_base64"] = exact;
-    return json;
-  }
-
-  static std::string DamageText(const ckpt_damage& damage) {
-    std::string text = "damaged: ";
-    if (*damage.pack != '\0') {
-      text += PrintableName(damage.pack) + " at " + std::to_string(damage.offset) + ": ";
-    }
-    text += PrintableMessage(damage.what) + "\n";
-    for (std::size_t i = 0; i < damage.checkpoint_count; ++i) {
-      text += "  hurts " + PrintableName(damage.checkpoints[i]) + "\n";
-    }
-    // Of other records it cannot be told what they would have been needed for.
-    if (damage.checkpoint_count == 0 && std::string_view(damage.what).starts_with("chunk:")) {
-      text += "  hurts no checkpoint: its bytes are stored once more elsewhere, or not needed\n";
-    }
-    return text;
   }
 
   void PrintJson(Console& console, const ckpt_check_result& result) const {

@@ -43,6 +43,7 @@ extern const CommandInfo kRunCommand;
 extern const CommandInfo kRequestCommand;
 extern const CommandInfo kFreezeCommand;
 extern const CommandInfo kCheckCommand;
+extern const CommandInfo kRepairCommand;
 extern const CommandInfo kReindexCommand;
 extern const CommandInfo kAnalyzeCommand;
 

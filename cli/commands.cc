@@ -4,10 +4,10 @@ namespace ckpt {
 
 const std::vector<const CommandInfo*>& AllCommands() {
   static const std::vector<const CommandInfo*> commands = {
-      &kInitCommand,    &kSaveCommand,  &kRestoreCommand, &kListCommand,
-      &kInspectCommand, &kDiffCommand,  &kCatCommand,     &kStatsCommand,
-      &kRmCommand,      &kGcCommand,    &kRunCommand,     &kRequestCommand,
-      &kFreezeCommand,  &kCheckCommand, &kReindexCommand, &kAnalyzeCommand};
+      &kInitCommand,    &kSaveCommand,    &kRestoreCommand, &kListCommand,  &kInspectCommand,
+      &kDiffCommand,    &kCatCommand,     &kStatsCommand,   &kRmCommand,    &kGcCommand,
+      &kRunCommand,     &kRequestCommand, &kFreezeCommand,  &kCheckCommand, &kRepairCommand,
+      &kReindexCommand, &kAnalyzeCommand};
   return commands;
 }
 

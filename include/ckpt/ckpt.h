@@ -800,6 +800,60 @@ CKPT_API ckpt_code ckpt_check(ckpt_store* store, const ckpt_check_options* optio
                               ckpt_checkpoint_fn newest_sound, void* user,
                               ckpt_check_result* result);
 
+/* Repair: packs in which something is damaged are set aside into the store's folder "quarantine",
+ * never deleted; what is sound in them is copied first. */
+typedef struct ckpt_repair_options {
+  size_t struct_size;
+  int32_t dry_run; /* says what would be done; takes no lock, writes nothing */
+  int64_t wait_ms; /* for another collector, and for writers to acknowledge; -1: for ever */
+  const char* break_host_name; /* your word for it: no writer on that host is alive; or NULL */
+} ckpt_repair_options;
+#define CKPT_REPAIR_OPTIONS_INIT \
+  { sizeof(ckpt_repair_options), 0, 10000, NULL }
+typedef struct ckpt_set_aside {
+  const char* pack;     /* as it was, relative to the store: "packs/..." */
+  const char* moved_to; /* "quarantine/..."; "" in a dry run, and when the pack was gone before */
+  uint64_t bytes;
+  uint64_t kept_chunks; /* copied, as is what follows; 0 in a dry run */
+  uint64_t kept_records;
+  uint64_t lost_chunks; /* no copy of which is sound */
+} ckpt_set_aside;
+typedef struct ckpt_lost {
+  const char* checkpoint;     /* "SERIES@ATTEMPT:STEP" */
+  int32_t all;                /* nothing of it can be restored */
+  int32_t rest;               /* nothing that comes after `entries` in its table */
+  const char* const* entries; /* names of those that cannot be restored */
+  size_t entry_count;
+} ckpt_lost;
+/* What is told, each may be NULL; an answer other than 0 ends the call with CKPT_CANCELLED. */
+typedef struct ckpt_repair_callbacks {
+  size_t struct_size;
+  int (*damage)(const ckpt_damage* damage, void* user); /* as found, before anything was done */
+  int (*set_aside)(const ckpt_set_aside* pack, void* user);
+  int (*lost)(const ckpt_lost* lost, void* user);
+  ckpt_checkpoint_fn newest_sound;
+  void* user;
+} ckpt_repair_callbacks;
+#define CKPT_REPAIR_CALLBACKS_INIT \
+  { sizeof(ckpt_repair_callbacks), NULL, NULL, NULL, NULL, NULL }
+typedef struct ckpt_repair_result {
+  size_t struct_size;
+  uint64_t damaged;         /* places found */
+  uint64_t packs_set_aside; /* in a dry run: that would be */
+  uint64_t packs_gone;      /* that are not there, and were not collected */
+  uint64_t lost;            /* checkpoints that cannot be restored, or not wholly */
+  uint64_t unnamed;         /* manifests that cannot be read, of checkpoints nobody can name */
+  uint64_t kept_chunks;
+  uint64_t lost_chunks;
+  double seconds;
+} ckpt_repair_result;
+#define CKPT_REPAIR_RESULT_INIT \
+  { sizeof(ckpt_repair_result), 0, 0, 0, 0, 0, 0, 0, 0.0 }
+/* The store is opened for writing, or in a dry run for reading. CKPT_BUSY: another collector, or a
+ * live writer that is in the way; nothing was changed. Killed at any moment: call it again. */
+CKPT_API ckpt_code ckpt_repair(ckpt_store* store, const ckpt_repair_options* options,
+                               const ckpt_repair_callbacks* callbacks, ckpt_repair_result* result);
+
 typedef struct ckpt_reindex_result {
   size_t struct_size;
   uint64_t packs;

@@ -347,6 +347,17 @@ class Store {
     return reader;
   }
 
+  // Sets aside what is damaged and keeps what is sound (ckpt_repair); the result counts what was
+  // lost. For the names of it, call ckpt_repair with callbacks.
+  Result<ckpt_repair_result> Repair(bool dry_run = false) {
+    ckpt_repair_options options = CKPT_REPAIR_OPTIONS_INIT;
+    options.dry_run = dry_run ? 1 : 0;
+    ckpt_repair_result result = CKPT_REPAIR_RESULT_INIT;
+    ckpt_code code = ckpt_repair(get(), &options, nullptr, &result);
+    if (code != CKPT_OK) return internal::LastError(code);
+    return result;
+  }
+
   // For what this header does not wrap.
   ckpt_store* get() const { return handle_.get(); }
 

@@ -18,6 +18,7 @@
 #include "ckpt/ckpt.h"
 #include "store/base/status.h"
 #include "store/engine/checkpoint_writer.h"
+#include "store/engine/damage.h"
 #include "store/engine/series.h"
 #include "store/engine/store.h"
 
@@ -117,6 +118,9 @@ class CheckpointInfo {
 // Calls fn for the checkpoint that begins with `row`; Cancelled when it says so.
 Status Tell(Store* store, const SeriesView& view, const CheckpointRow& row, bool abandoned,
             ckpt_checkpoint_fn fn, void* user);
+
+Status TellDamage(const FoundDamage& found, int (*damage)(const ckpt_damage* damage, void* user),
+                  void* user);
 
 }  // namespace ckpt::c_api
 

@@ -7,7 +7,6 @@
 #include "store/io/process.h"
 
 namespace ckpt::c_api {
-namespace {
 
 Status TellDamage(const FoundDamage& found, int (*damage)(const ckpt_damage* damage, void* user),
                   void* user) {
@@ -23,6 +22,8 @@ Status TellDamage(const FoundDamage& found, int (*damage)(const ckpt_damage* dam
   out.checkpoint_count = checkpoints.size();
   return damage(&out, user) == 0 ? Status() : Cancelled("stopped by the caller");
 }
+
+namespace {
 
 Result<std::uint64_t> CountCheckpoints(Store* store) {
   std::uint64_t count = 0;

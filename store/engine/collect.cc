@@ -19,7 +19,6 @@ constexpr std::uint64_t kSpareBytes = 1u << 20;
 // Left free in the reserve when survivors have to go there.
 constexpr std::uint64_t kReserveSpareBytes = 256u << 10;
 constexpr int kSparseEpochsMax = 64;
-constexpr std::size_t kListMax = kCollectPacksMax / 2;
 
 std::uint64_t ExtentOf(const ChunkEntry& entry) {
   return RoundUp(kRecordHeaderBytes + entry.stored_bytes, kRecordAlignBytes) + kChunkEntryBytes;
@@ -144,14 +143,7 @@ Status Collector::Survey(const std::vector<Removal>& planned) {
   CKPT_RETURN_IF_ERROR(store_->Refresh());
   scan_.emplace(store_);
   CKPT_RETURN_IF_ERROR(scan_->Refresh());
-  std::set<StepName> tombstones;
-  for (const auto& [id, pack] : scan_->packs()) {
-    for (const ScannedRecord& record : pack.records) {
-      auto* tombstone = record.As<Tombstone>();
-      // A staged one may be lost with the host that wrote it, and nobody was told that it is there.
-      if (tombstone != nullptr && !record.staged) tombstones.insert(NameOf(*tombstone));
-    }
-  }
+  std::set<StepName> tombstones = ReadTombstones();
   for (const Removal& removal : planned) {
     tombstones.insert({removal.view->series(), removal.first.attempt, removal.first.step});
   }
@@ -161,7 +153,20 @@ Status Collector::Survey(const std::vector<Removal>& planned) {
   return MeasureUse();
 }
 
-Status Collector::FindCandidates() {
+std::set<StepName> Collector::ReadTombstones() const {
+  std::set<StepName> tombstones;
+  for (const auto& [id, pack] : scan_->packs()) {
+    for (const ScannedRecord& record : pack.records) {
+      auto* tombstone = record.As<Tombstone>();
+      // A staged one may be lost with the host that wrote it, and nobody was told that it is there.
+      if (tombstone != nullptr && !record.staged) tombstones.insert(NameOf(*tombstone));
+    }
+  }
+  return tombstones;
+}
+
+// Which packs have a live writer, and which writers are declared dead.
+Status Collector::FindAlive(std::set<Id128>* dead) {
   std::set<Id128> hosts;
   if (!options_.break_host_name.empty()) {
     hosts = scan_->HostsNamed(options_.break_host_name);
@@ -170,8 +175,6 @@ Status Collector::FindCandidates() {
                       options_.break_host_name + "'");
     }
   }
-  std::optional<Id128> reserve = CurrentReserve(store_);
-  std::set<Id128> dead;
   for (const auto& [id, pack] : scan_->packs()) {
     CKPT_ASSIGN_OR_RETURN(bool alive, scan_->Alive(pack));
     if (alive && (hosts.contains(pack.host) || scan_->StartedAgain(pack))) {
@@ -180,11 +183,20 @@ Status Collector::FindCandidates() {
     }
     if (to_break_.contains(id)) alive = false;
     if (alive) alive_.insert(id);
-    if (!alive) dead.insert(id);
+    if (!alive) dead->insert(id);
+  }
+  return Status();
+}
+
+Status Collector::FindCandidates() {
+  std::set<Id128> dead;
+  CKPT_RETURN_IF_ERROR(FindAlive(&dead));
+  std::optional<Id128> reserve = CurrentReserve(store_);
+  for (const auto& [id, pack] : scan_->packs()) {
     Usage& usage = usage_[id];
     usage.file_bytes = usage.stored_bytes = pack.file_bytes;
     if (store_->IsHollow(id)) usage.stored_bytes = std::min(pack.file_bytes, pack.allocated_bytes);
-    usage.candidate = !alive && pack.began && !pack.unusable && id != reserve;
+    usage.candidate = dead.contains(id) && pack.began && !pack.unusable && id != reserve;
   }
   CKPT_RETURN_IF_ERROR(marker_->MarkRoots(*scan_, dead));
   for (auto& [id, usage] : usage_) {
@@ -194,7 +206,8 @@ Status Collector::FindCandidates() {
 }
 
 Result<std::vector<ChunkEntry>> Collector::EntriesOf(const Id128& id, bool tail) const {
-  auto reader = PackReader::Open(store_->packs_dir(), id, store_->format().uuid);
+  auto reader = PackReader::Open(store_->packs_dir(), id, store_->format().uuid,
+                                 PackReader::BadHeader::kSalvage);
   if (!reader.ok()) {
     Code code = reader.status().code();
     if (code == Code::kNotFound || code == Code::kCorruption || code == Code::kUnsupported) {

@@ -46,6 +46,16 @@ struct CollectOptions {
   std::function<Status()> while_waiting;
 };
 
+// A pack that was damaged and is out of the way, in the store's folder "quarantine".
+struct AsidePack {
+  Id128 id;
+  std::string file;  // its name there
+  std::uint64_t file_bytes = 0;
+  std::uint64_t kept_chunks = 0;
+  std::uint64_t kept_records = 0;
+  std::uint64_t lost_chunks = 0;  // no copy of which is sound
+};
+
 struct Collected {
   std::uint64_t freed_bytes = 0;
   std::uint64_t rewritten_bytes = 0;
@@ -63,9 +73,18 @@ class Collector {
   // dry run, what retention would drop.
   Status Run(const std::vector<Removal>& planned, Collected* result);
 
+  // One epoch that gets `damaged` packs out of the way: whatever reads true in them is copied,
+  // moved records are made durable, then their files are moved into "quarantine". `gone`: packs
+  // that are not there at all; what can be found elsewhere of what they held is named in their
+  // place. Nothing is deleted. Busy: a live writer writes into one of them, or relies on it, or
+  // does not acknowledge. (docs/collection.md, "Setting packs aside"; collect_aside.cc.)
+  Status SetAside(const std::set<Id128>& damaged, const std::set<Id128>& gone,
+                  std::vector<AsidePack>* aside);
+
   // ---- the steps of Run, for tests that interleave them with writers ---------------------------
   // kHollow: nothing is copied nor unlinked; the blocks of dead chunks are given back.
-  enum class Kind { kDead, kSparse, kHollow };
+  // kAside: what is damaged in the packs does not hinder, and nothing is unlinked.
+  enum class Kind { kDead, kSparse, kHollow, kAside };
   Status Resume();
   Status Survey(const std::vector<Removal>& planned);
   Result<bool> Choose(Kind kind);  // false: nothing worth an epoch
@@ -117,6 +136,16 @@ class Collector {
   void AbandonOwn();
   bool IsGivenBack(const PackReader& reader, const ChunkEntry& entry) const;
   Status CopyChunksOf(const Id128& pack_id);
+  std::set<StepName> ReadTombstones() const;
+  Status FindAlive(std::set<Id128>* dead);
+  Status SurveyAside(const std::set<Id128>& damaged, const std::set<Id128>& gone);
+  void FindGone(const std::set<Id128>& known);
+  Status AwaitForAside();
+  Status CopyAside(std::vector<AsidePack>* aside);
+  Status CopySound(AsidePack* pack);
+  Status FindElsewhere();
+  Status FindForGone(const Id128& gone);
+  Status MoveFilesAside(std::vector<AsidePack>* aside);
   Result<std::vector<OwnPacks::Record>> BuildRecords();
   Status RemoveListed(bool broken);
   Status RemoveNeverBegun();
@@ -135,6 +164,7 @@ class Collector {
   // Where a chunk in use is: a value of marker_->live() is 0 or a number of a pack, its place in
   // homes_ plus one; with kInTail, in the pack's unmarked tail.
   static constexpr std::uint32_t kInTail = 1u << 31;
+  static constexpr std::size_t kListMax = kCollectPacksMax / 2;
   std::vector<Id128> homes_;
 
   // Of the epoch under way.
@@ -146,6 +176,9 @@ class Collector {
   std::map<Id128, std::uint32_t> own_homes_;            // numbers of the packs copied into
   std::map<Id128, std::map<Id128, std::uint64_t>> to_;  // targets of each pack of the list
   std::vector<DamageRecord> found_damage_;
+  std::set<Id128> gone_;                // kAside: packs that are not there
+  std::map<Id128, DamageRecord> lost_;  // kAside: by chunk
+  IdSet kept_;                          // kAside: chunks that were copied
   std::vector<Id128> dropped_chunks_;
 
   bool no_room_ = false;         // nothing could be chosen, for lack of room

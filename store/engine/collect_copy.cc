@@ -34,7 +34,9 @@ class Carrier {
     if (auto* d = record.As<DamageRecord>()) {
       // Until the file is gone, nothing may be relied upon in a hollow pack.
       if (d->kind == DamageRecord::kHollow) return scan_.Find(d->pack_id) != nullptr;
-      return scan_.Find(d->pack_id) != nullptr && !list_.contains(d->pack_id);
+      // What was lost with a pack that `repair` set aside, as long as somebody may need it.
+      if (scan_.Find(d->pack_id) == nullptr) return needed_moves_.contains(d->pack_id);
+      return !list_.contains(d->pack_id);
     }
     if (auto* v = record.As<MovedRecord>()) {
       auto best = moves_.find(v->from);
@@ -184,14 +186,26 @@ Status OwnPacks::NewPack() {
   return Status();
 }
 
-Status OwnPacks::CopyChunk(const PackReader& reader, const ChunkEntry& entry) {
+Status OwnPacks::Verify(const PackReader& reader, const ChunkEntry& entry, bool by_header) {
   stored_.resize(entry.stored_bytes);
-  CKPT_RETURN_IF_ERROR(reader.ReadChunkPayload(entry, true, stored_));
-  if (!IsDeltaCodec(entry.codec)) {  // a delta's checksum must do: its base is looked at by itself
-    raw_.resize(entry.raw_bytes);
-    CKPT_RETURN_IF_ERROR(decoder_.Decode(entry.codec, entry.codec_param, stored_, raw_));
-    if (HashChunk(raw_) != entry.id) return Corruption("the chunk's bytes do not have its id");
+  if (by_header || IsDeltaCodec(entry.codec)) {
+    CKPT_RETURN_IF_ERROR(reader.ReadChunkPayload(entry, true, stored_));
+  } else {
+    CKPT_RETURN_IF_ERROR(reader.ReadRaw(entry.offset + kRecordHeaderBytes, stored_));
   }
+  if (IsDeltaCodec(entry.codec)) return Status();  // its base is looked at by itself
+  raw_.resize(entry.raw_bytes);
+  CKPT_RETURN_IF_ERROR(decoder_.Decode(entry.codec, entry.codec_param, stored_, raw_));
+  if (HashChunk(raw_) != entry.id) return Corruption("the chunk's bytes do not have its id");
+  return Status();
+}
+
+Status OwnPacks::CopyChunk(const PackReader& reader, const ChunkEntry& entry) {
+  CKPT_RETURN_IF_ERROR(Verify(reader, entry, true));
+  return AppendVerified(entry);
+}
+
+Status OwnPacks::AppendVerified(const ChunkEntry& entry) {
   if (!reserve_ && packs_.back()->BeyondLimit()) {
     CKPT_RETURN_IF_ERROR(packs_.back()->Seal());
     CKPT_RETURN_IF_ERROR(NewPack());

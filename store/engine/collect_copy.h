@@ -34,6 +34,10 @@ class OwnPacks {
 
   // A chunk of `reader`'s pack, verified. Corruption: it is damaged, nothing was copied.
   Status CopyChunk(const PackReader& reader, const ChunkEntry& entry);
+  // The two halves of it. Without `by_header` the chunk is what `entry` says when its bytes have
+  // its id, whatever its record's header says: as readers take it.
+  Status Verify(const PackReader& reader, const ChunkEntry& entry, bool by_header);
+  Status AppendVerified(const ChunkEntry& entry);  // REQUIRES: Verify was ok, just before
   // All of them and a mark behind; where the disk is full and no chunk was copied, in the reserve.
   struct Record {
     RecordHeader header;

@@ -80,6 +80,7 @@ Status Collector::SecondLook() {
     if (!alive_.contains(id)) dead.insert(id);
   }
   CKPT_RETURN_IF_ERROR(marker_->MarkRoots(*scan_, dead));
+  if (kind_ == Kind::kAside) return Status();
   for (const Id128& id : marker_->barred()) list_.erase(id);
   for (auto it = list_.begin(); it != list_.end();) {
     const ScannedPack* pack = scan_->Find(*it);
@@ -213,7 +214,9 @@ Result<std::vector<OwnPacks::Record>> Collector::BuildRecords() {
   for (const DamageRecord& damage : found_damage_) {
     records.push_back(MakeRecord(RecordType::kDamage, EncodeDamage(damage)));
   }
-  for (const Id128& id : list_) {
+  std::set<Id128> moved_away = list_;
+  moved_away.insert(gone_.begin(), gone_.end());
+  for (const Id128& id : moved_away) {
     MovedRecord moved;
     moved.epoch = state_.epoch;
     moved.from = id;

@@ -238,7 +238,7 @@ TEST_F(House, UsageErrorsSuggest) {
 TEST_F(House, EveryCommandHelpsWithAnExample) {
   const Outcome help = Do("ckpt-store --help");
   for (const char* command : {"init", "save", "restore", "list", "inspect", "diff", "cat", "stats",
-                              "rm", "gc", "freeze", "check", "reindex", "analyze"}) {
+                              "rm", "gc", "freeze", "check", "repair", "reindex", "analyze"}) {
     EXPECT_NE(help.out.find(std::string("\n  ") + command + " "), std::string::npos) << command;
     const Outcome one = Do(std::string("ckpt-store ") + command + " --help");
     EXPECT_NE(one.out.find("Examples:\n"), std::string::npos) << command;
