@@ -57,7 +57,7 @@ TEST_F(RepairCommandTest, SetsAsideSaysWhatIsLostAndASaveHeals) {
   const std::string name = Pack().filename();
   const Outcome damaged = Run("ckpt-store restore melt@2 --to two");
   EXPECT_EQ(damaged.exit, 3);
-  for (const std::string& part : {std::string("melt@2: "), "packs/" + name + " at "}) {
+  for (const std::string& part : {std::string("melt@1:2 is damaged"), "packs/" + name + " at "}) {
     EXPECT_NE(damaged.err.find(part), std::string::npos) << damaged.err;
   }
   Outcome plan = Run("ckpt-store repair --dry-run --json");
