@@ -78,7 +78,8 @@ Status PackScan::Refresh() {
 
 // Opened by name each time: on a network file system that is what shows another host's appends.
 Status PackScan::Look(const Id128& id) {
-  CKPT_ASSIGN_OR_RETURN(auto file, store_->packs_dir()->OpenFile(PackFileName(id), OpenOptions{}));
+  CKPT_ASSIGN_OR_RETURN(auto file,
+                        OpenOwnFile(store_->packs_dir(), PackFileName(id), OpenOptions{}));
   CKPT_ASSIGN_OR_RETURN(FileInfo info, file->Stat());
   ScannedPack& pack = packs_[id];
   pack.allocated_bytes = info.allocated_bytes;
@@ -163,7 +164,7 @@ Status PackScan::Add(const PackReader& reader, const std::vector<RecordEntry>& e
 }
 
 Result<bool> PackScan::Locked(const ScannedPack& pack) const {
-  auto file = store_->packs_dir()->OpenFile(PackFileName(pack.id), OpenOptions{});
+  auto file = OpenOwnFile(store_->packs_dir(), PackFileName(pack.id), OpenOptions{});
   if (!file.ok() && file.status().code() == Code::kNotFound) return false;
   if (!file.ok()) return file.status();
   return (*file)->LockedByOther();

@@ -101,7 +101,7 @@ bool CollectState::Condemns(const Id128& pack_id) const {
 bool CollectState::Breaks(const Id128& pack_id) const { return Contains(broken, pack_id); }
 
 Result<CollectState> ReadCollectState(Store* store) {
-  auto file = store->root()->OpenFile(kName, OpenOptions{});
+  auto file = OpenOwnFile(store->root(), kName, OpenOptions{});
   if (!file.ok() && file.status().code() == Code::kNotFound) return CollectState();
   if (!file.ok()) return file.status();
   CKPT_ASSIGN_OR_RETURN(Slots slots, ReadSlots(file->get(), store->format().uuid));
@@ -113,7 +113,7 @@ Status WriteCollectState(Store* store, const CollectState& state) {
   open.mode = OpenMode::kReadOrCreate;
   open.permissions = store->file_permissions();
   bool missing = !store->root()->StatEntry(kName).ok();
-  CKPT_ASSIGN_OR_RETURN(auto file, store->root()->OpenFile(kName, open));
+  CKPT_ASSIGN_OR_RETURN(auto file, OpenOwnFile(store->root(), kName, open));
   CKPT_ASSIGN_OR_RETURN(Slots slots, ReadSlots(file.get(), store->format().uuid));
   if (!Before(slots.state[slots.present], state)) {
     return Busy(store->path() + "/collect: another host is collecting at the same time");

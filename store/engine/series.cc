@@ -346,10 +346,6 @@ Status NoSuchStep(const SeriesView& view, std::string_view name) {
   return NotFound(std::move(message));
 }
 
-}  // namespace
-
-namespace {
-
 Result<ResolvedCheckpoint> FindCheckpoint(Store* store, std::string_view name,
                                           std::vector<std::string>* damaged) {
   CKPT_ASSIGN_OR_RETURN(CheckpointName parsed, ParseCheckpointName(name));

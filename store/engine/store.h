@@ -186,6 +186,8 @@ class Store {
   Status Create();
   Status SyncIfYoung();
   Status CheckAccess();
+  Status CheckAccessBelow();
+  Status CheckWayToIndex(const std::string& path);
   Status ReadFormat();
   Result<StoreFormat> ReadFormatFile();
   Status WithoutFormat() const;

@@ -177,6 +177,7 @@ Result<std::unique_ptr<Store>> Store::Open(Env* env, const std::string& path,
   }
   CKPT_RETURN_IF_ERROR(store->ReadFormat());
   CKPT_ASSIGN_OR_RETURN(store->packs_dir_, store->root_->OpenDir("packs"));
+  CKPT_RETURN_IF_ERROR(store->CheckAccessBelow());
   store->pack_set_.Init(store->packs_dir_.get(), store->format_.uuid);
   if (store->options_.use_index) store->OpenIndex();
   if (WorthReindexing(store.get())) {
@@ -220,6 +221,20 @@ Status Store::CheckAccess() {
   return Status();
 }
 
+// Who may write to a folder can put other files in the place of those in it.
+Status Store::CheckAccessBelow() {
+  if (options_.trust_owner) return Status();
+  for (const char* name : {"packs", "locks"}) {
+    auto info = root_->StatEntry(name);
+    if (!info.ok() || (info->mode & kWorldWrite) == 0 || info->kind != FileKind::kDirectory)
+      continue;
+    return PermissionDenied(path_ + "/" + name +
+                            " may be written by everybody, so nothing in it can be trusted:"
+                            " chmod o-w it, or say --trust-owner");
+  }
+  return Status();
+}
+
 Status Store::Create() {
   bool shared = options_.group_shared;
   std::uint32_t dir_permissions = kAsItsFolder | (shared ? kSetGid | 0770u : 0700u);
@@ -253,7 +268,7 @@ Status Store::Create() {
 }
 
 Result<StoreFormat> Store::ReadFormatFile() {
-  auto file = root_->OpenFile(kFormatName, OpenOptions{});
+  auto file = OpenOwnFile(root_.get(), kFormatName, OpenOptions{});
   if (!file.ok() && file.status().code() == Code::kNotFound) {
     return NotFound(path_ + " is not a ckpt-store (it has no file 'format')");
   }
@@ -315,20 +330,47 @@ bool Store::IsOurs(const std::string& folder) {
   return info.ok() && info->uid == env_->UserId();
 }
 
+// LMDB takes a path, and follows links on it: what leads to the index must be folders, and those of
+// nobody else. `path`: as IndexPath() says. Where the user said --index-dir, it is theirs to know.
+Status Store::CheckWayToIndex(const std::string& path) {
+  if (!options_.index_dir.empty()) return Status();
+  const std::string folder = path.substr(0, path.rfind('/'));
+  auto above = env_->OpenDir(ParentPath(folder));
+  if (!above.ok()) return above.status();
+  auto way = (*above)->StatEntry(folder.substr(folder.rfind('/') + 1));
+  if (!way.ok()) return way.status();
+  const bool in_store = folder == path_ + "/index";  // whose owner was looked at
+  if (way->kind != FileKind::kDirectory ||
+      (!in_store &&
+       (way->uid != env_->UserId() || (way->mode & (kGroupWrite | kWorldWrite)) != 0))) {
+    return PermissionDenied(folder + " is no folder, or not yours alone");
+  }
+  CKPT_ASSIGN_OR_RETURN(auto parent, env_->OpenDir(folder));
+  auto last = parent->StatEntry(path.substr(path.rfind('/') + 1));
+  if (!last.ok() || last->kind == FileKind::kDirectory) return Status();
+  return PermissionDenied(path + " is no folder");
+}
+
 // Any failure here means: an index in memory. Nothing is lost but time.
 void Store::OpenIndex() {
   auto path = IndexPath();
   if (!path.ok()) return;
+  Status way = CheckWayToIndex(*path);
+  if (way.code() == Code::kNotFound) {
+    if (!writable()) return;
+    Status made = env_->MakeDir(ParentPath(*path), 0700);
+    if (!made.ok() && made.code() != Code::kExists) return;
+    way = CheckWayToIndex(*path);  // somebody else may have been first
+  }
+  if (!way.ok()) {
+    if (writable()) Notice("working without an index on disk: " + way.message());
+    return;
+  }
   auto here = env_->OpenDir(*path);
   if (!writable() && !here.ok()) return;  // reading makes nothing
   if (writable() && !here.ok()) {
-    std::string parent = ParentPath(*path);
-    Status made = env_->MakeDir(parent, 0700);
+    Status made = env_->MakeDir(ParentPath(*path), 0700);
     if (!made.ok() && made.code() != Code::kExists) return;
-    // /var/tmp is everybody's: somebody may have made our folder there before us.
-    if (made.code() == Code::kExists && parent == NodeLocalFolder(env_) && !IsOurs(parent)) {
-      return Notice("working without an index on disk: " + parent + " belongs to somebody else");
-    }
   }
   if (here.ok() && !IsOurs(*path)) return;
   auto index = OpenLmdbIndex(env_, LmdbIndexOptions{*path, format_.uuid, env_->HostId()});
@@ -345,7 +387,7 @@ Result<std::unique_ptr<File>> Store::LockFile(const std::string& name, std::int6
   OpenOptions open;
   open.mode = OpenMode::kReadOrCreate;
   open.permissions = file_permissions();
-  CKPT_ASSIGN_OR_RETURN(auto file, locks->OpenFile(name, open));
+  CKPT_ASSIGN_OR_RETURN(auto file, OpenOwnFile(locks.get(), name, open));
   std::int64_t deadline = wait_ms < 0 ? -1 : env_->MonotonicNs() + wait_ms * 1000000;
   for (bool first = true;; first = false) {
     CKPT_ASSIGN_OR_RETURN(bool locked, file->TryLock());
@@ -370,7 +412,7 @@ Result<std::unique_ptr<File>> Store::ClaimSeries(const std::string& series, std:
 
 Result<LockState> Store::LookAtSeriesLock(const std::string& series, std::uint32_t rank) {
   CKPT_ASSIGN_OR_RETURN(auto locks, root_->OpenDir("locks"));
-  auto file = locks->OpenFile(SeriesLockName(series, rank), OpenOptions{});
+  auto file = OpenOwnFile(locks.get(), SeriesLockName(series, rank), OpenOptions{});
   if (!file.ok() && file.status().code() == Code::kNotFound) return LockState{};
   if (!file.ok()) return file.status();
   LockState state;

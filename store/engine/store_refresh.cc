@@ -1,6 +1,7 @@
 // Store's view of its packs: looking for news, and telling the index (or the overlay) of it.
 
 #include <algorithm>
+#include <utility>
 
 #include "store/codec/compress.h"
 #include "store/engine/store.h"
@@ -144,8 +145,10 @@ Status Store::RefreshPack(const Id128& id) {
   auto view = pack_set_.Get(id);
   if (!view.ok()) {
     if (view.status().code() != Code::kCorruption) return view.status();
-    std::unique_lock lock(mutex_);  // a pack that never began, or a damaged one: named by `check`
-    states_[id].broken = true;
+    std::unique_lock lock(mutex_);
+    PackState& state = states_[id];
+    state.broken = true;
+    state.unread = {{0, view.status().message(), true}};
     return Status();
   }
   const PackReader& reader = (*view)->reader();

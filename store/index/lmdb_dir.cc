@@ -177,6 +177,9 @@ void LmdbDir::RemoveBuild() { Status ignored = dir_->RemoveFile(kBuildFile); }
 LmdbDir::Check LmdbDir::CheckFile(std::uint64_t number) {
   Result<std::unique_ptr<File>> file = dir_->OpenFile(FileName(number), {});
   if (!file.ok()) return Check::kDamaged;
+  // LMDB would follow a link in its place, and wait for the other end of a FIFO.
+  Result<FileInfo> lock = dir_->StatEntry(FileName(number) + "-lock");
+  if (lock.ok() && lock->kind != FileKind::kRegular) return Check::kDamaged;
   Result<FileInfo> info = (*file)->Stat();
   if (!info.ok() || info->size_bytes < kMetaBytes) return Check::kDamaged;
   Meta first = ReadMeta(file->get(), 0);

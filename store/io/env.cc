@@ -19,6 +19,13 @@ Status File::ReadExactAt(std::uint64_t offset, MutableByteSpan out) {
                     std::to_string(got) + " of " + std::to_string(out.size()) + " bytes");
 }
 
+Result<std::unique_ptr<File>> OpenOwnFile(Dir* dir, std::string_view name,
+                                          const OpenOptions& options) {
+  auto file = dir->OpenFile(name, options);
+  if (file.status().code() != Code::kInvalidArgument) return file;
+  return Corruption(file.status().message());
+}
+
 Id128 Env::RandomId() {
   Id128 id;
   Random(std::as_writable_bytes(std::span(id.bytes)));

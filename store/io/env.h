@@ -178,6 +178,11 @@ class Dir {
   std::string path_;
 };
 
+// Opens a file of the store's own. One that is no regular file is damage, and not, as where a user
+// chose the name, the caller's mistake.
+Result<std::unique_ptr<File>> OpenOwnFile(Dir* dir, std::string_view name,
+                                          const OpenOptions& options);
+
 class Env {
  public:
   virtual ~Env() = default;

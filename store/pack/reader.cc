@@ -18,7 +18,7 @@ Result<std::unique_ptr<PackReader>> PackReader::Open(Dir* packs_dir, const Id128
   std::unique_ptr<PackReader> reader(new PackReader());
   reader->pack_id_ = pack_id;
   CKPT_ASSIGN_OR_RETURN(reader->file_,
-                        packs_dir->OpenFile(PackFileName(pack_id), {.mode = OpenMode::kRead}));
+                        OpenOwnFile(packs_dir, PackFileName(pack_id), {.mode = OpenMode::kRead}));
   CKPT_RETURN_IF_ERROR(reader->ReadHeader(store_uuid, rule));
   CKPT_ASSIGN_OR_RETURN(scan::Source source, reader->Snapshot());
   CKPT_ASSIGN_OR_RETURN(auto mark, scan::MarkAtEnd(source));

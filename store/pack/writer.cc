@@ -238,7 +238,7 @@ Status PackWriter::State::MarkDurable(bool closed, bool is_sealed) {
 // part that others wrote is damaged (a sealed directory would hide that), or the table too large.
 Result<bool> PackWriter::State::SealingDirectory(Directory* directory) {
   CKPT_ASSIGN_OR_RETURN(auto copy,
-                        packs_dir->OpenFile(PackFileName(pack_id), {.mode = OpenMode::kRead}));
+                        OpenOwnFile(packs_dir, PackFileName(pack_id), {.mode = OpenMode::kRead}));
   scan::Source source{copy.get(), pack_id, staged_end};
   scan::Listing listing;
   CKPT_RETURN_IF_ERROR(scan::ListByDirectories(source, directory_offset, staged_end, 0, &listing));
@@ -330,8 +330,8 @@ Result<std::unique_ptr<PackWriter>> PackWriter::Continue(Env* env, Dir* packs_di
   };
   auto state = std::make_unique<State>(env, packs_dir, options);
   state->pack_id = pack_id;
-  auto file = packs_dir->OpenFile(PackFileName(pack_id),
-                                  {.mode = OpenMode::kReadWrite, .direct = options.direct_io});
+  auto file = OpenOwnFile(packs_dir, PackFileName(pack_id),
+                          {.mode = OpenMode::kReadWrite, .direct = options.direct_io});
   if (!file.ok()) return unless(file.status());
   state->file = *std::move(file);
   Result<bool> locked = state->file->TryLock();
