@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "store/engine/collect.h"
+#include "store/engine/damage.h"
 #include "store/engine/hollow.h"
 
 namespace ckpt {
@@ -154,7 +155,8 @@ Status Collector::CopyChunksOf(const Id128& id) {
       // Saved anew since by somebody who does not rely on this pack.
       if (copied.code() == Code::kCorruption && IsGivenBack(*reader, entry)) continue;
       if (copied.code() == Code::kCorruption) {
-        found_damage_.push_back({0, id, entry.offset, entry.id, store_->env()->RealtimeNs()});
+        found_damage_.push_back({DamageRecord::kFound, id, entry.offset, entry.id,
+                                 DamageTime(store_, id, entry.offset)});
         store_->Notice("packs/" + PackFileName(id) + " is damaged at " +
                        std::to_string(entry.offset) + " and stays as it is: " + copied.message());
         list_.erase(id);

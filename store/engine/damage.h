@@ -50,6 +50,10 @@ struct CheckFindings {
   }
 };
 
+// The time of a new damage record of this place: now, and after every record that is there, as the
+// latest counts. A clock that was set back, or stands still, must not make an older one the latest.
+std::int64_t DamageTime(Store* store, const Id128& pack_id, std::uint64_t offset);
+
 // Makes damage records for places that are not barred yet, and takes back those that read true;
 // *recorded: how many. A store opened for reading is opened once more, for writing, when there is
 // something to record.
