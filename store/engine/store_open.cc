@@ -134,6 +134,13 @@ std::string SeriesLockName(const std::string& series, std::uint32_t rank) {
   return HashChunk(key).ToHex();
 }
 
+// A folder that every store has: without it this one is damaged, not absent.
+Result<std::unique_ptr<Dir>> OpenOwnDir(Dir* root, std::string_view name) {
+  auto dir = root->OpenDir(name);
+  if (dir.status().code() != Code::kNotFound) return dir;
+  return Corruption(dir.status().message());
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Store>> Store::Open(Env* env, const std::string& path,
@@ -176,7 +183,7 @@ Result<std::unique_ptr<Store>> Store::Open(Env* env, const std::string& path,
     CKPT_RETURN_IF_ERROR(store->Create());
   }
   CKPT_RETURN_IF_ERROR(store->ReadFormat());
-  CKPT_ASSIGN_OR_RETURN(store->packs_dir_, store->root_->OpenDir("packs"));
+  CKPT_ASSIGN_OR_RETURN(store->packs_dir_, OpenOwnDir(store->root_.get(), "packs"));
   CKPT_RETURN_IF_ERROR(store->CheckAccessBelow());
   store->pack_set_.Init(store->packs_dir_.get(), store->format_.uuid);
   if (store->options_.use_index) store->OpenIndex();
@@ -383,7 +390,7 @@ void Store::OpenIndex() {
 
 Result<std::unique_ptr<File>> Store::LockFile(const std::string& name, std::int64_t wait_ms,
                                               const std::string& what) {
-  CKPT_ASSIGN_OR_RETURN(auto locks, root_->OpenDir("locks"));
+  CKPT_ASSIGN_OR_RETURN(auto locks, OpenOwnDir(root_.get(), "locks"));
   OpenOptions open;
   open.mode = OpenMode::kReadOrCreate;
   open.permissions = file_permissions();
@@ -411,7 +418,7 @@ Result<std::unique_ptr<File>> Store::ClaimSeries(const std::string& series, std:
 }
 
 Result<LockState> Store::LookAtSeriesLock(const std::string& series, std::uint32_t rank) {
-  CKPT_ASSIGN_OR_RETURN(auto locks, root_->OpenDir("locks"));
+  CKPT_ASSIGN_OR_RETURN(auto locks, OpenOwnDir(root_.get(), "locks"));
   auto file = OpenOwnFile(locks.get(), SeriesLockName(series, rank), OpenOptions{});
   if (!file.ok() && file.status().code() == Code::kNotFound) return LockState{};
   if (!file.ok()) return file.status();
