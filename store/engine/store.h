@@ -197,6 +197,7 @@ class Store {
   static Result<Bytes> ReadDecoded(const PackReader& reader, std::uint64_t offset);
   Status RefreshPacks();
   Status RefreshListed(std::set<Id128>* present);
+  Result<bool> LookThroughPacks(std::set<Id128>* present);
   // store_lost.cc
   Status LoadWitness();
   Result<IndexWitness> WitnessNow();

@@ -66,18 +66,32 @@ Status Store::RefreshPacks() {
 }
 
 Status Store::RefreshListed(std::set<Id128>* present) {
+  for (bool complete = false; !complete;) {
+    CKPT_ASSIGN_OR_RETURN(complete, LookThroughPacks(present));
+  }
+  return Status();
+}
+
+// Whether each pack that was listed could be looked at. One that is gone by then was collected
+// meanwhile, and what it held is in a pack made since: without another look checkpoints that were
+// only moved would be missing. Each such look costs a collector an epoch.
+Result<bool> Store::LookThroughPacks(std::set<Id128>* present) {
   CKPT_ASSIGN_OR_RETURN(auto names, packs_dir_->List());
   present->clear();
   for (const DirEntry& name : names) {
     Id128 id;
     if (ParsePackFileName(name.name, &id)) present->insert(id);
   }
+  bool complete = true;
   for (const Id128& id : *present) {
     Status s = RefreshPack(id);
-    if (s.code() == Code::kNotFound) continue;  // collected while we looked, or never began
-    CKPT_RETURN_IF_ERROR(std::move(s));
+    if (s.code() != Code::kNotFound) {
+      CKPT_RETURN_IF_ERROR(std::move(s));
+    } else if (packs_dir_->StatEntry(PackFileName(id)).status().code() == Code::kNotFound) {
+      complete = false;  // else it never began
+    }
   }
-  return Status();
+  return complete;
 }
 
 void Store::ForgetVanished(const std::set<Id128>& present) {
