@@ -261,10 +261,10 @@ Status Store::Create() {
   open.mode = OpenMode::kReadOrCreate;
   open.permissions = file_permissions();
   CKPT_RETURN_IF_ERROR(locks->OpenFile("collect", open).status());
+  CKPT_RETURN_IF_ERROR(locks->Sync());
   std::string temporary = "format." + env_->RandomId().ToHex();
   CKPT_RETURN_IF_ERROR(WriteFileOnce(root_.get(), temporary, bytes, file_permissions()));
-  CKPT_RETURN_IF_ERROR(packs->Sync());
-  CKPT_RETURN_IF_ERROR(root_->Sync());
+  CKPT_RETURN_IF_ERROR(root_->Sync());  // what is in packs/ was synced with the reserve
   // Whoever made the store's folder, its name may not have reached the disk.
   auto parent = env_->OpenDir(ParentPath(path_));
   if (parent.ok()) CKPT_RETURN_IF_ERROR((*parent)->Sync());

@@ -225,6 +225,9 @@ Status PackWriter::State::MarkDurable(bool closed, bool is_sealed) {
   CKPT_RETURN_IF_ERROR(Put(header, EncodeSyncMark(found.mark), &found.header_checksum).status());
   CKPT_RETURN_IF_ERROR(PadAndFlush());
   CKPT_CHECK(out->offset() == found.end(), "a mark's stage is one block");
+  // What stands behind a reserve's last mark is overwritten by its next writer: that mark must not
+  // go with the power once somebody relies on what is before it.
+  if (options.reserve) CKPT_RETURN_IF_ERROR(Poison(file->Sync()));
   last_mark = found;
   ++next_sequence;
   durable_end = first_unlisted = found.end();
