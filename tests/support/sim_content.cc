@@ -41,8 +41,11 @@ Bytes& SimContent::OwnData(Chunk* chunk, std::size_t size_bytes) {
 std::size_t SimContent::Read(std::uint64_t offset, MutableByteSpan out) const {
   if (offset >= size_) return 0;
   std::size_t length = std::min<std::uint64_t>(out.size(), size_ - offset);
-  std::fill_n(out.data(), length, std::byte{0});
   std::uint64_t end = offset + length;
+  std::uint64_t done = offset;
+  auto zeros_up_to = [&](std::uint64_t at) {
+    std::fill_n(out.data() + (done - offset), at - done, std::byte{0});
+  };
   for (auto it = chunks_->lower_bound(offset / kChunkBytes);
        it != chunks_->end() && it->first * kChunkBytes < end; ++it) {
     if (it->second.data == nullptr) continue;
@@ -50,8 +53,11 @@ std::size_t SimContent::Read(std::uint64_t offset, MutableByteSpan out) const {
     std::uint64_t from = std::max(offset, base);
     std::uint64_t to = std::min(end, base + it->second.data->size());
     if (from >= to) continue;
+    zeros_up_to(from);
     std::copy_n(it->second.data->data() + (from - base), to - from, out.data() + (from - offset));
+    done = to;
   }
+  zeros_up_to(end);
   return length;
 }
 

@@ -39,7 +39,7 @@ class SimDir final : public Dir {
                                          const OpenOptions& options) override;
   Result<FileInfo> StatEntry(std::string_view name) override;
   Result<FileInfo> Stat() override {
-    std::lock_guard lock(shared_->mutex);
+    SimTurn turn(shared_.get());
     CKPT_RETURN_IF_ERROR(shared_->Gate(process_, SimOp::kOpen, "stat " + path()));
     return shared_->disk->Info(*inode_);
   }
@@ -53,30 +53,30 @@ class SimDir final : public Dir {
   Status MakeHardLink(std::string_view existing, Dir* to_dir, std::string_view name) override;
   Status SetEntryAttributes(std::string_view name, const FileInfo& info, bool owner) override;
   Status SetAttributes(const FileInfo& info, bool owner) override {
-    std::lock_guard lock(shared_->mutex);
+    SimTurn turn(shared_.get());
     CKPT_RETURN_IF_ERROR(shared_->Gate(process_, SimOp::kAttributes, "set mode of " + path()));
     SetSimAttributes(inode_.get(), info, owner, shared_->disk->now_ns);
     return {};
   }
   Result<SimXattrs> ExtendedAttributes() override {
-    std::lock_guard lock(shared_->mutex);
+    SimTurn turn(shared_.get());
     CKPT_RETURN_IF_ERROR(shared_->Gate(process_, SimOp::kRead, "read attributes of " + path()));
     return SimXattrs(inode_->attributes.begin(), inode_->attributes.end());
   }
   Status SetExtendedAttribute(std::string_view name, std::string_view value) override {
-    std::lock_guard lock(shared_->mutex);
+    SimTurn turn(shared_.get());
     CKPT_RETURN_IF_ERROR(shared_->Gate(process_, SimOp::kAttributes, "set attribute " + path()));
     return SetSimXattr(inode_.get(), name, value);
   }
   Status Sync() override {
-    std::lock_guard lock(shared_->mutex);
+    SimTurn turn(shared_.get());
     CKPT_RETURN_IF_ERROR(shared_->Gate(process_, SimOp::kSyncDir, "sync directory " + path()));
-    shared_->Sync(process_, inode_);
+    shared_->Sync(inode_);
     return {};
   }
   Result<bool> CopiesOnWrite() override { return false; }
   Result<bool> OnNetworkFileSystem() override {
-    std::lock_guard lock(shared_->mutex);
+    SimTurn turn(shared_.get());
     return shared_->network;
   }
   Result<std::uint64_t> FreeBytes() override;
@@ -107,7 +107,7 @@ class SimDir final : public Dir {
 };
 
 Result<std::unique_ptr<Dir>> SimDir::OpenDir(std::string_view name) {
-  std::lock_guard lock(shared_->mutex);
+  SimTurn turn(shared_.get());
   std::string what = What("open directory", name);
   CKPT_RETURN_IF_ERROR(Begin(SimOp::kOpen, name, what));
   SimDisk::InodePtr inode = shared_->disk->Lookup(*inode_, name);
@@ -130,7 +130,7 @@ Result<SimDisk::InodePtr> SimDir::CreateEntry(std::string_view name, FileKind ki
 }
 
 Result<std::unique_ptr<File>> SimDir::OpenFile(std::string_view name, const OpenOptions& options) {
-  std::lock_guard lock(shared_->mutex);
+  SimTurn turn(shared_.get());
   std::string what = What("open", name);
   CKPT_RETURN_IF_ERROR(Begin(SimOp::kCount, name, what));
   SimDisk::InodePtr inode = shared_->disk->Lookup(*inode_, name);
@@ -153,7 +153,7 @@ Result<std::unique_ptr<File>> SimDir::OpenFile(std::string_view name, const Open
 }
 
 Result<FileInfo> SimDir::StatEntry(std::string_view name) {
-  std::lock_guard lock(shared_->mutex);
+  SimTurn turn(shared_.get());
   std::string what = What("stat", name);
   CKPT_RETURN_IF_ERROR(Begin(SimOp::kOpen, name, what));
   SimDisk::InodePtr inode = shared_->disk->Lookup(*inode_, name);
@@ -162,7 +162,7 @@ Result<FileInfo> SimDir::StatEntry(std::string_view name) {
 }
 
 Result<std::vector<DirEntry>> SimDir::List() {
-  std::lock_guard lock(shared_->mutex);
+  SimTurn turn(shared_.get());
   CKPT_RETURN_IF_ERROR(shared_->Gate(process_, SimOp::kOpen, "list " + path()));
   std::vector<DirEntry> entries;
   for (const auto& [name, number] : inode_->names) {
@@ -172,7 +172,7 @@ Result<std::vector<DirEntry>> SimDir::List() {
 }
 
 Status SimDir::MakeDir(std::string_view name, std::uint32_t permissions) {
-  std::lock_guard lock(shared_->mutex);
+  SimTurn turn(shared_.get());
   std::string what = What("make directory", name);
   CKPT_RETURN_IF_ERROR(Begin(SimOp::kMakeDir, name, what));
   std::uint32_t mode = permissions == kByUmask ? 0755 : permissions & 07777;
@@ -180,14 +180,14 @@ Status SimDir::MakeDir(std::string_view name, std::uint32_t permissions) {
 }
 
 Status SimDir::Remove(std::string_view name, bool directory) {
-  std::lock_guard lock(shared_->mutex);
+  SimTurn turn(shared_.get());
   std::string what = What("remove", name);
   CKPT_RETURN_IF_ERROR(Begin(SimOp::kRemove, name, what));
   return SimStatus(shared_->disk->Remove(inode_.get(), name, directory), what);
 }
 
 Status SimDir::Rename(std::string_view from, Dir* to_dir, std::string_view to) {
-  std::lock_guard lock(shared_->mutex);
+  SimTurn turn(shared_.get());
   SimDir& target = Same(to_dir);
   std::string what = What("rename", from) + " to " + JoinPath(target.path(), to);
   CKPT_RETURN_IF_ERROR(target.Begin(SimOp::kCount, to, what));
@@ -196,7 +196,7 @@ Status SimDir::Rename(std::string_view from, Dir* to_dir, std::string_view to) {
 }
 
 Result<std::string> SimDir::ReadLink(std::string_view name) {
-  std::lock_guard lock(shared_->mutex);
+  SimTurn turn(shared_.get());
   std::string what = What("read link", name);
   CKPT_RETURN_IF_ERROR(Begin(SimOp::kOpen, name, what));
   SimDisk::InodePtr inode = shared_->disk->Lookup(*inode_, name);
@@ -206,7 +206,7 @@ Result<std::string> SimDir::ReadLink(std::string_view name) {
 }
 
 Status SimDir::MakeSymlink(std::string_view target, std::string_view name) {
-  std::lock_guard lock(shared_->mutex);
+  SimTurn turn(shared_.get());
   std::string what = What("make link", name);
   CKPT_RETURN_IF_ERROR(CheckCString(target, "link target"));
   CKPT_RETURN_IF_ERROR(Begin(SimOp::kLink, name, what));
@@ -214,7 +214,7 @@ Status SimDir::MakeSymlink(std::string_view target, std::string_view name) {
 }
 
 Status SimDir::MakeHardLink(std::string_view existing, Dir* to_dir, std::string_view name) {
-  std::lock_guard lock(shared_->mutex);
+  SimTurn turn(shared_.get());
   SimDir& target = Same(to_dir);
   std::string what = What("link", existing) + " as " + JoinPath(target.path(), name);
   CKPT_RETURN_IF_ERROR(target.Begin(SimOp::kCount, name, what));
@@ -225,7 +225,7 @@ Status SimDir::MakeHardLink(std::string_view existing, Dir* to_dir, std::string_
 }
 
 Status SimDir::SetEntryAttributes(std::string_view name, const FileInfo& info, bool owner) {
-  std::lock_guard lock(shared_->mutex);
+  SimTurn turn(shared_.get());
   std::string what = What("set mode of", name);
   CKPT_RETURN_IF_ERROR(Begin(SimOp::kAttributes, name, what));
   SimDisk::InodePtr inode = shared_->disk->Lookup(*inode_, name);
@@ -235,7 +235,7 @@ Status SimDir::SetEntryAttributes(std::string_view name, const FileInfo& info, b
 }
 
 Result<std::uint64_t> SimDir::FreeBytes() {
-  std::lock_guard lock(shared_->mutex);
+  SimTurn turn(shared_.get());
   constexpr std::uint64_t kPlenty = std::uint64_t{1} << 50;
   const auto& capacity = shared_->disk->capacity_bytes;
   if (!capacity.has_value()) return kPlenty;

@@ -26,29 +26,37 @@ class SimFile final : public File {
   }
 
   ~SimFile() override {
-    std::lock_guard lock(shared_->mutex);
+    SimTurn turn(shared_.get());
     --inode_->open_files;
+    SimProcessState& state = shared_->Process(process_);
     DropLock();
+    std::erase_if(state.late_locks, [&](const auto& late) { return late.second == handle_; });
+    if (state.lies.locks_dropped_by_close) {
+      std::erase_if(inode_->locks, [&](const auto& held) { return held.process == process_; });
+    }
   }
 
   Result<std::size_t> ReadAt(std::uint64_t offset, MutableByteSpan out) override {
-    std::lock_guard lock(shared_->mutex);
+    SimTurn turn(shared_.get());
     CKPT_RETURN_IF_ERROR(shared_->Gate(process_, SimOp::kRead, At("read", offset)));
-    return inode_->current.Read(offset, out);
+    std::size_t got = inode_->current.Read(offset, out);
+    const auto& lie = shared_->Process(process_).lies.reads;
+    if (lie) lie(path(), offset, out.first(got));
+    return got;
   }
 
   Status WriteAt(std::uint64_t offset, ByteSpan data) override;
   Status Sync() override;
 
   Result<FileInfo> Stat() override {
-    std::lock_guard lock(shared_->mutex);
+    SimTurn turn(shared_.get());
     CKPT_RETURN_IF_ERROR(shared_->Gate(process_, SimOp::kOpen, "stat " + path()));
     return shared_->disk->Info(*inode_);
   }
 
   Status Allocate(std::uint64_t offset, std::uint64_t length_bytes) override {
     if (length_bytes == 0) return {};
-    std::lock_guard lock(shared_->mutex);
+    SimTurn turn(shared_.get());
     CKPT_RETURN_IF_ERROR(BeginChange(SimOp::kAllocate, At("allocate", offset)));
     return SimStatus(shared_->disk->Allocate(inode_.get(), offset, length_bytes),
                      At("allocate", offset));
@@ -56,40 +64,40 @@ class SimFile final : public File {
 
   Status PunchHole(std::uint64_t offset, std::uint64_t length_bytes) override {
     if (length_bytes == 0) return {};
-    std::lock_guard lock(shared_->mutex);
+    SimTurn turn(shared_.get());
     CKPT_RETURN_IF_ERROR(BeginChange(SimOp::kPunch, At("punch a hole into", offset)));
     shared_->disk->Punch(inode_.get(), offset, length_bytes);
     return {};
   }
 
   Status Truncate(std::uint64_t size_bytes) override {
-    std::lock_guard lock(shared_->mutex);
+    SimTurn turn(shared_.get());
     CKPT_RETURN_IF_ERROR(BeginChange(SimOp::kTruncate, "truncate " + path()));
     shared_->disk->Truncate(inode_.get(), size_bytes);
     return {};
   }
 
   Result<std::vector<Extent>> Extents() override {
-    std::lock_guard lock(shared_->mutex);
+    SimTurn turn(shared_.get());
     CKPT_RETURN_IF_ERROR(shared_->Gate(process_, SimOp::kRead, "find data in " + path()));
     return inode_->current.Extents();
   }
 
   Status SetAttributes(const FileInfo& info, bool owner) override {
-    std::lock_guard lock(shared_->mutex);
+    SimTurn turn(shared_.get());
     CKPT_RETURN_IF_ERROR(shared_->Gate(process_, SimOp::kAttributes, "set mode of " + path()));
     SetSimAttributes(inode_.get(), info, owner, shared_->disk->now_ns);
     return {};
   }
 
   Result<SimXattrs> ExtendedAttributes() override {
-    std::lock_guard lock(shared_->mutex);
+    SimTurn turn(shared_.get());
     CKPT_RETURN_IF_ERROR(shared_->Gate(process_, SimOp::kRead, "read attributes of " + path()));
     return SimXattrs(inode_->attributes.begin(), inode_->attributes.end());
   }
 
   Status SetExtendedAttribute(std::string_view name, std::string_view value) override {
-    std::lock_guard lock(shared_->mutex);
+    SimTurn turn(shared_.get());
     CKPT_RETURN_IF_ERROR(shared_->Gate(process_, SimOp::kAttributes, "set attribute " + path()));
     return SetSimXattr(inode_.get(), name, value);
   }
@@ -113,7 +121,9 @@ class SimFile final : public File {
     if (shared_->locks != SimLocks::kUnsupported) return {};
     return Unsupported(what + ": simulated: this file system has no working locks");
   }
+  bool IsPack() const { return path().find("/packs/") != std::string::npos; }
   bool HeldByOther() const {
+    if (IsPack() && shared_->Process(process_).lies.others_locks_unseen) return false;
     const Id128& host = shared_->Process(process_).host;
     return std::ranges::any_of(inode_->locks, [&](const SimInode::Lock& held) {
       bool seen = shared_->locks != SimLocks::kPerHost || held.host == host;
@@ -133,7 +143,7 @@ class SimFile final : public File {
 };
 
 Status SimFile::WriteAt(std::uint64_t offset, ByteSpan data) {
-  std::lock_guard lock(shared_->mutex);
+  SimTurn turn(shared_.get());
   std::string what = At("write", offset);
   if (!writable_) return ErrnoStatus(EBADF, what);
   std::uint64_t bits = offset | data.size() | reinterpret_cast<std::uintptr_t>(data.data());
@@ -141,6 +151,13 @@ Status SimFile::WriteAt(std::uint64_t offset, ByteSpan data) {
     return InvalidArgument(what + ": a direct write needs multiples of 4 KiB");
   }
   if (data.empty()) return {};
+  std::erase_if(shared_->Process(process_).late_locks, [&](const auto& late) {
+    SimDisk::InodePtr inode = late.first.lock();
+    if (inode == nullptr) return true;
+    inode->locks.push_back({late.second, process_, shared_->Process(process_).host});
+    shared_->locked.push_back(inode);
+    return true;
+  });
   SimGate gate = shared_->Begin(process_, SimOp::kWrite, what);
   if (!gate.status.ok()) {
     std::uint64_t part = 0;
@@ -154,33 +171,38 @@ Status SimFile::WriteAt(std::uint64_t offset, ByteSpan data) {
 }
 
 Status SimFile::Sync() {
-  std::lock_guard lock(shared_->mutex);
+  SimTurn turn(shared_.get());
   SimGate gate = shared_->Begin(process_, SimOp::kSync, "sync " + path());
   if (gate.fault) shared_->disk->FailSyncFile(inode_.get(), &shared_->rng);
-  if (gate.status.ok()) shared_->Sync(process_, inode_);
+  if (gate.status.ok()) shared_->Sync(inode_);
   return gate.status;
 }
 
 Result<bool> SimFile::TryLock() {
-  std::lock_guard lock(shared_->mutex);
+  SimTurn turn(shared_.get());
   CKPT_RETURN_IF_ERROR(BeginLock("lock"));
   if (!writable_) return InvalidArgument("lock " + path() + ": it is open only for reading");
   if (HeldByOther()) return false;
   DropLock();
-  inode_->locks.push_back({handle_, process_, shared_->Process(process_).host});
-  shared_->locked.push_back(inode_);
+  SimProcessState& state = shared_->Process(process_);
+  if (IsPack() && state.lies.locks_taken_late) {
+    state.late_locks.emplace_back(inode_, handle_);
+  } else {
+    inode_->locks.push_back({handle_, process_, state.host});
+    shared_->locked.push_back(inode_);
+  }
   return true;
 }
 
 Status SimFile::Unlock() {
-  std::lock_guard lock(shared_->mutex);
+  SimTurn turn(shared_.get());
   CKPT_RETURN_IF_ERROR(BeginLock("unlock"));
   DropLock();
   return {};
 }
 
 Result<bool> SimFile::LockedByOther() {
-  std::lock_guard lock(shared_->mutex);
+  SimTurn turn(shared_.get());
   CKPT_RETURN_IF_ERROR(BeginLock("ask for the lock of"));
   return HeldByOther();
 }

@@ -15,6 +15,20 @@
 
 namespace ckpt {
 
+struct SimShared;
+
+// Holds the world's mutex for one call, which begins when the schedule, if there is one, says so.
+class SimTurn {
+ public:
+  explicit SimTurn(SimShared* shared);
+  ~SimTurn();
+  SimTurn(const SimTurn&) = delete;
+  SimTurn& operator=(const SimTurn&) = delete;
+
+ private:
+  SimShared* const shared_;
+};
+
 struct SimFault {
   SimOp kind;
   std::uint64_t n;
@@ -32,8 +46,8 @@ struct SimProcessState {
   std::uint64_t torn_bytes = 0;
   std::array<std::uint64_t, static_cast<std::size_t>(SimOp::kCount)> counts{};
   std::vector<SimFault> faults;
-  std::uint64_t syncs = 0;
-  std::uint64_t left_out_first = 0, left_out_last = 0;
+  SimLies lies;
+  std::vector<std::pair<std::weak_ptr<SimInode>, std::uint64_t>> late_locks;  // and their handles
 };
 
 // How an operation goes on: `status` when it fails, and then whether it was a fault of the disk
@@ -56,7 +70,7 @@ struct SimShared {
     return Begin(process, kind, what).status;
   }
   // Makes what `inode` has durable, unless LeaveOutSyncs named this one.
-  void Sync(std::uint64_t process, const SimDisk::InodePtr& inode);
+  void Sync(const SimDisk::InodePtr& inode);
   SimProcessState& Process(std::uint64_t id) { return *processes.at(id); }
   void ReleaseLocks(std::uint64_t process);
   // Follows links. Answers an errno.
@@ -72,7 +86,19 @@ struct SimShared {
   SimLocks locks = SimLocks::kEverywhere;
   bool network = false;
   std::int64_t clock_ns = 0;
+  SimTurns* turns = nullptr;
+  SimTrace trace;
+  std::uint64_t changes = 0;
+  std::uint64_t power_lost_after = UINT64_MAX;
+  bool power_lost_at_once = false;
+  std::uint64_t left_out_first = 0, left_out_last = 0;
 };
+
+inline SimTurn::SimTurn(SimShared* shared) : shared_(shared) {
+  if (shared_->turns != nullptr) shared_->turns->BeforeCall();
+  shared_->mutex.lock();
+}
+inline SimTurn::~SimTurn() { shared_->mutex.unlock(); }
 
 std::unique_ptr<Dir> MakeSimDir(std::shared_ptr<SimShared> shared, std::uint64_t process,
                                 SimDisk::InodePtr inode, std::string path);

@@ -35,10 +35,8 @@ std::int64_t SimShared::Tick() {
   return clock_ns;
 }
 
-void SimShared::Sync(std::uint64_t process, const SimDisk::InodePtr& inode) {
-  SimProcessState& state = Process(process);
-  ++state.syncs;
-  if (state.syncs >= state.left_out_first && state.syncs <= state.left_out_last) return;
+void SimShared::Sync(const SimDisk::InodePtr& inode) {
+  if (changes >= left_out_first && changes <= left_out_last) return;
   if (inode->info.kind == FileKind::kDirectory) {
     disk->SyncDir(inode.get());
   } else {
@@ -48,7 +46,14 @@ void SimShared::Sync(std::uint64_t process, const SimDisk::InodePtr& inode) {
 
 SimGate SimShared::Begin(std::uint64_t process, SimOp kind, const std::string& what) {
   SimProcessState& state = Process(process);
-  if (state.dead) return {.status = DeadStatus(what)};
+  bool lost = power_lost_at_once ? changes >= power_lost_after
+                                 : Counts(kind) && changes >= power_lost_after;
+  if (state.dead || lost) {
+    state.dead = true;
+    return {.status = DeadStatus(what)};
+  }
+  changes += Counts(kind);
+  if (trace) trace(process, kind, what);
   Tick();
   std::uint64_t of_kind = ++state.counts[Index(kind)];
   std::uint64_t of_any = state.counts[Index(SimOp::kAny)] += Counts(kind);
@@ -112,7 +117,7 @@ SimProcess::~SimProcess() = default;
 
 Result<std::unique_ptr<Dir>> SimProcess::OpenDir(const std::string& path) {
   CKPT_RETURN_IF_ERROR(CheckCString(path, "directory path"));
-  std::lock_guard lock(shared_->mutex);
+  SimTurn turn(shared_.get());
   std::string what = "open directory " + path;
   CKPT_RETURN_IF_ERROR(shared_->Gate(id_, SimOp::kOpen, what));
   SimDisk::InodePtr inode;
@@ -151,6 +156,7 @@ void SimProcess::SleepMs(std::int64_t ms) {
     shared_->clock_ns += std::max<std::int64_t>(ms, 0) * 1'000'000;
     shared_->Tick();
   }
+  if (shared_->turns != nullptr) return shared_->turns->AfterSleep();
   std::this_thread::yield();  // who polls must not starve the one it waits for
 }
 
@@ -185,15 +191,9 @@ void SimProcess::FailOp(std::uint64_t n, int error, bool sticky, SimOp kind) {
   shared_->Process(id_).faults.push_back({kind, n, error, sticky});
 }
 
-void SimProcess::LeaveOutSyncs(std::uint64_t first, std::uint64_t last) {
+void SimProcess::set_lies(SimLies lies) {
   std::lock_guard lock(shared_->mutex);
-  shared_->Process(id_).left_out_first = first;
-  shared_->Process(id_).left_out_last = last;
-}
-
-std::uint64_t SimProcess::sync_count() const {
-  std::lock_guard lock(shared_->mutex);
-  return shared_->Process(id_).syncs;
+  shared_->Process(id_).lies = std::move(lies);
 }
 
 void SimProcess::ClearFaults() {
@@ -324,6 +324,38 @@ void SimWorld::set_next_inode(std::uint64_t number) {
 void SimWorld::AdvanceClock(std::int64_t ns) {
   std::lock_guard lock(shared_->mutex);
   shared_->clock_ns += ns;
+}
+
+std::uint64_t SimWorld::change_count() const {
+  std::lock_guard lock(shared_->mutex);
+  return shared_->changes;
+}
+
+void SimWorld::LosePowerAfter(std::uint64_t n, bool at_once) {
+  std::lock_guard lock(shared_->mutex);
+  shared_->power_lost_after = n;
+  shared_->power_lost_at_once = at_once;
+}
+
+void SimWorld::LeaveOutSyncs(std::uint64_t first, std::uint64_t last) {
+  std::lock_guard lock(shared_->mutex);
+  shared_->left_out_first = first;
+  shared_->left_out_last = last;
+}
+
+void SimWorld::Reseed(std::uint64_t seed) {
+  std::lock_guard lock(shared_->mutex);
+  shared_->rng = SimRng(seed);
+}
+
+void SimWorld::set_turns(SimTurns* turns) {
+  std::lock_guard lock(shared_->mutex);
+  shared_->turns = turns;
+}
+
+void SimWorld::set_trace(SimTrace trace) {
+  std::lock_guard lock(shared_->mutex);
+  shared_->trace = std::move(trace);
 }
 
 }  // namespace ckpt

@@ -24,6 +24,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -56,6 +57,31 @@ enum class SimOp : std::uint8_t {
 
 struct SimShared;  // the disk, its mutex and the processes
 
+// Decides who goes on: asked before every call of a file, directory or process, with nothing
+// locked (sim_schedule.h).
+class SimTurns {
+ public:
+  virtual ~SimTurns() = default;
+  virtual void BeforeCall() = 0;
+  virtual void AfterSleep() = 0;  // the clock has jumped; the caller polls for something
+};
+
+// What one process is told that is not true: for tests of tests, which must find it. Locks are
+// those of files in folders named "packs".
+struct SimLies {
+  bool others_locks_unseen = false;  // nobody else holds any
+  // Answered at once, taken only before the process's next write.
+  bool locks_taken_late = false;
+  // As POSIX's process locks: closing any file drops the process's locks of it.
+  bool locks_dropped_by_close = false;
+  // Changes what was read.
+  std::function<void(const std::string& path, std::uint64_t offset, MutableByteSpan read)> reads =
+      {};
+};
+
+// Every call that passes a gate: the process's number, its kind and what it is.
+using SimTrace = std::function<void(std::uint64_t process, SimOp kind, const std::string& what)>;
+
 class SimProcess : public Env {
  public:
   ~SimProcess() override;
@@ -80,10 +106,8 @@ class SimProcess : public Env {
   // could not write, and the next one succeeds, as on Linux.
   void FailOp(std::uint64_t n, int error, bool sticky = false, SimOp kind = SimOp::kAny);
   void ClearFaults();
-  // Syncs `first` to `last` (files and directories together, counted from 1) answer that they are
-  // done and do nothing. For tests of crash tests.
-  void LeaveOutSyncs(std::uint64_t first, std::uint64_t last);
-  std::uint64_t sync_count() const;
+  void set_lies(SimLies lies);
+  std::uint64_t id() const { return id_; }
   // The process dies now: its locks go, all it does later fails, what it wrote stays.
   void Kill();
   bool dead() const;
@@ -132,6 +156,20 @@ class SimWorld final : public SimProcess {
   void set_device(std::uint64_t device);
   void set_next_inode(std::uint64_t number);
   void AdvanceClock(std::int64_t ns);
+  // From now on random numbers follow from `seed`.
+  void Reseed(std::uint64_t seed);
+
+  // Changes of the disk and syncs that all processes made or tried.
+  std::uint64_t change_count() const;
+  // Every process is dead from change n + 1 on; `at_once`: from whatever follows change n.
+  void LosePowerAfter(std::uint64_t n, bool at_once = false);
+  // Syncs among the changes `first` to `last`, counted from 1, answer that they are done and do
+  // nothing.
+  void LeaveOutSyncs(std::uint64_t first, std::uint64_t last);
+
+  // Not owned; null: as the threads come.
+  void set_turns(SimTurns* turns);
+  void set_trace(SimTrace trace);
 
  private:
   explicit SimWorld(std::shared_ptr<SimShared> shared);
