@@ -61,7 +61,8 @@ void CastSaver(Race* race, SimRng* rng, const std::string& series) {
 // The series that has a past goes on: two thirds of its blocks are inherited.
 void CastRun(Race* race, SimRng* rng) {
   if (rng->Below(4) != 0) {
-    race->Session(5, 1 + static_cast<int>(rng->Below(3)));
+    // Step 9 has blocks of removed steps, which it finds; step 5 has its parent's and its own.
+    race->Session(rng->Below(2) == 0 ? 5 : 9, 1 + static_cast<int>(rng->Below(3)));
   } else {
     race->Saves("run", rng->Below(2) == 0 ? 5 : 9, rng->Below(3) == 0);
   }
@@ -110,9 +111,17 @@ void CastTwoHosts(Race* race, SimRng* rng) {
   if (rng->Below(2) == 0) race->Reads("run", 3 + static_cast<std::int64_t>(rng->Below(2)), 2);
 }
 
+// Few actors, so that the moments between a hit, its claim and the second look are met often.
+void CastClaims(Race* race, SimRng* rng) {
+  rng->Below(2) == 0 ? race->Session(9, 2) : race->Saves("a", 2, true);
+  if (rng->Below(2) == 0) race->Removes(4);
+  race->Collects(2000, 1.0);
+}
+
 const Scenario kScenarios[] = {
     {"OneHost", CastOneHost, false, 4},
-    {"Mortals", CastMortals, false, 3},
+    {"Mortals", CastMortals, false, 2},
+    {"Claims", CastClaims, false, 1},
     {"TwoHosts", CastTwoHosts, true, 2},
 };
 constexpr std::uint64_t kShares = 10;  // the tenth: few preemptions

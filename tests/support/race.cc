@@ -18,11 +18,20 @@ constexpr std::uint8_t kSessionRun = 50;
 
 std::string Text(const Name& name) { return name.first + "@" + std::to_string(name.second); }
 
-Status StageStep(CheckpointWriter* writer, std::int64_t step, std::size_t poll_at) {
+// As in a long save: time goes by, it looks for an epoch, and time goes by again.
+Status Linger(SimProcess* process, ChunkWriter* chunks) {
+  process->SleepMs(1);
+  CKPT_RETURN_IF_ERROR(chunks->PollEpoch());
+  process->SleepMs(1);
+  return Status();
+}
+
+Status StageStep(SimProcess* process, CheckpointWriter* writer, std::int64_t step,
+                 std::size_t poll_at) {
   Encoder encoder;
   ChunkListBuilder list(FanOut::kFixed, writer->chunks());
   for (std::size_t i = 0; i < kBlocks; ++i) {
-    if (i == poll_at) CKPT_RETURN_IF_ERROR(writer->chunks()->PollEpoch());
+    if (i == poll_at) CKPT_RETURN_IF_ERROR(Linger(process, writer->chunks()));
     const Bytes& block = BlockOf(step, i);
     ChunkItem item;
     item.raw_bytes = block.size();
@@ -128,7 +137,13 @@ void Race::Saves(const std::string& series, std::int64_t step, bool look_up) {
     if (Fails(process, store.status(), what + ", opening")) return;
     auto saving = Saving::Begin(store->get(), name.second, name.first);
     if (Fails(process, saving.status(), what + ", beginning")) return;
-    if (Fails(process, (*saving)->Put(0, kBlocks, look_up), what + ", putting")) return;
+    const std::size_t some = rng_.Below(kBlocks);
+    if (Fails(process, (*saving)->Put(0, some, look_up), what + ", putting")) return;
+    if (rng_.Below(2) == 0) {
+      Status lingered = Linger(process, (*saving)->writer()->chunks());
+      if (Fails(process, lingered, what + ", acknowledging")) return;
+    }
+    if (Fails(process, (*saving)->Put(some, kBlocks, look_up), what + ", going on")) return;
     if (Fails(process, (*saving)->End().status(), what + ", committing")) return;  // I7
     fates_[name].acknowledged = true;
   });
@@ -150,7 +165,7 @@ Status Race::SessionSteps(Store* store, SimProcess* process, std::int64_t first,
     const Name name("run", first + i);
     if (i > 0) CKPT_RETURN_IF_ERROR(writer->Next(name.second));
     fates_[name];
-    CKPT_RETURN_IF_ERROR(StageStep(writer.get(), name.second, rng_.Below(2 * kBlocks)));
+    CKPT_RETURN_IF_ERROR(StageStep(process, writer.get(), name.second, rng_.Below(2 * kBlocks)));
     staged.push_back(name);
     process->SleepMs(1);  // the computation goes on
     CKPT_RETURN_IF_ERROR(writer->chunks()->PollEpoch());
