@@ -119,6 +119,7 @@ class SnapshotDir final : public Dir {
   Status Sync() override { return Status(); }
   Result<bool> OnNetworkFileSystem() override { return false; }
   Result<std::uint64_t> FreeBytes() override { return std::uint64_t{0}; }
+  Result<bool> CopiesOnWrite() override { return false; }
 
  private:
   static FileInfo Folder() {
