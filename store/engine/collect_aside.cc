@@ -243,8 +243,7 @@ Status Collector::CopyAside(std::vector<AsidePack>* aside) {
 // A name that is taken there gets a number: the pack was put back since, and damaged again.
 Status Collector::MoveFilesAside(std::vector<AsidePack>* aside) {
   if (aside->empty()) return Status();
-  std::uint32_t permissions =
-      kAsItsFolder | (store_->options().group_shared ? 02770u : 0700u);
+  std::uint32_t permissions = kAsItsFolder | (store_->options().group_shared ? 02770u : 0700u);
   Status made = store_->root()->MakeDir(kQuarantineName, permissions);
   if (!made.ok() && made.code() != Code::kExists) return made;
   CKPT_ASSIGN_OR_RETURN(auto folder, store_->root()->OpenDir(kQuarantineName));

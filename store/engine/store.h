@@ -200,11 +200,12 @@ class Store {
   Result<bool> LookThroughPacks(std::set<Id128>* present);
   // store_lost.cc
   Status LoadWitness();
-  Result<IndexWitness> WitnessNow();
+  Result<IndexWitness> WitnessNow(bool ended);
   bool SawItHere(const IndexWitness& now, const Id128& pack_id) const;
   std::set<Id128> Unexplained(const std::set<Id128>& present);
-  Status FindLost(std::set<Id128>* present);
-  Status RememberLost(const std::set<Id128>& present, const std::set<Id128>& lost);
+  Status FindLost(const IndexWitness& before, std::set<Id128>* present);
+  Status RememberLost(const IndexWitness& before, const std::set<Id128>& present,
+                      const std::set<Id128>& lost);
   bool IsCutShort(const PackCoverage& covered, std::uint64_t file_bytes);
   void TellOfLosses();
   Status RefreshPack(const Id128& pack_id);

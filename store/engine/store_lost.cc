@@ -4,10 +4,11 @@
 // Only an index remembers a pack that nobody names any more. It is believed when it saw this very
 // folder (by device and inode: a copy of the store is another one) and at most one epoch of
 // collection was begun since: a collection leaves a moved record for every pack it takes away, and
-// one that drops such a record again is a later epoch. What was found lost once is marked in the
-// index and stays lost until a moved record says otherwise (`repair` writes one) or it is back.
-// Nothing but the rows of checkpoints counts of a lost pack, and those read as damaged: the index
-// does not lead (I4). Thread rule: store.h's.
+// one that drops such a record again is a later epoch. So what the index is told is the last epoch
+// that had ended before packs/ was listed, and only when it holds no pack that is gone. What was
+// found lost once is marked in the index and stays lost until a moved record says otherwise
+// (`repair` writes one) or it is back. Nothing but the rows of checkpoints counts of a lost pack,
+// and those read as damaged: the index does not lead (I4). Thread rule: store.h's.
 
 #include "store/engine/collect_state.h"
 #include "store/engine/store.h"
@@ -74,11 +75,14 @@ Status Store::LoadWitness() {
   return Status();
 }
 
-// As things are now: the epoch and the folder.
-Result<IndexWitness> Store::WitnessNow() {
+// As things are now: the folder, and the epoch that was begun last or, when `ended`, the last that
+// takes no more packs away.
+Result<IndexWitness> Store::WitnessNow(bool ended) {
   CKPT_ASSIGN_OR_RETURN(CollectState state, ReadCollectState(this));
   CKPT_ASSIGN_OR_RETURN(FileInfo info, packs_dir_->Stat());
-  return IndexWitness{state.known || state.epoch == 0, state.epoch, info.device, info.inode};
+  const bool under_way = state.phase != CollectPhase::kIdle && state.epoch > 0;
+  const std::uint64_t epoch = ended && under_way ? state.epoch - 1 : state.epoch;
+  return IndexWitness{state.known || state.epoch == 0, epoch, info.device, info.inode};
 }
 
 std::set<Id128> Store::Unexplained(const std::set<Id128>& present) {
@@ -111,14 +115,14 @@ bool Store::SawItHere(const IndexWitness& now, const Id128& pack_id) const {
 }
 
 // The folder is looked at a second time before a pack is called lost: a listing is not made in one
-// moment, and a collection may have gone on while it was.
-Status Store::FindLost(std::set<Id128>* present) {
+// moment, and a collection may have gone on while it was. `before`: as it was before any listing.
+Status Store::FindLost(const IndexWitness& before, std::set<Id128>* present) {
   std::set<Id128> lost;
   if (index() != nullptr) {
     for (int looks = 0;; ++looks) {
       std::set<Id128> suspects = Unexplained(*present);
       if (suspects.empty()) break;
-      CKPT_ASSIGN_OR_RETURN(IndexWitness now, WitnessNow());
+      CKPT_ASSIGN_OR_RETURN(IndexWitness now, WitnessNow(false));
       std::erase_if(suspects, [&](const Id128& id) { return !SawItHere(now, id); });
       if (suspects.empty() || looks > 0) {
         lost = std::move(suspects);
@@ -126,7 +130,7 @@ Status Store::FindLost(std::set<Id128>* present) {
       }
       CKPT_RETURN_IF_ERROR(RefreshListed(present));
     }
-    CKPT_RETURN_IF_ERROR(RememberLost(*present, lost));
+    CKPT_RETURN_IF_ERROR(RememberLost(before, *present, lost));
     if (index() == nullptr) lost.clear();  // it turned out to be damaged, and told nothing true
   }
   std::unique_lock lock(mutex_);
@@ -136,7 +140,8 @@ Status Store::FindLost(std::set<Id128>* present) {
 }
 
 // A failure costs the warning, no more.
-Status Store::RememberLost(const std::set<Id128>& present, const std::set<Id128>& lost) {
+Status Store::RememberLost(const IndexWitness& before, const std::set<Id128>& present,
+                           const std::set<Id128>& lost) {
   auto index = this->index();
   IndexUpdate update;
   auto add = [&](const PackCoverage& covered, Bytes key, const IndexWitness& now) {
@@ -148,17 +153,20 @@ Status Store::RememberLost(const std::set<Id128>& present, const std::set<Id128>
   };
   {
     std::shared_lock lock(mutex_);
-    if (index == nullptr || !writable() || (present == watched_ && lost == lost_)) return Status();
+    if (index == nullptr || !writable() || !before.known) return Status();
+    if (present == watched_ && lost == lost_) return Status();
   }
-  auto now = WitnessNow();
-  if (!now.ok() || !now->known) return Status();
+  bool holds_gone = false;  // packs that were moved, and that it will forget next (ForgetVanished)
   {
     std::shared_lock lock(mutex_);
-    bool told = witness_.SamePlace(*now) && witness_.epoch == now->epoch;
     for (const auto& [id, covered] : coverage_) {
-      if (lost.contains(id) && !lost_.contains(id)) add(covered, LostKey(id), *now);
+      holds_gone = holds_gone || (!present.contains(id) && !lost.contains(id));
+    }
+    bool told = holds_gone || (witness_.SamePlace(before) && witness_.epoch == before.epoch);
+    for (const auto& [id, covered] : coverage_) {
+      if (lost.contains(id) && !lost_.contains(id)) add(covered, LostKey(id), before);
       if (told || !present.contains(id) || cut_.contains(id)) continue;
-      add(covered, Bytes{static_cast<std::byte>(kWitnessKey[0])}, *now);
+      add(covered, Bytes{static_cast<std::byte>(kWitnessKey[0])}, before);
       told = true;
     }
   }
@@ -168,7 +176,7 @@ Status Store::RememberLost(const std::set<Id128>& present, const std::set<Id128>
     if (!published.ok() || !*published) return Status();
   }
   std::unique_lock lock(mutex_);
-  watched_ = present;
+  if (!holds_gone) watched_ = present;
   return Status();
 }
 
@@ -177,7 +185,7 @@ Status Store::RememberLost(const std::set<Id128>& present, const std::set<Id128>
 bool Store::IsCutShort(const PackCoverage& covered, std::uint64_t file_bytes) {
   bool cut = false;
   if (covered.covered_bytes > file_bytes && file_bytes < covered.check_offset) {
-    auto now = WitnessNow();
+    auto now = WitnessNow(false);
     std::shared_lock lock(mutex_);
     cut = now.ok() && witness_.SamePlace(*now);
   }

@@ -59,8 +59,13 @@ Status Store::RefreshPacks() {
   }
   std::set<Id128> present;
   CKPT_RETURN_IF_ERROR(LoadWitness());
+  IndexWitness before;
+  if (index() != nullptr && writable()) {
+    auto now = WitnessNow(true);
+    if (now.ok()) before = *now;  // else the index is told nothing this time
+  }
   CKPT_RETURN_IF_ERROR(RefreshListed(&present));
-  CKPT_RETURN_IF_ERROR(FindLost(&present));
+  CKPT_RETURN_IF_ERROR(FindLost(before, &present));
   ForgetVanished(present);
   return Status();
 }

@@ -353,6 +353,8 @@ std::string ReadArray(ckpt_store* store, std::int64_t step) {
 
 }  // namespace
 
+void PrintTo(const Operation& operation, std::ostream* out) { *out << operation.name; }
+
 const std::vector<Operation>& Operations() {
   static const std::vector<Operation> operations = {
       {"init and save", "none", [](const std::string& s) { return SaveStep(s, 3); }, {}, {3}},

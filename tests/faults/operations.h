@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,7 @@ struct Operation {
   // LMDB repeats no call: an index that is asked for may fail where nothing else would.
   bool fails_easily = false;
 };
+void PrintTo(const Operation& operation, std::ostream* out);
 
 const std::vector<Operation>& Operations();
 
