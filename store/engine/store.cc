@@ -127,12 +127,19 @@ Status Store::ScanRecords(ByteSpan prefix, bool reverse, const Index::RecordVisi
     return reverse ? order > 0 : order < 0;
   };
   if (auto index = this->index()) {
-    std::optional<Id128> present;  // neighbours are mostly in one pack
+    std::optional<Id128> present;    // neighbours are mostly in one pack
+    std::map<Id128, bool> unlisted;  // packs that were not there at the last look: are they now?
     Status scanned = index->ScanRecords(
         prefix, reverse, [&](ByteSpan key, ByteSpan value, const Id128& pack_id) {
           if (present != pack_id) {
-            // Of a pack that is lost nothing counts but what was lost.
+            // Of a pack that is lost nothing counts but what was lost. One that is newer than the
+            // last look counts: others may have moved there what we saw elsewhere.
             bool there = IsPresent(pack_id);
+            if (!there) {
+              auto [known, fresh] = unlisted.try_emplace(pack_id, false);
+              if (fresh) known->second = packs_dir_->StatEntry(PackFileName(pack_id)).ok();
+              there = known->second;
+            }
             if (!there && (AsText(key).substr(0, 1) != "M" || !IsLost(pack_id))) return true;
             if (there) present = pack_id;
           }

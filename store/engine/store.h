@@ -208,7 +208,8 @@ class Store {
                       const std::set<Id128>& lost);
   bool IsCutShort(const PackCoverage& covered, std::uint64_t file_bytes);
   void TellOfLosses();
-  Status RefreshPack(const Id128& pack_id);
+  // anew: everything in it is put into the index again, whatever that has of it.
+  Status RefreshPack(const Id128& pack_id, bool anew = false);
   void ForgetVanished(const std::set<Id128>& present);
   std::set<Id128> HoldersOfCopies(const std::set<Id128>& lost);
   bool ReadAnew(const Id128& pack_id);

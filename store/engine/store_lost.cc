@@ -90,7 +90,8 @@ std::set<Id128> Store::Unexplained(const std::set<Id128>& present) {
   {
     std::shared_lock lock(mutex_);
     for (const auto& [id, covered] : coverage_) {
-      if (!present.contains(id)) gone.push_back(id);
+      // Nothing was ever durable in what is no more than a header: its writer gave it up.
+      if (!present.contains(id) && covered.covered_bytes > kPackHeaderBytes) gone.push_back(id);
     }
   }
   std::set<Id128> unexplained;

@@ -141,14 +141,10 @@ std::set<Id128> Store::HoldersOfCopies(const std::set<Id128>& lost) {
 
 // Everything a pack holds is put again. False: the index has not got it.
 bool Store::ReadAnew(const Id128& id) {
-  {
-    std::unique_lock lock(mutex_);
-    states_.erase(id);
-    coverage_.erase(id);
-  }
-  if (!RefreshPack(id).ok()) return false;
+  if (!RefreshPack(id, true).ok()) return false;
   std::shared_lock lock(mutex_);
-  return coverage_.contains(id);
+  auto state = states_.find(id);
+  return state != states_.end() && state->second.relies_on > 0;
 }
 
 bool Store::HasDurableRow(ByteSpan key) {
@@ -160,7 +156,7 @@ bool Store::HasDurableRow(ByteSpan key) {
   return scanned.ok() && durable;
 }
 
-Status Store::RefreshPack(const Id128& id) {
+Status Store::RefreshPack(const Id128& id, bool anew) {
   auto view = pack_set_.Get(id);
   if (!view.ok()) {
     if (view.status().code() != Code::kCorruption) return view.status();
@@ -173,16 +169,22 @@ Status Store::RefreshPack(const Id128& id) {
   const PackReader& reader = (*view)->reader();
   CKPT_ASSIGN_OR_RETURN(std::uint64_t file_bytes, reader.FileBytes());
   PackCoverage covered{id, 0, 0, 0};
+  std::uint64_t told = 0;  // what the index has of it, as far as we know
   {
     std::unique_lock lock(mutex_);
     auto state = states_.find(id);
     if (auto it = coverage_.find(id); it != coverage_.end()) covered = it->second;
+    told = covered.covered_bytes;
+    if (anew) {
+      covered = PackCoverage{id, 0, 0, 0};
+      state = states_.end();
+    }
     bool seen = state != states_.end() && !state->second.broken &&
                 state->second.relies_on <= covered.covered_bytes;
     if (seen && state->second.file_bytes == file_bytes && !reader.header().reserve) {
       return Status();
     }
-    if (!seen && covered.covered_bytes == file_bytes) {
+    if (!seen && !anew && covered.covered_bytes == file_bytes) {
       states_[id] = PackState{
           file_bytes, file_bytes, file_bytes, {}, file_bytes, reader.header().reserve, {}, {}, {}};
       return Status();
@@ -212,6 +214,7 @@ Status Store::RefreshPack(const Id128& id) {
   PackUpdate update;
   update.coverage = {id, news.durable_end, news.check_offset, news.check_checksum};
   update.covered_before = covered.covered_bytes;
+  update.replaces_bytes = told;
   update.chunks = std::move(news.chunks);
   update.records = std::move(records);
   bool published = update.coverage.covered_bytes == covered.covered_bytes;
@@ -311,6 +314,7 @@ Status Store::PublishNow(const Id128& id, PackContents news) {
   if (update.coverage.covered_bytes <= known) return Status();
   update.chunks = std::move(news.chunks);
   update.records = std::move(records);
+  update.replaces_bytes = known;
   // What another writer put before ours, and the index has not got yet, must not count as told.
   auto index = this->index();
   if (index != nullptr && known == news.from) {

@@ -49,6 +49,9 @@ struct IndexRecord {
 struct PackUpdate {
   PackCoverage coverage;             // after this update
   std::uint64_t covered_before = 0;  // coverage this update continues; 0 replaces all of the pack
+  // With covered_before 0: replaces the pack only where the index covers just so much of it, so
+  // that what others published meanwhile does not go. Unset: whatever it covers.
+  std::optional<std::uint64_t> replaces_bytes;
   std::vector<ChunkEntry> chunks;
   std::vector<IndexRecord> records;
 };
@@ -81,8 +84,9 @@ class Index {
   // read at the moment): what fn saw is true but not all; go on as if this index were empty.
   using RecordVisitor = std::function<bool(ByteSpan key, ByteSpan value, const Id128& pack_id)>;
   virtual Status ScanRecords(ByteSpan prefix, bool reverse, const RecordVisitor& fn) = 0;
-  // False: somebody else is publishing (or is stopped while doing so); try again later. An update
-  // whose covered_before is not the present coverage is skipped: it is old news or has a gap. Where
+  // False: somebody else is publishing (or is stopped while doing so); try again later. Or an
+  // update was left out because the present coverage is not what it continues or replaces: the
+  // index does not have it. (Old news, of what the index covers, count as published.) Where
   // two places of a chunk are published, the later counts (but see FindChunk): publish copies after
   // or together with the drop of what they replace. After a failure the caller goes on without; a
   // part of the update may be published, and is then no lead.

@@ -186,6 +186,15 @@ Status ValidateChunk(const ChunkEntry& entry) {
                          std::to_string(entry.offset) + " is above any pack's size");
 }
 
+bool DoesNotFit(const PackUpdate& update, std::uint64_t covered) {
+  return covered != update.covered_before || update.coverage.covered_bytes < covered;
+}
+
+bool IsLeftOut(const PackUpdate& update, std::uint64_t covered) {
+  if (!DoesNotFit(update, covered)) return false;
+  return update.covered_before == 0 || covered < update.coverage.covered_bytes;
+}
+
 Status ValidateUpdate(const IndexUpdate& update) {
   for (const PackUpdate& pack : update.packs) {
     for (const ChunkEntry& entry : pack.chunks) CKPT_RETURN_IF_ERROR(ValidateChunk(entry));

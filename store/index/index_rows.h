@@ -106,6 +106,11 @@ bool DecodeIdentity(ByteSpan value, IdentityRow* row);
 
 // Refuses what no row can hold; `what` of an InvalidArgument is the caller's mistake.
 Status ValidateUpdate(const IndexUpdate& update);
+
+// Upon `covered` bytes of its pack: whether an update is skipped, and whether the index then lacks
+// something of it.
+bool DoesNotFit(const PackUpdate& update, std::uint64_t covered);
+bool IsLeftOut(const PackUpdate& update, std::uint64_t covered);
 Status ValidateRecord(const IndexRecord& record);
 Status ValidateChunk(const ChunkEntry& entry);
 

@@ -152,7 +152,7 @@ Result<bool> LmdbIndex::WriteAll(HeldLock* lock, const Generation& generation,
     died = 0;
     publisher.Committed();
   }
-  return true;
+  return !publisher.left_out();
 }
 
 Result<std::unique_ptr<HeldLock>> LmdbIndex::LockForWriting() {

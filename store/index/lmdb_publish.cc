@@ -54,7 +54,12 @@ int Publisher::DropPacks() {
     if (rc != 0) return rc;
   }
   for (const PackUpdate& pack : update_.packs) {
-    int rc = pack.covered_before == 0 ? drop(pack.coverage.pack_id) : 0;
+    if (pack.covered_before != 0) continue;
+    std::uint64_t covered = 0;
+    int rc = pack.replaces_bytes ? FindCovered(pack.coverage.pack_id, &covered) : 0;
+    if (rc == 0 && (!pack.replaces_bytes || covered == *pack.replaces_bytes)) {
+      rc = drop(pack.coverage.pack_id);
+    }
     if (rc != 0) return rc;
   }
   return DeleteRecordsOf(env_, txn_, numbers);
@@ -79,20 +84,29 @@ int Publisher::DropChunks() {
   return 0;
 }
 
+// 0 when the index has nothing of the pack.
+int Publisher::FindCovered(const Id128& pack_id, std::uint64_t* covered) {
+  *covered = 0;
+  std::optional<std::uint32_t> number;
+  int rc = FindNumber(pack_id, &number);
+  if (rc != 0 || !number) return rc;
+  std::optional<PackCoverage> present;
+  rc = FindPack(env_, txn_, *number, &present);
+  if (rc != 0) return rc;
+  if (!present || present->pack_id != pack_id) return MDB_CORRUPTED;
+  *covered = present->covered_bytes;
+  return 0;
+}
+
 int Publisher::BeginPack(const PackUpdate& pack, bool* skip) {
   std::optional<std::uint32_t> number;
-  int rc = FindNumber(pack.coverage.pack_id, &number);
-  if (rc != 0) return rc;
   std::uint64_t covered = 0;
-  if (number) {
-    std::optional<PackCoverage> present;
-    rc = FindPack(env_, txn_, *number, &present);
-    if (rc != 0) return rc;
-    if (!present || present->pack_id != pack.coverage.pack_id) return MDB_CORRUPTED;
-    covered = present->covered_bytes;
-  }
-  *skip = IsDropped(pack.coverage.pack_id) || covered != pack.covered_before ||
-          pack.coverage.covered_bytes < covered;
+  int rc = FindNumber(pack.coverage.pack_id, &number);
+  if (rc == 0) rc = FindCovered(pack.coverage.pack_id, &covered);
+  if (rc != 0) return rc;
+  const bool dropped = IsDropped(pack.coverage.pack_id);
+  *skip = dropped || DoesNotFit(pack, covered);
+  left_out_ = left_out_ || (!dropped && IsLeftOut(pack, covered));
   if (*skip) return 0;
   if (!number) {
     rc = NewNumber(&number.emplace());

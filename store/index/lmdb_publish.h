@@ -24,6 +24,8 @@ class Publisher {
   int Fill(LmdbEnv* env, MDB_txn* txn);
   // The transaction was committed: go on behind it.
   void Committed() { at_ = next_; }
+  // An update did not fit upon what is there (Index::Publish).
+  bool left_out() const { return left_out_; }
   bool done() const { return at_.pack == update_.packs.size() && at_.dropped; }
 
  private:
@@ -36,6 +38,7 @@ class Publisher {
   };
   int DropPacks();
   int DropChunks();
+  int FindCovered(const Id128& pack_id, std::uint64_t* covered);
   int BeginPack(const PackUpdate& pack, bool* skip);
   int PutChunks(const PackUpdate& pack);
   int FinishPack(const PackUpdate& pack);
@@ -51,6 +54,7 @@ class Publisher {
 
   const IndexUpdate& update_;
   std::unordered_set<Id128, Id128Hash> dropped_packs_;
+  bool left_out_ = false;
   Position at_;    // committed up to here
   Position next_;  // filled up to here
   LmdbEnv* env_ = nullptr;

@@ -119,6 +119,7 @@ class MemoryIndex final : public Index {
   ChunkTable& Shard(const Id128& id) { return shards_[id.bytes[0] % kShards]; }
   bool Present(std::uint32_t pack) const { return packs_[pack].covered_bytes != 0; }
   void DropPack(const Id128& pack_id, std::unordered_set<std::uint32_t>* dropped);
+  std::uint64_t Covered(const PackUpdate& update) const;
   void Apply(const PackUpdate& update);
   void Fill(std::uint32_t pack, const PackUpdate& update);
   void PutChunk(std::uint32_t pack, const ChunkEntry& entry);
@@ -205,7 +206,8 @@ Result<bool> MemoryIndex::Publish(const IndexUpdate& update) {
   std::unordered_set<std::uint32_t> dropped;
   for (const Id128& pack_id : update.dropped_packs) DropPack(pack_id, &dropped);
   for (const PackUpdate& pack : update.packs) {
-    if (pack.covered_before == 0) DropPack(pack.coverage.pack_id, &dropped);
+    const bool replaced = !pack.replaces_bytes || Covered(pack) == *pack.replaces_bytes;
+    if (pack.covered_before == 0 && replaced) DropPack(pack.coverage.pack_id, &dropped);
   }
   if (!dropped.empty()) {
     std::erase_if(records_, [&](const auto& item) {
@@ -218,13 +220,20 @@ Result<bool> MemoryIndex::Publish(const IndexUpdate& update) {
     ChunkTable::Slot* slot = Shard(id).Find(id);
     if (slot != nullptr && !Present(slot->pack)) Shard(id).Erase(slot);
   }
+  bool left_out = false;
   for (const PackUpdate& pack : update.packs) {
     if (std::ranges::find(update.dropped_packs, pack.coverage.pack_id) ==
         update.dropped_packs.end()) {
+      left_out = left_out || index_internal::IsLeftOut(pack, Covered(pack));
       Apply(pack);
     }
   }
-  return true;
+  return !left_out;
+}
+
+std::uint64_t MemoryIndex::Covered(const PackUpdate& update) const {
+  auto at = numbers_.find(update.coverage.pack_id);
+  return at == numbers_.end() ? 0 : packs_[at->second].covered_bytes;
 }
 
 void MemoryIndex::DropPack(const Id128& pack_id, std::unordered_set<std::uint32_t>* dropped) {
@@ -236,10 +245,9 @@ void MemoryIndex::DropPack(const Id128& pack_id, std::unordered_set<std::uint32_
 }
 
 void MemoryIndex::Apply(const PackUpdate& update) {
-  auto at = numbers_.find(update.coverage.pack_id);
-  std::uint64_t covered = at == numbers_.end() ? 0 : packs_[at->second].covered_bytes;
-  if (covered != update.covered_before || update.coverage.covered_bytes < covered) return;
+  if (index_internal::DoesNotFit(update, Covered(update))) return;
   if (update.coverage.covered_bytes == 0) return;
+  auto at = numbers_.find(update.coverage.pack_id);
   if (at == numbers_.end()) {
     packs_.emplace_back();  // before it has a number: memory may run out in between
     const auto number = static_cast<std::uint32_t>(packs_.size() - 1);

@@ -38,12 +38,14 @@ Status PackReader::ReadHeader(Dir* packs_dir, const Id128& store_uuid, BadHeader
   if (header.ok()) {
     header_ = *header;
     if (header_.pack_id != pack_id_) {
-      // A power loss may leave a new file with a block of another one's.
-      if (packs_dir->StatEntry(PackFileName(header_.pack_id)).ok()) {
-        CKPT_ASSIGN_OR_RETURN(scan::Source source, Snapshot());
-        CKPT_ASSIGN_OR_RETURN(auto mark, scan::LastMarkBelow(source, source.file_bytes));
-        if (!mark) return NotFound(file_->path() + ": a pack that never began");
-      }
+      // A power loss may leave a new file with a block of another one's, which has no marks; a file
+      // that somebody renamed has them, and is missed where it was.
+      CKPT_ASSIGN_OR_RETURN(scan::Source source, Snapshot());
+      CKPT_ASSIGN_OR_RETURN(auto own, scan::LastMarkBelow(source, source.file_bytes));
+      source.pack_id = header_.pack_id;
+      CKPT_ASSIGN_OR_RETURN(auto other, scan::LastMarkBelow(source, source.file_bytes));
+      const bool missed = !packs_dir->StatEntry(PackFileName(header_.pack_id)).ok();
+      if (!own && !(other && missed)) return NotFound(file_->path() + ": a pack that never began");
       return Corruption(file_->path() + ": is pack " + header_.pack_id.ToHex() +
                         " under another name");
     }

@@ -50,8 +50,8 @@ class PackReader {
   };
 
   // NotFound: no such file, or a pack that never began (too short for its header, or a bad header
-  // and no valid mark, or that of another pack that is there; what a crash leaves of a new pack).
-  // Corruption: the header is bad or is another pack's or store's.
+  // and no valid mark, or that of another pack with no mark either; what a crash leaves of a new
+  // pack). Corruption: the header is bad or is another pack's or store's.
   static Result<std::unique_ptr<PackReader>> Open(Dir* packs_dir, const Id128& pack_id,
                                                   const Id128& store_uuid,
                                                   BadHeader rule = BadHeader::kRefuse);
