@@ -27,11 +27,14 @@ bool NamesAttempt(const std::string& text, const AttemptRef& attempt) {
 }  // namespace
 
 Result<SeriesView> SeriesView::Load(Store* store, const std::string& series) {
-  for (;;) {
+  for (bool again = false;;) {
     std::uint64_t losses = store->index_losses();
     bool all = false;
     auto view = LoadOnce(store, series, SIZE_MAX, &all);
-    if (store->index_losses() == losses) return view;
+    if (store->index_losses() != losses) continue;
+    if (again || view.status().code() != Code::kNotFound) return view;
+    CKPT_RETURN_IF_ERROR(store->Refresh());  // a series that is begun anew must not be there
+    again = true;
   }
 }
 
@@ -361,6 +364,12 @@ Result<ResolvedCheckpoint> FindCheckpoint(Store* store, std::string_view name,
 Result<ResolvedCheckpoint> ResolveCheckpoint(Store* store, std::string_view name,
                                              std::vector<std::string>* damaged) {
   auto found = FindCheckpoint(store, name, damaged);
+  if (found.status().code() == Code::kNotFound) {
+    // "Not there" makes jobs begin from scratch: a second look, past what others did meanwhile.
+    CKPT_RETURN_IF_ERROR(store->Refresh());
+    if (damaged != nullptr) damaged->clear();
+    found = FindCheckpoint(store, name, damaged);
+  }
   if (!found.ok()) return MissingOrDamaged(store, found.status());
   return found;
 }

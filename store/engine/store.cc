@@ -8,6 +8,11 @@
 #include "store/index/memory_index.h"
 
 namespace ckpt {
+namespace {
+
+constexpr int kRescansMax = 3;
+
+}  // namespace
 
 Store::Store(Env* env, std::string path, OpenStoreOptions options)
     : env_(env), path_(std::move(path)), options_(std::move(options)), overlay_(NewMemoryIndex()) {}
@@ -129,6 +134,7 @@ Status Store::ScanRecords(ByteSpan prefix, bool reverse, const Index::RecordVisi
   if (auto index = this->index()) {
     std::optional<Id128> present;    // neighbours are mostly in one pack
     std::map<Id128, bool> unlisted;  // packs that were not there at the last look: are they now?
+    bool renewed = false;
     Status scanned = index->ScanRecords(
         prefix, reverse, [&](ByteSpan key, ByteSpan value, const Id128& pack_id) {
           if (present != pack_id) {
@@ -139,6 +145,8 @@ Status Store::ScanRecords(ByteSpan prefix, bool reverse, const Index::RecordVisi
               auto [known, fresh] = unlisted.try_emplace(pack_id, false);
               if (fresh) known->second = packs_dir_->StatEntry(PackFileName(pack_id)).ok();
               there = known->second;
+              // Told late, by somebody who read it before it was collected: in the place of a copy.
+              renewed = renewed || (fresh && !there && !IsCovered(pack_id));
             }
             if (!there && (AsText(key).substr(0, 1) != "M" || !IsLost(pack_id))) return true;
             if (there) present = pack_id;
@@ -151,10 +159,17 @@ Status Store::ScanRecords(ByteSpan prefix, bool reverse, const Index::RecordVisi
           if (!fn(key, value, pack_id)) return !(stopped = true);
           return true;
         });
-    if (!scanned.ok()) {
+    renewed = renewed || index->GenerationNumber() != index_generation_;
+    if (!scanned.ok() || renewed) {
       std::lock_guard refresh(refresh_mutex_);
-      CKPT_RETURN_IF_ERROR(DropIndex());
-      return ScanRecords(prefix, reverse, fn);
+      // Looking at the packs scans, too: one that never comes to rest is done without an index.
+      const bool look = scanned.ok() && rescans_ < kRescansMax;
+      if (look) ++index_losses_;
+      ++rescans_;
+      Status again = look ? RefreshPacks() : DropIndex();
+      if (again.ok()) again = ScanRecords(prefix, reverse, fn);
+      --rescans_;
+      return again;
     }
   }
   for (; !stopped && next != over.end(); ++next) {
@@ -268,6 +283,11 @@ Result<std::optional<CheckpointRow>> Store::FindRow(const CheckpointRow& old) {
                                      return false;
                                    }));
   return row;
+}
+
+bool Store::IsCovered(const Id128& pack_id) const {
+  std::shared_lock lock(mutex_);
+  return coverage_.contains(pack_id);
 }
 
 bool Store::IsPresent(const Id128& pack_id) const {

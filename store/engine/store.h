@@ -114,8 +114,9 @@ class Store {
   Result<std::optional<ChunkPlace>> FindInHollow(const Id128& id);
   // Records by key prefix, index and overlay merged, in byte order of the keys; rows of the index
   // whose pack is gone do not count (a reader cannot take them out of it). When the index
-  // turns out to be damaged it is dropped and the scan begins again: fn may see rows a second time,
-  // and index_losses() has grown.
+  // turns out to be damaged it is dropped, when it was made anew or told of collected packs
+  // meanwhile the packs are looked at once more, and the scan begins again: fn may see rows a
+  // second time, and index_losses() has grown.
   Status ScanRecords(ByteSpan prefix, bool reverse, const Index::RecordVisitor& fn);
   // The packs that stand in for `packs` today: those that are present, and for a missing one those
   // that `moved` records name. Corruption names a pack that is missing for good.
@@ -196,6 +197,8 @@ class Store {
   Result<std::string> IndexPath();
   static Result<Bytes> ReadDecoded(const PackReader& reader, std::uint64_t offset);
   Status RefreshPacks();
+  void LoadCoverage();
+  Status RefreshByCoverage();
   Status RefreshListed(std::set<Id128>* present);
   Result<bool> LookThroughPacks(std::set<Id128>* present);
   // store_lost.cc
@@ -215,6 +218,7 @@ class Store {
   bool ReadAnew(const Id128& pack_id);
   bool HasDurableRow(ByteSpan key);
   bool IsPresent(const Id128& pack_id) const;
+  bool IsCovered(const Id128& pack_id) const;  // by the index, at the last look
   Result<Manifest> ReadManifestAt(const CheckpointRow& row);
   Result<std::optional<CheckpointRow>> FindRow(const CheckpointRow& old);
   Result<std::vector<PackReliance>> ResolveKnown(const std::vector<PackReliance>& packs);
@@ -241,6 +245,8 @@ class Store {
   std::unique_ptr<Dir> packs_dir_;
   PackSet pack_set_;
   std::atomic<std::uint64_t> index_losses_{0};
+  int rescans_ = 0;                                 // under way, one in another; refresh_mutex_
+  std::atomic<std::uint64_t> index_generation_{0};  // that coverage_ is of
 
   std::recursive_mutex refresh_mutex_;  // one Refresh or Publish at a time
   std::mutex pending_mutex_;            // guards pending_

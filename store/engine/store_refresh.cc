@@ -7,6 +7,11 @@
 #include "store/engine/store.h"
 
 namespace ckpt {
+namespace {
+
+constexpr int kLooksMax = 10;  // at an index that is made anew again and again
+
+}  // namespace
 
 // Payload of a record that may be compressed (manifests).
 Result<Bytes> Store::ReadDecoded(const PackReader& reader, std::uint64_t offset) {
@@ -46,17 +51,39 @@ Status Store::Refresh() {
   return Status();
 }
 
+// An index that is made anew meanwhile, by whoever finds it damaged or its writer dead, has not got
+// what it covered when we began: then all begins again.
 Status Store::RefreshPacks() {
-  if (auto index = this->index()) {
-    auto packs = index->Packs();
-    std::unique_lock lock(mutex_);
-    coverage_.clear();
-    if (packs.ok()) {
-      for (PackCoverage& c : *packs) coverage_[c.pack_id] = c;
-    } else {
-      index_ = nullptr;
-    }
+  for (int looks = 0; looks < kLooksMax; ++looks) {
+    LoadCoverage();
+    const std::uint64_t seen = index_generation_;
+    CKPT_RETURN_IF_ERROR(RefreshByCoverage());
+    auto index = this->index();
+    if (index == nullptr || index->GenerationNumber() == seen) return Status();
   }
+  return DropIndex();  // something makes it anew without end: without one, then
+}
+
+void Store::LoadCoverage() {
+  auto index = this->index();
+  if (index == nullptr) return;
+  auto packs = index->Packs();
+  index_generation_ = 0;
+  for (int looks = 0; packs.ok() && looks < kLooksMax; ++looks) {
+    const std::uint64_t generation = index->GenerationNumber();
+    if (index_generation_.exchange(generation) == generation) break;
+    packs = index->Packs();
+  }
+  std::unique_lock lock(mutex_);
+  coverage_.clear();
+  if (packs.ok()) {
+    for (PackCoverage& c : *packs) coverage_[c.pack_id] = c;
+  } else {
+    index_ = nullptr;
+  }
+}
+
+Status Store::RefreshByCoverage() {
   std::set<Id128> present;
   CKPT_RETURN_IF_ERROR(LoadWitness());
   IndexWitness before;

@@ -75,6 +75,9 @@ class Index {
   // In order of their ids. Empty also when the index cannot be used just now. Notices that another
   // process made the index anew, so ask before each refresh.
   virtual Result<std::vector<PackCoverage>> Packs() = 0;
+  // Another number when the index was made anew, or packs were dropped or put anew (by any
+  // process): what it covered and had before says nothing about what it has now.
+  virtual std::uint64_t GenerationNumber() { return 0; }
   // Where a chunk is, if a pack that is neither dropped nor uncovered holds it. A full record is
   // preferred to a delta (I12).
   virtual Result<std::optional<ChunkPlace>> FindChunk(const Id128& id) = 0;

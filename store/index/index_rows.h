@@ -101,6 +101,8 @@ struct IdentityRow {
 };
 inline ByteSpan IdentityKey() { return AsBytes("identity"); }
 inline ByteSpan NextPackKey() { return AsBytes("next_pack"); }
+// How often packs were dropped or put anew. Not there: never.
+inline ByteSpan DropsKey() { return AsBytes("drops"); }
 Bytes EncodeIdentity(const IdentityRow& row);
 bool DecodeIdentity(ByteSpan value, IdentityRow* row);
 

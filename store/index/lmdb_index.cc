@@ -223,6 +223,17 @@ int LmdbIndex::ChangeMap(int reason) {
   return rc;
 }
 
+std::uint64_t LmdbIndex::GenerationNumber() {
+  constexpr int kDropsBits = 32;
+  std::uint64_t number = 0;
+  std::uint32_t drops = 0;
+  int rc = Read([&](LmdbEnv* lmdb, MDB_txn* txn) {
+    number = generation_.number;
+    return ReadDrops(lmdb, txn, &drops);
+  });
+  return rc == 0 ? number << kDropsBits | drops : 0;
+}
+
 std::optional<Generation> LmdbIndex::OpenGeneration() {
   std::shared_lock hold(gate_);
   return lmdb_ != nullptr ? std::optional<Generation>(generation_) : std::nullopt;

@@ -31,6 +31,7 @@ class LmdbIndex final : public Index {
   ~LmdbIndex() override;
 
   Result<std::vector<PackCoverage>> Packs() override;
+  std::uint64_t GenerationNumber() override;
   Result<std::optional<ChunkPlace>> FindChunk(const Id128& id) override;
   Status ScanRecords(ByteSpan prefix, bool reverse, const RecordVisitor& fn) override;
   Result<bool> Publish(const IndexUpdate& update) override;

@@ -62,7 +62,18 @@ int Publisher::DropPacks() {
     }
     if (rc != 0) return rc;
   }
-  return DeleteRecordsOf(env_, txn_, numbers);
+  int rc = numbers.empty() ? 0 : CountDrop();
+  return rc == 0 ? DeleteRecordsOf(env_, txn_, numbers) : rc;
+}
+
+int Publisher::CountDrop() {
+  std::uint32_t drops = 0;
+  int rc = ReadDrops(env_, txn_, &drops);
+  if (rc != 0) return rc;
+  Bytes row = EncodeNumberRow(env_->sealer(), kMeta, DropsKey(), drops + 1);
+  MDB_val key = Val(DropsKey());
+  MDB_val value = Val(row);
+  return mdb_put(txn_, env_->table(kMeta), &key, &value, 0);
 }
 
 int Publisher::DropChunks() {

@@ -46,6 +46,7 @@ class Publisher {
   int FindNumber(const Id128& pack_id, std::optional<std::uint32_t>* number);
   int ErasePack(const Id128& pack_id, std::uint32_t number);
   int NewNumber(std::uint32_t* number);
+  int CountDrop();
   int PutPack(std::uint32_t number, const PackCoverage& coverage);
   int PutChunk(const ChunkEntry& entry);
   int Replaces(const ChunkEntry& entry, ByteSpan present, bool* replaces);

@@ -83,6 +83,17 @@ int PutRecord(LmdbEnv* env, MDB_txn* txn, ByteSpan key, std::uint32_t pack, Byte
   return PutRow(env, txn, full, {.link = link, .pack = pack, .value = value});
 }
 
+int ReadDrops(LmdbEnv* env, MDB_txn* txn, std::uint32_t* drops) {
+  *drops = 0;
+  MDB_val key = Val(DropsKey());
+  MDB_val value{};
+  int rc = mdb_get(txn, env->table(kMeta), &key, &value);
+  if (rc == MDB_NOTFOUND) return 0;
+  if (rc != 0) return rc;
+  bool good = DecodeNumberRow(env->sealer(), kMeta, DropsKey(), Span(value), drops);
+  return good ? 0 : MDB_CORRUPTED;
+}
+
 int DeleteRecordsOf(LmdbEnv* env, MDB_txn* txn, const std::unordered_set<std::uint32_t>& packs) {
   if (packs.empty()) return 0;
   std::vector<Bytes> keys;

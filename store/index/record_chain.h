@@ -19,6 +19,8 @@ namespace ckpt::index_internal {
 int PutRecord(LmdbEnv* env, MDB_txn* txn, ByteSpan key, std::uint32_t pack, ByteSpan value);
 // Deletes every record of these packs: one pass over all records.
 int DeleteRecordsOf(LmdbEnv* env, MDB_txn* txn, const std::unordered_set<std::uint32_t>& packs);
+// How often that was done in this index. Answers as LMDB does, 0 where it was never done.
+int ReadDrops(LmdbEnv* env, MDB_txn* txn, std::uint32_t* drops);
 
 // The coverage of a pack number; nothing when it was dropped.
 int FindPack(LmdbEnv* env, MDB_txn* txn, std::uint32_t number,
