@@ -9,7 +9,7 @@
 namespace ckpt {
 namespace {
 
-constexpr int kLooksMax = 10;  // at an index that is made anew again and again
+constexpr int kIndexLooksMax = 10;  // at an index that is made anew again and again
 
 }  // namespace
 
@@ -54,7 +54,7 @@ Status Store::Refresh() {
 // An index that is made anew meanwhile, by whoever finds it damaged or its writer dead, has not got
 // what it covered when we began: then all begins again.
 Status Store::RefreshPacks() {
-  for (int looks = 0; looks < kLooksMax; ++looks) {
+  for (int looks = 0; looks < kIndexLooksMax; ++looks) {
     LoadCoverage();
     const std::uint64_t seen = index_generation_;
     CKPT_RETURN_IF_ERROR(RefreshByCoverage());
@@ -69,7 +69,7 @@ void Store::LoadCoverage() {
   if (index == nullptr) return;
   auto packs = index->Packs();
   index_generation_ = 0;
-  for (int looks = 0; packs.ok() && looks < kLooksMax; ++looks) {
+  for (int looks = 0; packs.ok() && looks < kIndexLooksMax; ++looks) {
     const std::uint64_t generation = index->GenerationNumber();
     if (index_generation_.exchange(generation) == generation) break;
     packs = index->Packs();
