@@ -19,7 +19,7 @@ Result<std::unique_ptr<PackReader>> PackReader::Open(Dir* packs_dir, const Id128
   reader->pack_id_ = pack_id;
   CKPT_ASSIGN_OR_RETURN(reader->file_,
                         OpenOwnFile(packs_dir, PackFileName(pack_id), {.mode = OpenMode::kRead}));
-  CKPT_RETURN_IF_ERROR(reader->ReadHeader(packs_dir, store_uuid, rule));
+  CKPT_RETURN_IF_ERROR(reader->ReadHeader(store_uuid, rule));
   CKPT_ASSIGN_OR_RETURN(scan::Source source, reader->Snapshot());
   CKPT_ASSIGN_OR_RETURN(auto mark, scan::MarkAtEnd(source));
   if (mark && mark->mark.sealed) {
@@ -30,7 +30,7 @@ Result<std::unique_ptr<PackReader>> PackReader::Open(Dir* packs_dir, const Id128
   return reader;
 }
 
-Status PackReader::ReadHeader(Dir* packs_dir, const Id128& store_uuid, BadHeader rule) {
+Status PackReader::ReadHeader(const Id128& store_uuid, BadHeader rule) {
   Bytes bytes(kPackHeaderBytes);
   CKPT_ASSIGN_OR_RETURN(std::size_t got, file_->ReadAt(0, bytes));
   header_checksum_ = LoadU64(bytes.data() + kPackHeaderBytes - sizeof(std::uint64_t));
@@ -39,13 +39,12 @@ Status PackReader::ReadHeader(Dir* packs_dir, const Id128& store_uuid, BadHeader
     header_ = *header;
     if (header_.pack_id != pack_id_) {
       // A power loss may leave a new file with a block of another one's, which has no marks; a file
-      // that somebody renamed has them, and is missed where it was.
+      // that somebody renamed or copied has them.
       CKPT_ASSIGN_OR_RETURN(scan::Source source, Snapshot());
       CKPT_ASSIGN_OR_RETURN(auto own, scan::LastMarkBelow(source, source.file_bytes));
       source.pack_id = header_.pack_id;
       CKPT_ASSIGN_OR_RETURN(auto other, scan::LastMarkBelow(source, source.file_bytes));
-      const bool missed = !packs_dir->StatEntry(PackFileName(header_.pack_id)).ok();
-      if (!own && !(other && missed)) return NotFound(file_->path() + ": a pack that never began");
+      if (!own && !other) return NotFound(file_->path() + ": a pack that never began");
       return Corruption(file_->path() + ": is pack " + header_.pack_id.ToHex() +
                         " under another name");
     }

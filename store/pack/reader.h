@@ -92,7 +92,7 @@ class PackReader {
   PackReader() = default;
 
   Result<scan::Source> Snapshot() const;
-  Status ReadHeader(Dir* packs_dir, const Id128& store_uuid, BadHeader rule);
+  Status ReadHeader(const Id128& store_uuid, BadHeader rule);
   Status ReadSealedHead();
   Status BadRecord(std::uint64_t offset, const char* why) const;
   Result<RecordHeader> ReadHeaderAt(std::uint64_t offset) const;
