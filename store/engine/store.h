@@ -211,6 +211,8 @@ class Store {
                       const std::set<Id128>& lost);
   bool IsCutShort(const PackCoverage& covered, std::uint64_t file_bytes);
   void TellOfLosses();
+  bool IsKnown(const PackReader& reader, std::uint64_t file_bytes, PackCoverage* covered,
+               std::uint64_t* told);
   // anew: everything in it is put into the index again, whatever that has of it.
   Status RefreshPack(const Id128& pack_id, bool anew = false);
   void ForgetVanished(const std::set<Id128>& present);

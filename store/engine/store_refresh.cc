@@ -11,6 +11,18 @@ namespace {
 
 constexpr int kIndexLooksMax = 10;  // at an index that is made anew again and again
 
+std::vector<UnreadPlace> PlacesWithoutRecords(const std::vector<DamagedRange>& damage) {
+  std::vector<UnreadPlace> places;
+  for (const DamagedRange& range : damage) {
+    if (!range.unread) continue;
+    places.push_back({range.begin,
+                      "no record can be read in the " + std::to_string(range.end - range.begin) +
+                          " bytes from here",
+                      true});
+  }
+  return places;
+}
+
 }  // namespace
 
 // Payload of a record that may be compressed (manifests).
@@ -183,6 +195,23 @@ bool Store::HasDurableRow(ByteSpan key) {
   return scanned.ok() && durable;
 }
 
+// True: there is nothing to read in it that is not known. *covered: what the index has of it.
+bool Store::IsKnown(const PackReader& reader, std::uint64_t file_bytes, PackCoverage* covered,
+                    std::uint64_t* told) {
+  const Id128 id = covered->pack_id;
+  std::unique_lock lock(mutex_);
+  auto state = states_.find(id);
+  if (auto it = coverage_.find(id); it != coverage_.end()) *covered = it->second;
+  *told = covered->covered_bytes;
+  bool seen = state != states_.end() && !state->second.broken &&
+              state->second.relies_on <= covered->covered_bytes;
+  if (seen && state->second.file_bytes == file_bytes && !reader.header().reserve) return true;
+  if (seen || covered->covered_bytes != file_bytes) return false;
+  states_[id] = PackState{
+      file_bytes, file_bytes, file_bytes, {}, file_bytes, reader.header().reserve, {}, {}, {}};
+  return true;
+}
+
 Status Store::RefreshPack(const Id128& id, bool anew) {
   auto view = pack_set_.Get(id);
   if (!view.ok()) {
@@ -197,26 +226,8 @@ Status Store::RefreshPack(const Id128& id, bool anew) {
   CKPT_ASSIGN_OR_RETURN(std::uint64_t file_bytes, reader.FileBytes());
   PackCoverage covered{id, 0, 0, 0};
   std::uint64_t told = 0;  // what the index has of it, as far as we know
-  {
-    std::unique_lock lock(mutex_);
-    auto state = states_.find(id);
-    if (auto it = coverage_.find(id); it != coverage_.end()) covered = it->second;
-    told = covered.covered_bytes;
-    if (anew) {
-      covered = PackCoverage{id, 0, 0, 0};
-      state = states_.end();
-    }
-    bool seen = state != states_.end() && !state->second.broken &&
-                state->second.relies_on <= covered.covered_bytes;
-    if (seen && state->second.file_bytes == file_bytes && !reader.header().reserve) {
-      return Status();
-    }
-    if (!seen && !anew && covered.covered_bytes == file_bytes) {
-      states_[id] = PackState{
-          file_bytes, file_bytes, file_bytes, {}, file_bytes, reader.header().reserve, {}, {}, {}};
-      return Status();
-    }
-  }
+  if (IsKnown(reader, file_bytes, &covered, &told) && !anew) return Status();
+  if (anew) covered = PackCoverage{id, 0, 0, 0};
   bool cut = IsCutShort(covered, file_bytes);
   if (covered.covered_bytes > 0) {
     CKPT_ASSIGN_OR_RETURN(bool same,
@@ -228,14 +239,7 @@ Status Store::RefreshPack(const Id128& id, bool anew) {
     if (!same || covered.covered_bytes > file_bytes) covered = PackCoverage{id, 0, 0, 0};
   }
   CKPT_ASSIGN_OR_RETURN(PackContents news, reader.ReadFrom(covered.covered_bytes, !writable()));
-  std::vector<UnreadPlace> unread;
-  for (const DamagedRange& range : news.damage) {
-    if (!range.unread) continue;
-    unread.push_back({range.begin,
-                      "no record can be read in the " + std::to_string(range.end - range.begin) +
-                          " bytes from here",
-                      true});
-  }
+  std::vector<UnreadPlace> unread = PlacesWithoutRecords(news.damage);
   CKPT_ASSIGN_OR_RETURN(auto records, ReadIndexRecords(reader, news.records, false, &unread));
   CKPT_ASSIGN_OR_RETURN(auto staged, ReadIndexRecords(reader, news.tail_records, true));
   PackUpdate update;
