@@ -118,6 +118,11 @@ Result<ChunkPlace> Fetcher::LocateIn(const HeldPacks& packs, const Id128& id, bo
       auto entry = view->Find(id, thorough);
       if (entry.ok() && entry->has_value()) return ChunkPlace{pack_id, **entry};
       if (entry.ok()) continue;
+      // What says nothing about the bytes on disk is no damage.
+      const Code code = entry.status().code();
+      if (code == Code::kNoSpace || code == Code::kOutOfMemory || code == Code::kBusy) {
+        return entry.status();
+      }
       trouble = " (" + entry.status().message() + ")";
       *unreadable = *unreadable || entry.status().code() == Code::kIo;
       if (entry.status().code() == Code::kIo) store_->packs()->Forget(pack_id);
