@@ -55,8 +55,9 @@ Result<std::thread> StartQuietThread(std::function<void()> main) {
 Status AddQuietThread(std::vector<std::thread>* threads, std::function<void()> main) {
   threads->reserve(threads->size() + 1);  // what throws must do so before there is a thread
   Result<std::thread> thread = StartQuietThread(std::move(main));
-  if (thread.ok()) threads->push_back(*std::move(thread));
-  return threads->empty() ? thread.status() : Status();
+  if (!thread.ok()) return threads->empty() ? thread.status() : Status();
+  threads->push_back(*std::move(thread));
+  return Status();
 }
 
 }  // namespace ckpt
