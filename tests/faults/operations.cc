@@ -193,7 +193,7 @@ Outcome Look(const std::string& path) {
   const auto nothing = [](const ckpt_diff_entry*, void*) { return 0; };
   calls.CKPT_CALL(ckpt_diff(store.get(), "run@1", "run@2", nothing, nullptr));
   std::string large = DataOf(path).substr(1) + "/large";  // where the fixture was made
-  large.replace(large.rfind("/work/"), 6, "/plain/");
+  large.replace(large.rfind("/used/"), 6, "/plain/");
   const auto drop = [](const void*, std::size_t, void*) { return 0; };
   calls.CKPT_CALL(ckpt_cat(store.get(), "run", large.c_str(), 0, UINT64_MAX, drop, nullptr));
   ckpt_stats stats = CKPT_STATS_INIT;
@@ -405,7 +405,7 @@ Fixtures::~Fixtures() {
 }
 
 std::string Fixtures::Prepare(const Operation& operation) {
-  const std::string work = path_ + "/work";
+  const std::string work = path_ + "/used";
   fs::remove_all(work);
   fs::copy(path_ + "/" + operation.fixture, work,
            fs::copy_options::recursive | fs::copy_options::copy_symlinks);
@@ -414,7 +414,7 @@ std::string Fixtures::Prepare(const Operation& operation) {
 }
 
 std::string Fixtures::Wrong(const Operation& operation, const Outcome& outcome) {
-  const std::string path = path_ + "/work/store";
+  const std::string path = path_ + "/used/store";
   Calls calls;
   {
     WriteData(DataOf(path), 90);
@@ -427,7 +427,7 @@ std::string Fixtures::Wrong(const Operation& operation, const Outcome& outcome) 
   if (outcome.code == CKPT_OK && !operation.made.empty()) steps.push_back(operation.made.back());
   steps.push_back(90);
   for (std::int64_t step : steps) {
-    const std::string wrong = RestoreStep(store.get(), path_ + "/work/out", step);
+    const std::string wrong = RestoreStep(store.get(), path_ + "/used/out", step);
     if (!wrong.empty()) return wrong;
   }
   if (operation.fixture == "session") {
