@@ -5,6 +5,7 @@
 
 #include <random>
 
+#include "store/index/lmdb_index.h"
 #include "tests/engine/collect_fixture.h"
 #include "tests/engine/look_fixture.h"
 
@@ -63,6 +64,33 @@ TEST_F(IndexGap, NewsThatCameWhileTheIndexWasBusyAreMadeUpFor) {
   saving->reset();
   store.reset();
   ExpectIndexIsRight("told after the gap");
+}
+
+TEST_F(IndexGap, WhatIsDroppedBetweenALookAndAScanIsNotMissed) {
+  for (int step = 1; step <= 3; ++step) {
+    ASSERT_TRUE(collect_test::Save(Another().get(), step, false, "a").ok());
+  }
+  auto store = Another();
+  ASSERT_TRUE(store->Refresh().ok());
+  std::string path;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(tmp_ / "store/index")) {
+    if (entry.path().filename() == "publish.lock") path = entry.path().parent_path().string();
+  }
+  auto index = OpenLmdbIndex(PosixEnv(), {path, store->format().uuid, PosixEnv()->HostId()});
+  ASSERT_TRUE(index.ok()) << index.status().message();
+  IndexUpdate drop;
+  for (const PackCoverage& pack : *(*index)->Packs()) drop.dropped_packs.push_back(pack.pack_id);
+  ASSERT_FALSE(drop.dropped_packs.empty());
+  ASSERT_TRUE(*(*index)->Publish(drop));
+  std::set<std::string> rows;  // without a look before
+  ASSERT_TRUE(store
+                  ->ScanRecords(AsBytes("M"), false,
+                                [&](ByteSpan key, ByteSpan, const Id128&) {
+                                  rows.emplace(AsText(key));
+                                  return true;
+                                })
+                  .ok());
+  EXPECT_EQ(rows.size(), 3u);
 }
 
 TEST_F(IndexGap, AnyOrderOfProcessesLeavesTheIndexRight) {

@@ -82,6 +82,21 @@ TEST_P(IndexContract, CoveredBeforeZeroReplacesAllOfThePack) {
   EXPECT_EQ(PacksOf(index_.get()).size(), 1u);
 }
 
+TEST_P(IndexContract, APackIsPutAnewOnlyUponWhatWasSeenOfIt) {
+  MustPublish(index_.get(), One(Grow(1, 0, 0, 10)));
+  const std::uint64_t seen = PacksOf(index_.get())[0].covered_bytes;
+  MustPublish(index_.get(), One(Grow(1, 0, 10, 20)));  // by somebody else, meanwhile
+  PackUpdate anew = Grow(1, 0, 0, 10);
+  anew.replaces_bytes = seen;
+  EXPECT_FALSE(*index_->Publish(One(anew)));
+  EXPECT_EQ(CountFound(index_.get(), 0, 20), 20u);
+  anew = Grow(1, 100, 0, 5);
+  anew.replaces_bytes = PacksOf(index_.get())[0].covered_bytes;
+  MustPublish(index_.get(), One(anew));
+  EXPECT_EQ(CountFound(index_.get(), 0, 20), 0u);
+  EXPECT_EQ(CountFound(index_.get(), 100, 5), 5u);
+}
+
 TEST_P(IndexContract, ChunkAboveTheCoverageDoesNotCount) {
   PackUpdate update = Grow(1, 0, 0, 10);
   update.chunks.push_back(Chunk(50, update.coverage.covered_bytes));
