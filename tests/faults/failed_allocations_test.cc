@@ -77,11 +77,7 @@ class FailedAllocations : public ::testing::TestWithParam<Operation> {
 Fixtures* FailedAllocations::fixtures = nullptr;
 
 INSTANTIATE_TEST_SUITE_P(All, FailedAllocations, ::testing::ValuesIn(Operations()),
-                         [](const auto& operation) {
-                           std::string name = operation.param.name;
-                           std::erase_if(name, [](char c) { return c == ',' || c == ' '; });
-                           return name;
-                         });
+                         [](const auto& operation) { return TestName(operation.param); });
 
 TEST_P(FailedAllocations, AreSaidAndLoseNothing) {
   Plan nothing;
@@ -92,8 +88,7 @@ TEST_P(FailedAllocations, AreSaidAndLoseNothing) {
   const Outcome undisturbed = GetParam().run(store);
   const std::uint64_t allocations = Disarm();
   ASSERT_EQ(undisturbed.code, CKPT_OK) << undisturbed.message;
-  const char* text = std::getenv("CKPT_PROOF_CALLS");
-  const std::uint64_t wanted = text == nullptr ? kCasesShort : std::strtoull(text, nullptr, 10);
+  const std::uint64_t wanted = CasesWanted(kCasesShort);
   std::uint64_t stride = wanted == 0 ? 1 : std::max<std::uint64_t>(1, 2 * allocations / wanted);
   if (stride > 1) stride |= 1;
   int wrong = 0;

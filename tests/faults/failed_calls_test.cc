@@ -113,16 +113,7 @@ class FailedCalls : public ::testing::TestWithParam<Operation> {
 Fixtures* FailedCalls::fixtures = nullptr;
 
 INSTANTIATE_TEST_SUITE_P(All, FailedCalls, ::testing::ValuesIn(Operations()),
-                         [](const auto& operation) {
-                           std::string name = operation.param.name;
-                           std::erase_if(name, [](char c) { return c == ',' || c == ' '; });
-                           return name;
-                         });
-
-std::uint64_t CasesOfAnOperation() {
-  const char* text = std::getenv("CKPT_PROOF_CALLS");
-  return text == nullptr ? kCasesShort : std::strtoull(text, nullptr, 10);
-}
+                         [](const auto& operation) { return TestName(operation.param); });
 
 TEST_P(FailedCalls, AreSaidAndLoseNothing) {
   Plan nothing;
@@ -135,7 +126,7 @@ TEST_P(FailedCalls, AreSaidAndLoseNothing) {
   ASSERT_EQ(undisturbed.code, CKPT_OK) << undisturbed.message;
   ASSERT_EQ(fixtures->Wrong(GetParam(), undisturbed), "");
   const std::uint64_t cases = calls * std::size(kFailures);
-  const std::uint64_t wanted = CasesOfAnOperation();
+  const std::uint64_t wanted = CasesWanted(kCasesShort);
   // A stride without a factor in common with the kinds, so that each kind has its turn.
   std::uint64_t stride = wanted == 0 ? 1 : std::max<std::uint64_t>(1, cases / wanted);
   while (stride > 1 && (stride % 2 == 0 || stride % 3 == 0)) ++stride;

@@ -353,6 +353,17 @@ std::string ReadArray(ckpt_store* store, std::int64_t step) {
 
 }  // namespace
 
+std::string TestName(const Operation& operation) {
+  std::string name = operation.name;
+  std::erase_if(name, [](char c) { return c == ',' || c == ' '; });
+  return name;
+}
+
+std::uint64_t CasesWanted(std::uint64_t in_short) {
+  const char* text = std::getenv("CKPT_PROOF_CALLS");
+  return text == nullptr ? in_short : std::strtoull(text, nullptr, 10);
+}
+
 void PrintTo(const Operation& operation, std::ostream* out) { *out << operation.name; }
 
 const std::vector<Operation>& Operations() {

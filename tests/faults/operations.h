@@ -37,6 +37,9 @@ struct Operation {
   bool fails_easily = false;
 };
 void PrintTo(const Operation& operation, std::ostream* out);
+std::string TestName(const Operation& operation);
+// How many failures of an operation are tried: as $CKPT_PROOF_CALLS says (0: all), else so many.
+std::uint64_t CasesWanted(std::uint64_t in_short);
 
 const std::vector<Operation>& Operations();
 
