@@ -63,7 +63,10 @@ unmake() {
 save() {
   head -c "$bytes" /dev/urandom >"$work/d/f"
   local code=0
-  "${prefix[@]}" "$bin" save melt "$work/d" --step "$1" --quiet 2>"$work/err" || code=$?
+  # A leak checker cannot look at a process that is traced.
+  local asan=${ASAN_OPTIONS:-}
+  ((${#prefix[@]} == 0)) || asan=${asan:+$asan:}detect_leaks=0
+  ASAN_OPTIONS=$asan "${prefix[@]}" "$bin" save melt "$work/d" --step "$1" --quiet 2>"$work/err" || code=$?
   if ((code == 0)); then
     saved+=("$1")
     cp "$work/d/f" "$work/kept/$1"
