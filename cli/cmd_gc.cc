@@ -33,6 +33,7 @@ class GcCommand : public Command {
   int Run(Console& console) override {
     if (keep_last_ == 0) return console.FailUsage("--keep-last is 1 or above");
     if (keep_every_ == 0) return console.FailUsage("--keep-every is 1 or above");
+    if (keep_within_ns_ == 0) return console.FailUsage("--keep-within is above 0");
     StoreHandle store(console);
     // A dry run works where only reading is allowed.
     const ckpt_open_mode mode = dry_run_ ? CKPT_OPEN_READ : CKPT_OPEN_WRITE;
@@ -41,7 +42,7 @@ class GcCommand : public Command {
     options.series = series_.empty() ? nullptr : series_.c_str();
     options.keep_last = keep_last_.value_or(0);
     options.keep_every = keep_every_.value_or(0);
-    options.keep_within_ns = keep_within_ns_;
+    options.keep_within_ns = keep_within_ns_.value_or(0);
     options.dry_run = dry_run_ ? 1 : 0;
     options.wait_ms = wait_ms_ < 0 ? kForEverMs : wait_ms_;
     options.break_host_name = break_host_.empty() ? nullptr : break_host_.c_str();
@@ -83,7 +84,7 @@ class GcCommand : public Command {
 
   std::optional<std::uint64_t> keep_last_;
   std::optional<std::int64_t> keep_every_;
-  std::int64_t keep_within_ns_ = 0;
+  std::optional<std::int64_t> keep_within_ns_;
   std::string series_;
   std::string break_host_;
   bool dry_run_ = false;

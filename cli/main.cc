@@ -102,7 +102,7 @@ std::string OptionSuggestion(const CLI::App& app) {
   }
   for (const std::string& unknown : app.remaining()) {
     const std::string name = unknown.substr(0, unknown.find('='));
-    if (name.starts_with("--")) return Suggestion(name, names);
+    if (name.starts_with("--") && name.size() > 2) return Suggestion(name, names);
   }
   return "";
 }

@@ -111,26 +111,8 @@ Status ChunkWriter::Put(ByteSpan raw, const Id128& id, std::size_t element_width
 
 Status ChunkWriter::PutCounted(ByteSpan raw, const Id128& id, std::size_t element_width,
                                Encoder* encoder, bool content) {
-  {
-    std::lock_guard lock(mutex_);
-    CKPT_RETURN_IF_ERROR(Status(failure_));
-    if (own_.contains(id)) return Status();
-  }
-  CKPT_ASSIGN_OR_RETURN(auto place, store_->FindDurable(id));
-  if (!place.has_value()) {
-    CKPT_ASSIGN_OR_RETURN(place, store_->FindInHollow(id));
-  }
-  {
-    std::lock_guard lock(mutex_);
-    CKPT_RETURN_IF_ERROR(Advance(raw.size()));
-    if (place.has_value() && place->entry.raw_bytes == raw.size() && MayHit(*place)) {
-      Rely(place->pack_id,
-           RoundUp(place->entry.offset + kRecordHeaderBytes + place->entry.stored_bytes,
-                   kRecordAlignBytes));
-      return Status();
-    }
-    if (!own_.insert(id).second) return Status();  // another thread is at it
-  }
+  CKPT_ASSIGN_OR_RETURN(bool there, HitOrOwn(id, raw.size()));
+  if (there) return Status();
   EncodeOptions options;
   options.level = store_->format().level;
   options.element_width = element_width;
@@ -142,6 +124,32 @@ Status ChunkWriter::PutCounted(ByteSpan raw, const Id128& id, std::size_t elemen
     return Fail(std::move(s));
   }
   return Status();
+}
+
+Result<bool> ChunkWriter::HitOrOwn(const Id128& id, std::size_t raw_bytes) {
+  std::unique_lock lock(mutex_);
+  CKPT_RETURN_IF_ERROR(Status(failure_));
+  CKPT_RETURN_IF_ERROR(Advance(raw_bytes));
+  for (;;) {
+    if (own_.contains(id)) return true;
+    const std::uint64_t looked_at = changes_seen_;
+    lock.unlock();
+    CKPT_ASSIGN_OR_RETURN(auto place, store_->FindDurable(id));
+    if (!place.has_value()) {
+      CKPT_ASSIGN_OR_RETURN(place, store_->FindInHollow(id));
+    }
+    lock.lock();
+    CKPT_RETURN_IF_ERROR(Status(failure_));
+    // Another thread acknowledged meanwhile: what was found may be of an epoch that is over.
+    if (changes_seen_ != looked_at) continue;
+    if (place.has_value() && place->entry.raw_bytes == raw_bytes && MayHit(*place)) {
+      Rely(place->pack_id,
+           RoundUp(place->entry.offset + kRecordHeaderBytes + place->entry.stored_bytes,
+                   kRecordAlignBytes));
+      return true;
+    }
+    return !own_.insert(id).second;  // true: another thread is at it
+  }
 }
 
 Status ChunkWriter::AppendChunk(ByteSpan raw, const Id128& id, const Encoded& encoded,
@@ -214,6 +222,7 @@ Status ChunkWriter::Acknowledge() {
 Status ChunkWriter::Acknowledge(const CollectState& state) {
   bool first = !std::exchange(began_, true);  // has relied on nothing; its owner refreshes
   seen_ = state;
+  ++changes_seen_;
   if (state.Breaks(pack_->pack_id())) return Fail(CheckNotBroken());
   if (!first) {
     if (Status s = store_->Refresh(); !s.ok()) return Fail(std::move(s));

@@ -99,6 +99,9 @@ class ChunkWriter : public ChunkSink {
   bool MayHit(const ChunkPlace& place) const;
   Status PutCounted(ByteSpan raw, const Id128& id, std::size_t element_width, Encoder* encoder,
                     bool content);
+  // True: the chunk is there, durable (then it is relied upon from here on) or ours. False: it is
+  // the caller's to append, and in own_.
+  Result<bool> HitOrOwn(const Id128& id, std::size_t raw_bytes);
   Status AppendChunk(ByteSpan raw, const Id128& id, const Encoded& encoded, bool content);
   Status Advance(std::size_t bytes);
   Status Acknowledge();
@@ -130,6 +133,7 @@ class ChunkWriter : public ChunkSink {
   bool parent_gone_ = false;
   bool began_ = false;
   CollectState seen_;  // as last read
+  std::uint64_t changes_seen_ = 0;  // how often it changed
   std::uint64_t acknowledged_epoch_ = 0;
   std::vector<Id128> claims_;  // of that epoch
   std::uint64_t unpolled_bytes_ = 0;

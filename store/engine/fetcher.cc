@@ -18,10 +18,11 @@ struct OpenPack {
 };
 
 // The packs that stand in for `packs`, opened. Again from the beginning when one is collected
-// between its being resolved and opened.
+// between its being resolved and opened: others stand in for it then. If they are the same, it is
+// gone.
 Result<std::vector<OpenPack>> OpenPacks(Store* store, const std::vector<PackReliance>& packs) {
-  constexpr int kTries = 3;
-  for (int tries = 1;; ++tries) {
+  std::vector<PackReliance> before;
+  for (;;) {
     CKPT_ASSIGN_OR_RETURN(auto resolved, store->ResolvePacks(packs));
     std::vector<OpenPack> opened;
     Status failed;
@@ -32,7 +33,8 @@ Result<std::vector<OpenPack>> OpenPacks(Store* store, const std::vector<PackReli
       opened.push_back({pack, *std::move(view)});
     }
     if (failed.ok()) return opened;
-    if (failed.code() != Code::kNotFound || tries == kTries) return failed;
+    if (failed.code() != Code::kNotFound || resolved == before) return failed;
+    before = std::move(resolved);
     CKPT_RETURN_IF_ERROR(store->Refresh());
   }
 }

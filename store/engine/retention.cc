@@ -17,6 +17,8 @@ class SeriesRetention {
     if (newest == nullptr) return Status();  // nothing to fall back on: all of it may be needed
     kept_.insert(newest);
     CKPT_RETURN_IF_ERROR(KeepOnLine(*newest));
+    CKPT_RETURN_IF_ERROR(KeepFurthest(*newest));
+    if (rules_.keep_every > 0) KeepMultiples();
     if (rules_.keep_within_ns > 0) CKPT_RETURN_IF_ERROR(KeepRecent());
     std::set<const CheckpointRow*> on_line(line_.begin(), line_.end());
     for (const AttemptInfo& attempt : view_->attempts()) {
@@ -40,7 +42,6 @@ class SeriesRetention {
         if (!above) ++sound;
         continue;
       }
-      if (rules_.keep_every > 0 && row->step % rules_.keep_every == 0) kept_.insert(row);
       if (sound >= rules_.keep_last) continue;
       CKPT_ASSIGN_OR_RETURN(CheckpointState state, StateOf(store_, *view_, *row));
       if (state != CheckpointState::kCommitted) continue;
@@ -48,6 +49,50 @@ class SeriesRetention {
       ++sound;
     }
     return Status();
+  }
+
+  // A run that was begun from scratch, perhaps by mistake, takes nothing away from one that came
+  // further: of those that share no step with the line, the furthest sound checkpoint stays until
+  // the line has come as far.
+  Status KeepFurthest(const CheckpointRow& newest) {
+    const AttemptRef root = RootOf(*view_->newest_attempt());
+    std::vector<const CheckpointRow*> further;
+    for (const AttemptInfo& attempt : view_->attempts()) {
+      if (RootOf(attempt) == root) continue;
+      for (std::size_t step : attempt.steps) {
+        const CheckpointRow* row = &view_->rows()[step];
+        if (row->step > newest.step) further.push_back(row);
+      }
+    }
+    std::stable_sort(further.begin(), further.end(),
+                     [](const auto* a, const auto* b) { return a->step < b->step; });
+    for (auto row = further.rbegin(); row != further.rend(); ++row) {
+      CKPT_ASSIGN_OR_RETURN(CheckpointState state, StateOf(store_, *view_, **row));
+      if (state != CheckpointState::kCommitted) continue;
+      kept_.insert(*row);
+      break;
+    }
+    return Status();
+  }
+
+  AttemptRef RootOf(const AttemptInfo& attempt) const {
+    const AttemptInfo* root = &attempt;
+    while (root->has_parent) {
+      const AttemptInfo* parent = view_->FindAttempt(root->parent);
+      // Parents come before their children, so that a hostile circle ends.
+      if (parent == nullptr || !(parent->ref < root->ref)) break;
+      root = parent;
+    }
+    return root->ref;
+  }
+
+  void KeepMultiples() {
+    for (const AttemptInfo& attempt : view_->attempts()) {
+      for (std::size_t step : attempt.steps) {
+        const CheckpointRow* row = &view_->rows()[step];
+        if (row->step % rules_.keep_every == 0) kept_.insert(row);
+      }
+    }
   }
 
   Status KeepRecent() {

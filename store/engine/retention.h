@@ -1,13 +1,13 @@
 // Retention: which checkpoints the rules of `gc` let go.
 //
-// The rules are about the line of each series (series.h), counting from its newest checkpoint back.
 // A checkpoint stays when any rule keeps it:
-//   keep_last     the newest N sound ones of the line;
-//   keep_every    those of the line whose step is a multiple;
+//   keep_last     the newest N sound ones of the line (series.h), from its newest back;
+//   keep_every    those whose step is a multiple, on the line or off it;
 //   keep_within   those, on the line or off it, made at most so long before the series' newest one
 //                 (before it, not before now: a series that rests for a month loses nothing).
-// Without a rule everything stays. Never let go: the newest sound checkpoint of a series, and what
-// is newer than that one on its line (a rank group that is still being written, say).
+// Without a rule everything stays. Never let go: the newest sound checkpoint of a series, what is
+// newer than that one on its line (a rank group that is still being written, say), and the furthest
+// sound one of runs that the line does not go back to, as long as its step is above the line's.
 // Thread rule: one thread a call.
 
 #ifndef CKPT_STORE_ENGINE_RETENTION_H_

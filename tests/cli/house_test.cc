@@ -85,7 +85,7 @@ TEST_F(House, GcKeepsWhatIsYoungAndOtherSeries) {
   EXPECT_EQ(Steps().size(), 6u);
   EXPECT_EQ(Run("ckpt-store gc --series othre --keep-last 1").exit, 4);
   for (const char* wrong :
-       {"--keep-last 0", "--keep-every 0", "--keep-within 7", "--keep-last x"}) {
+       {"--keep-last 0", "--keep-every 0", "--keep-within 7", "--keep-within 0s", "--keep-last x"}) {
     EXPECT_EQ(Run(std::string("ckpt-store gc ") + wrong).exit, 2) << wrong;
   }
 }
@@ -228,6 +228,9 @@ TEST_F(House, UsageErrorsSuggest) {
   const Outcome option = Run("ckpt-store list --al");
   EXPECT_EQ(option.exit, 2);
   EXPECT_NE(option.err.find("did you mean '--all'?"), std::string::npos) << option.err;
+  const Outcome value = Run("ckpt-store run --series s --save x --every -5 -- true");
+  EXPECT_EQ(value.exit, 2);
+  EXPECT_EQ(value.err.find("did you mean"), std::string::npos) << value.err;
   for (const char* line : {"", "--nonsense", "save", "save melt", "diff a", "list a b",
                            "list --progress sometimes", "restore a --to", "save a b --tag x",
                            "save a b --step -1", "save a b --wait=5", "check --part 200"}) {

@@ -77,6 +77,24 @@ TEST_F(Retention, AbandonedBranchGoesUnlessItIsRecent) {
   EXPECT_EQ(Dropped(store.get(), rules), (Steps{{1, 2}, {1, 3}}));
 }
 
+TEST_F(Retention, MultiplesStayOffTheLineToo) {
+  for (std::int64_t step : {10, 15, 20}) ASSERT_TRUE(Save(store.get(), step).ok());
+  ASSERT_TRUE(Save(store.get(), 12).ok());  // attempt 2, from step 10
+  RetentionRules rules;
+  rules.keep_every = 10;
+  EXPECT_EQ(Dropped(store.get(), rules), (Steps{{1, 15}}));
+}
+
+TEST_F(Retention, RunFromScratchTakesNothingFromOneThatCameFurther) {
+  for (std::int64_t step : {10, 20, 30}) ASSERT_TRUE(Save(store.get(), step).ok());
+  for (std::int64_t step : {1, 2, 3}) ASSERT_TRUE(Save(store.get(), step).ok());  // attempt 2
+  RetentionRules rules;
+  rules.keep_last = 2;
+  EXPECT_EQ(Dropped(store.get(), rules), (Steps{{1, 10}, {1, 20}, {2, 1}}));
+  ASSERT_TRUE(Save(store.get(), 30).ok());  // as far
+  EXPECT_EQ(Dropped(store.get(), rules), (Steps{{1, 10}, {1, 20}, {1, 30}, {2, 1}, {2, 2}}));
+}
+
 TEST_F(Retention, SeriesThatRestsLosesNothing) {
   for (std::int64_t step : {1, 2}) ASSERT_TRUE(Save(store.get(), step).ok());
   world.AdvanceClock(90LL * 24 * 3600 * 1000000000);
