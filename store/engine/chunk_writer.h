@@ -132,7 +132,7 @@ class ChunkWriter : public ChunkSink {
   std::optional<Parent> parent_;
   bool parent_gone_ = false;
   bool began_ = false;
-  CollectState seen_;  // as last read
+  CollectState seen_;               // as last read
   std::uint64_t changes_seen_ = 0;  // how often it changed
   std::uint64_t acknowledged_epoch_ = 0;
   std::vector<Id128> claims_;  // of that epoch
