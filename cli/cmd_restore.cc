@@ -3,6 +3,7 @@
 #include "cli/command.h"
 #include "cli/exit_codes.h"
 #include "cli/json.h"
+#include "cli/parse.h"
 #include "cli/store_handle.h"
 #include "cli/text.h"
 
@@ -49,18 +50,30 @@ class RestoreCommand : public Command {
   }
 
  private:
+  struct Older {
+    std::optional<std::int64_t> than;
+    std::size_t sound = 0;
+  };
   // Only where there is something to fall back to, as far as is known.
   std::string FallbackHint(const StoreHandle& store) const {
     const std::string series = checkpoint_.substr(0, checkpoint_.find('@'));
     ckpt_list_options options = CKPT_LIST_OPTIONS_INIT;
     options.series = series.c_str();
-    std::size_t sound = 0;
+    // The damaged one itself may not be known as such.
+    const std::size_t step_at = checkpoint_.find_last_of("@:");
+    Older older;
+    if (series.size() < checkpoint_.size()) older.than = ParseStep(checkpoint_.substr(step_at + 1));
     const auto count = [](const ckpt_checkpoint* checkpoint, void* user) {
-      const bool is_sound = std::string_view(checkpoint->state) == "committed";
-      *static_cast<std::size_t*>(user) += is_sound ? 1 : 0;
+      auto* found = static_cast<Older*>(user);
+      if (std::string_view(checkpoint->state) != "committed") return Interrupted();
+      if (!found->than) {
+        found->than = checkpoint->step;  // the newest: what was asked for
+      } else if (checkpoint->step < *found->than) {
+        ++found->sound;
+      }
       return Interrupted();
     };
-    if (ckpt_list(store.get(), &options, count, &sound) != CKPT_OK || sound == 0) return "";
+    if (ckpt_list(store.get(), &options, count, &older) != CKPT_OK || older.sound == 0) return "";
     return "--fallback takes the newest sound checkpoint before it";
   }
 

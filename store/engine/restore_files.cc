@@ -10,6 +10,7 @@
 #include "store/codec/hash.h"
 #include "store/engine/glob.h"
 #include "store/engine/parallel_reader.h"
+#include "store/engine/restore_choice.h"
 #include "store/engine/target_tree.h"
 #include "store/engine/temporary.h"
 #include "store/engine/verify.h"
@@ -83,9 +84,10 @@ class FileTarget : public ReadTarget {
     CKPT_RETURN_IF_ERROR(file_->Truncate(entry_.logical_bytes));  // a hole at the end
     CKPT_RETURN_IF_ERROR(Decorate(file_.get(), entry_, owner_));
     if (sync_) CKPT_RETURN_IF_ERROR(file_->Sync());
+    CKPT_RETURN_IF_ERROR(file_->Close());
+    file_.reset();
     CKPT_RETURN_IF_ERROR(place_.dir->Rename(temporary_, place_.dir.get(), place_.component));
     done_ = true;
-    file_.reset();
     return Status();
   }
 
@@ -102,7 +104,23 @@ class FileTarget : public ReadTarget {
   bool done_ = false;
 };
 
-enum class Decision : std::uint8_t { kWrite, kKeep };
+// As it would be after Decorate, as far as can be told; extended attributes that are there besides
+// stay.
+Result<bool> SameAttributes(File* file, const Entry& entry, bool owner) {
+  CKPT_ASSIGN_OR_RETURN(FileInfo there, file->Stat());
+  const bool same_owner = there.uid == entry.uid && there.gid == entry.gid;
+  if (owner && !same_owner) return false;
+  if (there.mode != (same_owner ? entry.mode : entry.mode & 01777u)) return false;
+  if (there.mtime_ns != entry.mtime_ns) return false;
+  if (entry.xattrs.empty()) return true;
+  CKPT_ASSIGN_OR_RETURN(auto attributes, file->ExtendedAttributes());
+  return std::all_of(entry.xattrs.begin(), entry.xattrs.end(), [&](const auto& wanted) {
+    return std::find(attributes.begin(), attributes.end(), wanted) != attributes.end();
+  });
+}
+
+// kDress: its bytes are there, its attributes are not.
+enum class Decision : std::uint8_t { kWrite, kDress, kKeep };
 
 // One manifest's files into one folder.
 class Restorer {
@@ -119,11 +137,12 @@ class Restorer {
   Status Plan(std::shared_ptr<Dir> root, Restored* result);
   Status Write(std::shared_ptr<Dir> root);
   bool HasWork() const { return !decisions_.empty(); }  // or what is wanted is there already
+  std::uint64_t arrays() const { return arrays_; }      // left out
 
  private:
   Result<Decision> Decide(const Entry& entry, TargetTree* tree);
   Result<bool> IsLinked(const Entry& entry, const FileInfo& there);
-  Result<bool> SameContent(const Entry& entry, Dir* dir, const std::string& component);
+  Result<bool> SameContent(const Entry& entry, File* file);
   Result<bool> SameHole(File* file, const std::vector<Extent>& extents, std::uint64_t begin,
                         std::uint64_t end);
   void Touch(const Entry& entry);
@@ -131,6 +150,7 @@ class Restorer {
   Status WriteEntry(const Entry& entry, Decision decision, TargetTree* tree,
                     ParallelReader* reader);
   Status WriteFile(const Entry& entry, TargetTree::Place place, ParallelReader* reader);
+  Status Dress(const Entry& entry, const TargetTree::Place& place) const;
   Status WriteLink(const Entry& entry, const TargetTree::Place& place, ParallelReader* reader);
   Status MakeFolder(const Entry& entry, const TargetTree::Place& place);
   Status FinishFolders();
@@ -155,6 +175,7 @@ class Restorer {
   std::shared_ptr<Dir> root_;
   const bool owner_;
   std::vector<Decision> decisions_;  // of the included entries, in order
+  std::uint64_t arrays_ = 0;
   std::vector<Entry> folders_;
   std::vector<Entry> links_;       // hard links, made when their files are there
   std::set<std::string> touched_;  // folders; "" is the target
@@ -170,14 +191,18 @@ Status Restorer::Plan(std::shared_ptr<Dir> root, Restored* result) {
   for (;;) {
     CKPT_ASSIGN_OR_RETURN(auto entry, table.Next());
     if (!entry.has_value()) return Status();
-    if (entry->kind == EntryKind::kArray || !Included(entry->name)) continue;
+    if (!Included(entry->name)) continue;
+    if (entry->kind == EntryKind::kArray) {
+      ++arrays_;
+      continue;
+    }
     if (entry->kind == EntryKind::kHardLink) {
       CKPT_RETURN_IF_ERROR(FileOfLink(*entry, &table).status());
     }
     Touch(*entry);
     CKPT_ASSIGN_OR_RETURN(Decision decision, Decide(*entry, &tree));
     decisions_.push_back(decision);
-    if (decision == Decision::kKeep) {
+    if (decision != Decision::kWrite) {
       ++result->skipped;
       continue;
     }
@@ -245,8 +270,15 @@ Result<Decision> Restorer::Decide(const Entry& entry, TargetTree* tree) {
   }
   bool plain = entry.kind == EntryKind::kFile || entry.kind == EntryKind::kStream;
   if (plain && there->kind == FileKind::kRegular && there->size_bytes == entry.logical_bytes) {
-    CKPT_ASSIGN_OR_RETURN(bool same, SameContent(entry, place->dir.get(), place->component));
-    if (same) return Decision::kKeep;
+    auto file = place->dir->OpenFile(place->component, OpenOptions{});
+    bool same = file.ok();
+    if (same) {
+      CKPT_ASSIGN_OR_RETURN(same, SameContent(entry, file->get()));
+    }
+    if (same) {
+      CKPT_ASSIGN_OR_RETURN(bool dressed, SameAttributes(file->get(), entry, owner_));
+      return dressed ? Decision::kKeep : Decision::kDress;
+    }
   }
   if (options_.force) return Decision::kWrite;
   return in_the_way("it differs from the checkpoint's; --force overwrites it");
@@ -263,14 +295,12 @@ Result<bool> Restorer::IsLinked(const Entry& entry, const FileInfo& there) {
   EntryTableReader table(manifest_.entry_table, fetcher_.get());
   CKPT_ASSIGN_OR_RETURN(Entry first, FileOfLink(entry, &table));
   auto decision = Decide(first, &tree);
-  return decision.ok() && *decision == Decision::kKeep;
+  return decision.ok() && *decision != Decision::kWrite;
 }
 
 // By the chunk list: what is there is hashed, the store's chunks need not be read.
-Result<bool> Restorer::SameContent(const Entry& entry, Dir* dir, const std::string& component) {
-  auto file = dir->OpenFile(component, OpenOptions{});
-  if (!file.ok()) return false;
-  CKPT_ASSIGN_OR_RETURN(std::vector<Extent> extents, (*file)->Extents());
+Result<bool> Restorer::SameContent(const Entry& entry, File* file) {
+  CKPT_ASSIGN_OR_RETURN(std::vector<Extent> extents, file->Extents());
   ChunkListReader list(entry.content, fetcher_.get());
   Bytes buffer;
   std::uint64_t offset = 0;
@@ -280,10 +310,10 @@ Result<bool> Restorer::SameContent(const Entry& entry, Dir* dir, const std::stri
     std::uint64_t end = offset + item->raw_bytes;
     bool same = false;
     if (item->kind == ChunkItem::Kind::kHole) {
-      CKPT_ASSIGN_OR_RETURN(same, SameHole(file->get(), extents, offset, end));
+      CKPT_ASSIGN_OR_RETURN(same, SameHole(file, extents, offset, end));
     } else {
       buffer.resize(item->raw_bytes);
-      CKPT_ASSIGN_OR_RETURN(std::size_t got, (*file)->ReadAt(offset, buffer));
+      CKPT_ASSIGN_OR_RETURN(std::size_t got, file->ReadAt(offset, buffer));
       same = got == buffer.size() &&
              (item->kind == ChunkItem::Kind::kInline ? buffer == item->inline_bytes
                                                      : HashChunk(buffer) == item->id);
@@ -348,6 +378,7 @@ Status Restorer::WriteEntry(const Entry& entry, Decision decision, TargetTree* t
   CKPT_ASSIGN_OR_RETURN(auto place, tree->Find(entry.name, true));
   if (entry.kind == EntryKind::kDirectory) return MakeFolder(entry, place);
   if (decision == Decision::kKeep) return Status();
+  if (decision == Decision::kDress) return Dress(entry, place);
   switch (entry.kind) {
     case EntryKind::kSymlink: {
       std::string temporary = TemporaryName();
@@ -374,6 +405,13 @@ Status Restorer::WriteFile(const Entry& entry, TargetTree::Place place, Parallel
                       std::to_string(entry.logical_bytes));
   }
   return Status();
+}
+
+// Somebody else's file keeps its attributes.
+Status Restorer::Dress(const Entry& entry, const TargetTree::Place& place) const {
+  CKPT_ASSIGN_OR_RETURN(auto file, place.dir->OpenFile(place.component, OpenOptions{}));
+  Status s = Decorate(file.get(), entry, owner_);
+  return s.code() == Code::kPermission ? Status() : s;
 }
 
 Status Restorer::WriteLink(const Entry& entry, const TargetTree::Place& place,
@@ -427,60 +465,6 @@ Status Restorer::SyncFolders() {
   return root_->Sync();
 }
 
-// A part of the ranks is no checkpoint: never restored.
-Status NeedAllRanks(const ResolvedCheckpoint& resolved) {
-  const CheckpointRow& first = resolved.ranks.front();
-  if (resolved.view.Complete(first)) return Status();
-  return NotFound(FormatCheckpointName(first.series, first.attempt, first.step) +
-                  " is incomplete: " + std::to_string(resolved.ranks.size()) + " of its " +
-                  std::to_string(first.ranks) + " ranks are saved");
-}
-
-// The checkpoint itself, and with fallback those before it on the line, newest first.
-Result<std::vector<std::vector<CheckpointRow>>> Candidates(Store* store,
-                                                           const RestoreFilesOptions& options,
-                                                           bool* fell_back) {
-  std::vector<std::string> passed_over;
-  CKPT_ASSIGN_OR_RETURN(ResolvedCheckpoint resolved,
-                        ResolveCheckpoint(store, options.checkpoint, &passed_over));
-  for (const std::string& newer : passed_over) store->Notice("passed over: " + newer);
-  Status whole = NeedAllRanks(resolved);
-  if (!whole.ok() && !options.fallback) return whole;
-  if (!whole.ok()) store->Notice("passed over: " + whole.message());
-  *fell_back = !whole.ok() || !passed_over.empty();
-  std::vector<std::vector<CheckpointRow>> candidates;
-  if (whole.ok()) candidates.push_back(resolved.ranks);
-  if (!options.fallback) return candidates;
-  const CheckpointRow& first = resolved.ranks.front();
-  // The whole line: what was resolved may have looked at its beginning only.
-  CKPT_ASSIGN_OR_RETURN(SeriesView view, SeriesView::Load(store, first.series));
-  for (const CheckpointRow* row : view.Line()) {
-    if (row->step >= first.step || !view.Complete(*row)) continue;
-    std::vector<CheckpointRow> ranks;
-    for (const CheckpointRow* rank : view.Group(*row)) ranks.push_back(*rank);
-    candidates.push_back(std::move(ranks));
-  }
-  if (candidates.empty()) return whole;
-  return candidates;
-}
-
-// With fallback, a checkpoint is read in full before anything is touched.
-Result<std::vector<CheckpointRow>> Choose(Store* store, const RestoreFilesOptions& options,
-                                          bool* fell_back) {
-  CKPT_ASSIGN_OR_RETURN(auto candidates, Candidates(store, options, fell_back));
-  if (!options.fallback) return candidates.front();
-  Status first;
-  for (auto& ranks : candidates) {
-    Status s = VerifyCheckpoint(store, ranks);
-    if (s.ok()) return std::move(ranks);
-    if (s.code() != Code::kCorruption && s.code() != Code::kNotFound) return s;
-    store->Notice("step " + std::to_string(ranks.front().step) + " is damaged: " + s.message());
-    if (first.ok()) first = std::move(s);
-    *fell_back = true;
-  }
-  return Corruption("no checkpoint before it is sound either; " + first.message());
-}
-
 // Says which checkpoint is damaged. And the advice that comes with a full disk is about the
 // store's; this is the target's.
 Status Explain(Status status, const CheckpointRow& row, const std::string& to) {
@@ -498,12 +482,14 @@ Status Explain(Status status, const CheckpointRow& row, const std::string& to) {
 
 Result<Restored> RestoreFiles(Store* store, const RestoreFilesOptions& options) {
   Restored result;
-  CKPT_ASSIGN_OR_RETURN(auto ranks, Choose(store, options, &result.fell_back));
+  CKPT_ASSIGN_OR_RETURN(
+      auto ranks, ChooseCheckpoint(store, options.checkpoint, options.fallback, &result.fell_back));
   CKPT_ASSIGN_OR_RETURN(std::shared_ptr<Dir> root, FindTarget(store->env(), options.to));
   result.attempt = ranks.front().attempt;
   result.step = ranks.front().step;
   std::vector<std::unique_ptr<Restorer>> restorers;
-  bool matched = options.includes.empty();
+  bool matched = false;
+  std::uint64_t arrays = 0;
   for (const CheckpointRow& row : ranks) {
     CKPT_ASSIGN_OR_RETURN(Manifest manifest, store->ReadManifest(row));
     result.series = manifest.series;
@@ -513,10 +499,20 @@ Result<Restored> RestoreFiles(Store* store, const RestoreFilesOptions& options) 
     Status planned = restorers.back()->Plan(root, &result);
     if (!planned.ok()) return Explain(std::move(planned), row, options.to);
     matched = matched || restorers.back()->HasWork();
+    arrays += restorers.back()->arrays();
   }
-  if (!matched) {
-    return NotFound(FormatCheckpointName(result.series, result.attempt, result.step) +
-                    " has no entry that matches what is to be included");
+  const std::string name = FormatCheckpointName(result.series, result.attempt, result.step);
+  if (!matched && arrays > 0) {
+    return Unsupported(name +
+                       " holds arrays and no files: the program that saved it restores it,"
+                       " and 'cat' writes one to standard output");
+  }
+  if (!matched && !options.includes.empty()) {
+    return NotFound(name + " has no entry that matches what is to be included");
+  }
+  if (arrays > 0) {
+    store->Notice("left out of " + name + ", for the program that saved them: " +
+                  std::to_string(arrays) + (arrays == 1 ? " array" : " arrays"));
   }
   if (options.dry_run) return result;
   if (root == nullptr) {

@@ -115,6 +115,10 @@ class File {
   // True when another open file description holds the lock. Takes nothing.
   virtual Result<bool> LockedByOther() = 0;
 
+  // What was written and not synced may fail only here, on network file systems and with quotas.
+  // REQUIRES: no other call after it.
+  virtual Status Close() { return Status(); }
+
   // Reads exactly out.size() bytes; Corruption when the file ends before.
   Status ReadExactAt(std::uint64_t offset, MutableByteSpan out);
   // For messages: the path as the user would type it.

@@ -51,6 +51,7 @@ class PosixFile final : public File {
   Status Allocate(std::uint64_t offset, std::uint64_t length_bytes) override;
   Status PunchHole(std::uint64_t offset, std::uint64_t length_bytes) override;
   Status Truncate(std::uint64_t size_bytes) override;
+  Status Close() override;
   Result<std::vector<Extent>> Extents() override;
   Status SetAttributes(const FileInfo& info, bool owner) override {
     return SetFdAttributes(fd_.get(), info, owner, path());
@@ -150,6 +151,11 @@ Status PosixFile::PunchHole(std::uint64_t offset, std::uint64_t length_bytes) {
 Status PosixFile::Truncate(std::uint64_t size_bytes) {
   int result = RetryEintr([&] { return ::ftruncate(fd_.get(), static_cast<off_t>(size_bytes)); });
   return result == 0 ? Status() : LastError("truncate", path());
+}
+
+// Never repeated: Linux has freed the number even when it answers EINTR.
+Status PosixFile::Close() {
+  return ::close(fd_.Release()) == 0 || errno == EINTR ? Status() : LastError("close", path());
 }
 
 Result<std::vector<Extent>> PosixFile::Extents() {

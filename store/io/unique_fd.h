@@ -32,7 +32,8 @@ class UniqueFd {
   bool valid() const { return fd_ >= 0; }
   int Release() { return std::exchange(fd_, -1); }
   // close is never repeated: Linux has freed the number even when it answers EINTR. Its other
-  // errors tell nothing that Sync did not tell before.
+  // errors tell nothing that Sync did not tell before; what is written and not synced is closed by
+  // File::Close.
   void Reset() {
     if (fd_ >= 0) ::close(fd_);
     fd_ = -1;

@@ -230,6 +230,84 @@ TEST_F(SaveRestore, RestoreOverwritesOnlyWhenForced) {
   EXPECT_EQ(Do("ckpt-store restore melt --to . --json").Json()["skipped"], 2);
 }
 
+TEST_F(SaveRestore, AttributesOfEqualFilesAreRestoredToo) {
+  Write("a", "one");
+  Do("chmod 644 a && touch -d 2001-01-01 a && ckpt-store save melt a");
+  Do("chmod 600 a && touch a");
+  const auto json = Do("ckpt-store restore melt --to . --json").Json();
+  EXPECT_EQ(json["skipped"], 1);  // not written
+  EXPECT_EQ(Do("stat -c '%a %Y' a; date -d 2001-01-01 +'644 %s'").out,
+            Do("date -d 2001-01-01 +'644 %s'; date -d 2001-01-01 +'644 %s'").out);
+  if (Run("setfattr -n user.k -v 1 a").exit != 0)
+    GTEST_SKIP() << "no setfattr, or no attributes here";
+  Do("ckpt-store save melt a && setfattr -n user.k -v 2 a && ckpt-store restore melt --to .");
+  EXPECT_EQ(Do("getfattr --only-values -n user.k a").out, "1");
+}
+
+// What is not read again must be what it was. Its times say so only when they are two seconds old.
+TEST_F(SaveRestore, OldFilesAreReadWhenAnythingAboutThemChanged) {
+  for (const char* name : {"same", "bytes", "size", "moved"}) Write(name, Noise(100000, 1));
+  Do("sleep 2.2; ckpt-store save melt same bytes size moved");
+  const std::string save = "ckpt-store save melt same bytes size moved --json";
+  EXPECT_EQ(Do(save).Json()["read_bytes"], 0);
+  // Of one size, with the old time put back.
+  Write("other", Noise(100000, 2));
+  Do("touch -r bytes times && cat other > bytes && touch -r times bytes");
+  Do("cat other > other2 && touch -r moved other2 && mv other2 moved");
+  Do("printf x >> size");
+  EXPECT_EQ(Do(save).Json()["read_bytes"], 300001);
+  Do("ckpt-store restore melt --to out && cmp other out/bytes && cmp other out/moved");
+  EXPECT_EQ(Do(save + " --reread").Json()["read_bytes"], 400001);
+}
+
+// Large files are read ahead, streams are not: cuts depend on the bytes alone.
+TEST_F(SaveRestore, FilesAreCutAsStreamsAre) {
+  constexpr std::size_t kMiB = 1 << 20;
+  // About what one reading of a file takes, and several.
+  constexpr std::size_t kOne = 4 * kMiB - 256 * 1024;
+  for (const std::size_t bytes : {2 * kMiB, kOne - 1, kOne, kOne + 1, 2 * kOne, 3 * kOne + 777}) {
+    Write("data", Noise(bytes, bytes));
+    Do("rm -rf .ckpt && ckpt-store save melt data -q");
+    const auto stream = Do("ckpt-store save stream - --json < data").Json();
+    EXPECT_EQ(stream["logical_bytes"], bytes);
+    EXPECT_EQ(stream["new_bytes"], 0) << bytes;
+    Do("ckpt-store cat melt data | cmp - data && ckpt-store cat stream stdin | cmp - data");
+  }
+}
+
+TEST_F(SaveRestore, AStreamIsSavedAlone) {
+  Write("a", "one");
+  EXPECT_EQ(Run("echo x | ckpt-store save melt - a").exit, 2);
+  EXPECT_EQ(Run("echo x | ckpt-store save melt a -").exit, 2);
+}
+
+// A pattern without '/' is about last components, at any depth.
+TEST_F(SaveRestore, PatternsWithoutASlashMatchAtAnyDepth) {
+  for (const char* name : {"in/a.tmp", "in/d/b.tmp", "in/d/b", "in/c1", "in/c2"}) Write(name, "x");
+  const auto saved = Do("ckpt-store save melt in --exclude '*.tmp' --json").Json();
+  EXPECT_EQ(saved["files"], 3);
+  Do("ckpt-store save whole in && ckpt-store restore whole --to out --include '[a-b].*'"
+     " --include 'c?' --include 'c[!2]'");
+  EXPECT_EQ(Do("find out -type f | sort").out,
+            "out/in/a.tmp\nout/in/c1\nout/in/c2\nout/in/d/b.tmp\n");
+  Do("ckpt-store restore whole --to one --include 'in/*.tmp'");
+  EXPECT_EQ(Do("find one -type f").out, "one/in/a.tmp\n");
+}
+
+TEST_F(SaveRestore, FallbackIsAdvisedOnlyWhereThereIsSomethingBefore) {
+  Write("a", Noise(2000000, 1));  // larger than the reserve
+  Do("ckpt-store save melt a");
+  const std::string flip =
+      "p=$(ls -S .ckpt/packs/*.pack | head -n 1); "
+      "printf X | dd of=$p bs=1 seek=50000 conv=notrunc 2>/dev/null; ";
+  Do(flip);
+  for (const char* name : {"melt", "melt@1"}) {
+    const Outcome outcome = Run(std::string("ckpt-store restore --to out ") + name);
+    EXPECT_EQ(outcome.exit, 3) << outcome.err;
+    EXPECT_EQ(outcome.err.find("--fallback"), std::string::npos) << outcome.err;
+  }
+}
+
 TEST_F(SaveRestore, RestoreTakesWhatIsIncluded) {
   Write("in/a.dat", "a");
   Write("in/b.log", "b");
