@@ -79,13 +79,13 @@ TEST_F(House, GcKeepsByRulesAndReturnsSpace) {
 TEST_F(House, GcKeepsWhatIsYoungAndOtherSeries) {
   SaveFive();
   Do("ckpt-store save other data -q && ckpt-store save other data -q");
-  Do("ckpt-store gc --keep-within 1h");
+  Do("ckpt-store gc --keep-last 1 --keep-within 1h");
   EXPECT_EQ(Steps().size(), 7u);
   Do("ckpt-store gc --series other --keep-last 1");
   EXPECT_EQ(Steps().size(), 6u);
   EXPECT_EQ(Run("ckpt-store gc --series othre --keep-last 1").exit, 4);
-  for (const char* wrong :
-       {"--keep-last 0", "--keep-every 0", "--keep-within 7", "--keep-within 0s", "--keep-last x"}) {
+  for (const char* wrong : {"--keep-last 0", "--keep-every 0", "--keep-within 7",
+                            "--keep-within 0s", "--keep-last x"}) {
     EXPECT_EQ(Run(std::string("ckpt-store gc ") + wrong).exit, 2) << wrong;
   }
 }
@@ -116,13 +116,19 @@ TEST_F(House, FreezePassesSignalsOn) {
 
 TEST_F(House, CheckOfASoundStoreIsQuietAboutDamage) {
   SaveFive();
+  std::vector<std::uint64_t> verified;
   for (const char* options : {"", "--quick", "--part 10%"}) {
     const auto json = Do(std::string("ckpt-store check --json ") + options).Json();
     ExpectKeys(json, "damaged newest_sound packs checkpoints verified_bytes seconds");
     EXPECT_EQ(json["damaged"].size(), 0u);
     ASSERT_EQ(json["newest_sound"].size(), 1u);
     EXPECT_EQ(json["newest_sound"][0]["step"], 5);
+    verified.push_back(json["verified_bytes"].get<std::uint64_t>());
+    EXPECT_EQ(json["quick"].get<bool>(), std::string(options) == "--quick");
   }
+  EXPECT_GT(verified[0], 1000000u);
+  EXPECT_LT(verified[1], 10000u);
+  EXPECT_LT(verified[2], verified[0] / 2);
   EXPECT_EQ(Run("ckpt-store check --part 0%").exit, 2);
   EXPECT_EQ(Run("ckpt-store check --quick --part 10%").exit, 2);
 }
@@ -240,8 +246,9 @@ TEST_F(House, UsageErrorsSuggest) {
 
 TEST_F(House, EveryCommandHelpsWithAnExample) {
   const Outcome help = Do("ckpt-store --help");
-  for (const char* command : {"init", "save", "restore", "list", "inspect", "diff", "cat", "stats",
-                              "rm", "gc", "freeze", "check", "repair", "reindex", "analyze"}) {
+  for (const char* command :
+       {"init", "save", "restore", "list", "inspect", "diff", "cat", "stats", "rm", "gc", "freeze",
+        "check", "repair", "reindex", "analyze", "run", "request"}) {
     EXPECT_NE(help.out.find(std::string("\n  ") + command + " "), std::string::npos) << command;
     const Outcome one = Do(std::string("ckpt-store ") + command + " --help");
     EXPECT_NE(one.out.find("Examples:\n"), std::string::npos) << command;
