@@ -43,7 +43,7 @@ double Share(const ProgressState& state) {
   return -1;
 }
 
-std::string Clock(double seconds) {
+std::string ClockText(double seconds) {
   const auto whole = static_cast<long>(std::lround(std::min(seconds, 359999.0)));
   std::string minutes = std::to_string(whole / 60 % 60);
   std::string out;
@@ -67,7 +67,7 @@ std::string ProgressBar(const ProgressState& state, std::size_t columns) {
   const double share = Share(state);
   if (share >= 0) tail = "  " + Percent(share) + tail;
   if (state.bytes_per_second >= 1) tail += "  " + Rate(state);
-  if (TimeLeftIsKnown(state)) tail += "  " + Clock(SecondsLeft(state)) + " left";
+  if (TimeLeftIsKnown(state)) tail += "  " + ClockText(SecondsLeft(state)) + " left";
   const std::string head = PrintableMessage(state.phase);
   const std::size_t used = DisplayWidth(head) + tail.size() + 4;
   std::string line = head;

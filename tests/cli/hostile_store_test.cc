@@ -121,8 +121,8 @@ TreeRef Table(const std::vector<Entry>& entries, HostilePack* pack,
   if (change) change(&body);
   const Bytes node = NodeOf(3, 0, static_cast<std::uint32_t>(entries.size()), body);
   TreeRef tree;
-  tree.root = {NodeRef::How::kChunk, {}, Must(pack->PutNode(node)),
-               static_cast<std::uint32_t>(node.size())};
+  tree.root = {
+      NodeRef::How::kChunk, {}, Must(pack->PutNode(node)), static_cast<std::uint32_t>(node.size())};
   return tree;
 }
 
@@ -131,8 +131,8 @@ TreeRef ListOf(const ChunkItem& item, std::uint32_t times, HostilePack* pack) {
   for (std::uint32_t i = 0; i < times; ++i) EncodeChunkItem(item, &body);
   const Bytes node = NodeOf(1, 0, times, body);
   TreeRef tree;
-  tree.root = {NodeRef::How::kChunk, {}, Must(pack->PutNode(node)),
-               static_cast<std::uint32_t>(node.size())};
+  tree.root = {
+      NodeRef::How::kChunk, {}, Must(pack->PutNode(node)), static_cast<std::uint32_t>(node.size())};
   return tree;
 }
 
@@ -167,10 +167,11 @@ class HostileStore : public CliTest {
           "save other data", "gc", "repair --dry-run", "restore evil@1 --to again",
           "restore melt --to sound_again --force"}) {
       // A file that grows beyond bounds is an error, as on a full disk.
-      const std::string line = std::string("trap '' XFSZ; ulimit -f 131072; ") + kAnswersWithin +
-                               "ckpt-store " + command + " | head -c 100000";
-      Outcome outcome = Run("bash -o pipefail -c \"" + line + "\"");
-      EXPECT_LT(outcome.exit, 124) << command << ": " << outcome.err;
+      const std::string line = std::string("trap \"\" XFSZ; ulimit -f 131072; ") + kAnswersWithin +
+                               "ckpt-store " + command + " | head -c 100000; exit ${PIPESTATUS[0]}";
+      Outcome outcome = Run("bash -c '" + line + "'");
+      const bool cut_short = outcome.exit == 128 + SIGPIPE && outcome.out.size() == 100000;
+      EXPECT_TRUE(outcome.exit < 124 || cut_short) << command << ": " << outcome.err;
       outcomes[command] = std::move(outcome);
     }
     rusage usage{};
@@ -209,7 +210,8 @@ TEST_F(HostileStore, FileThatRepeatsItselfWithoutEnd) {
   for (int level = 1; level <= 2; ++level) {
     Bytes body;
     for (std::uint32_t i = 0; i < kNodeItemsMax; ++i) {
-      EncodeChild(TreeKind::kChunkList, {"", list.root.id, list.root.raw_bytes, span, count}, &body);
+      EncodeChild(TreeKind::kChunkList, {"", list.root.id, list.root.raw_bytes, span, count},
+                  &body);
     }
     const Bytes node = NodeOf(2, level, kNodeItemsMax, body);
     list.level = static_cast<std::uint8_t>(level);
@@ -241,6 +243,7 @@ TEST_F(HostileStore, PayloadsThatAreLargerOrSmallerThanTheySay) {
   const Bytes bomb(small.bytes.begin(), small.bytes.end());
   const auto codec = static_cast<std::uint8_t>(small.codec);
   for (const std::uint64_t says : {std::uint64_t{300}, std::uint64_t{16} << 20}) {
+    Do("rm -rf .ckpt && ckpt-store save melt data -q");
     HostilePack pack(Store());
     ChunkItem item;
     item.raw_bytes = says;
@@ -300,9 +303,9 @@ TEST_F(HostileStore, HardLinksThatLeadOutOrInACircle) {
                                            [&](Bytes* body) {
                                              const ByteSpan to = AsBytes(target);
                                              const std::string from(target.size(), 'g');
-                                             const auto at = std::search(
-                                                 body->begin(), body->end(), AsBytes(from).begin(),
-                                                 AsBytes(from).end());
+                                             const auto at = std::search(body->begin(), body->end(),
+                                                                         AsBytes(from).begin(),
+                                                                         AsBytes(from).end());
                                              ASSERT_NE(at, body->end());
                                              std::copy(to.begin(), to.end(), at);
                                            }),
@@ -321,7 +324,7 @@ TEST_F(HostileStore, ManifestThatPromisesWhatItDoesNotHave) {
   manifest.entries = manifest.files = manifest.chunks = manifest.new_chunks = UINT64_MAX;
   manifest.new_bytes = manifest.stored_bytes = manifest.read_bytes = UINT64_MAX;
   manifest.created_ns = std::numeric_limits<std::int64_t>::max();
-  for (std::uint32_t i = 0; i < 20000; ++i) {
+  for (std::uint32_t i = 0; i < 2000; ++i) {
     manifest.packs.push_back({HashChunk(AsBytes("pack " + std::to_string(i))), UINT64_MAX});
   }
   pack.Commit(std::move(manifest));
