@@ -9,7 +9,7 @@
 packages_build=(cmake g++ ninja-build pkg-config liblmdb-dev libxxhash-dev libzstd-dev libcli11-dev
   nlohmann-json3-dev)
 packages_test=(libgtest-dev librapidcheck-dev)
-packages_all=(btrfs-progs ccache clang clang-format clang-tidy libbenchmark-dev lammps munge rsync slurm-wlm
+packages_all=(attr btrfs-progs ccache clang clang-format clang-tidy libbenchmark-dev lammps munge rsync slurm-wlm
   spin strace xfsprogs)
 
 source_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
