@@ -53,8 +53,9 @@ def _many_checkpoints(build, work, quick, repeat, notes, found):
         if said:
             command = [os.path.realpath(os.path.join(build, "ckpt-store")), "-s", store, "list",
                        "melt", "--last", "10"]
-            times = [run(command, work, env).seconds for _ in range(max(3, repeat))]
-            found["list_command_ms"] = 1000 * statistics.median(times)
+            samples = [run(command, work, env) for _ in range(max(3, repeat))]
+            found["list_command_ms"] = 1000 * statistics.median(s.seconds for s in samples)
+            found["list_peak_bytes"] = max(s.peak_bytes for s in samples)
     except CommandFailed as failure:
         notes.append(f"list failed: {failure}")
     finally:
@@ -66,7 +67,8 @@ def _many_chunks(build, work, quick, notes, found):
     said = _benchmarks(os.path.join(build, "bench", "store_bench"), "BM_Store_Reindex", env, 1, notes)
     reindex = said.get("BM_Store_Reindex", [])
     found["chunks"] = _median(reindex, "chunks")
-    found["reindex_rate"] = _median(reindex, "items_per_second")
+    found["reindex_rate"] = _median(reindex, "median_rate")
+    found["reindex_mib"] = _median(reindex, "peak_mib")
     found["reindex_bytes"] = _median(reindex, "bytes_a_chunk")
     found["grown_bytes"] = _median(reindex, "grown_bytes_a_chunk")
 

@@ -1,5 +1,7 @@
 // list, inspect, diff, cat, stats, analyze: commands that only look. The contract is docs/cli.md.
 
+#include <regex>
+
 #include "tests/cli/cli_fixture.h"
 
 namespace ckpt {
@@ -104,6 +106,13 @@ TEST_F(Look, InspectHasTheKeys) {
   const Outcome text = Do("ckpt-store inspect melt@20");
   EXPECT_NE(text.out.find("file 06"), std::string::npos) << text.out;
   EXPECT_NE(text.out.find("976.6 KiB"), std::string::npos) << text.out;
+  // Five bytes changed: of TYPE SIZE STORED CHUNKS SHARED CODEC NAME, nearly all is shared, and
+  // noise is stored as it is.
+  std::smatch row;
+  const std::regex columns("file 06\\d\\d +976.6 KiB +\\S+ \\S+ +\\d+ +(\\d+)\\S* % +(\\S+) +data");
+  ASSERT_TRUE(std::regex_search(text.out, row, columns)) << text.out;
+  EXPECT_GT(std::stoi(row[1]), 70);
+  EXPECT_EQ(row[2], "raw");
 }
 
 TEST_F(Look, DiffSaysWhatChangedAndWhere) {
@@ -178,8 +187,11 @@ TEST_F(Look, StatsHasTheKeysAndAddsUp) {
   EXPECT_EQ(json["checkpoints"], 3);
   EXPECT_EQ(json["logical_bytes"], 3000000);
   EXPECT_LT(json["unique_bytes"], 1700000);
-  EXPECT_NEAR(json["dedup_ratio"].get<double>(), 3000000 / json["unique_bytes"].get<double>(),
+  const auto unique = json["unique_bytes"].get<double>();
+  EXPECT_NEAR(json["dedup_ratio"].get<double>(), 3000000 / unique, 0.01);
+  EXPECT_NEAR(json["total_ratio"].get<double>(), 3000000 / json["stored_bytes"].get<double>(),
               0.01);
+  EXPECT_NEAR(json["compression_ratio"].get<double>(), 1, 0.1);  // noise
   EXPECT_NE(Do("ckpt-store stats").out.find("dedup"), std::string::npos);
 }
 
