@@ -1,9 +1,10 @@
 // Sessions: what a save costs the application, and how long a stop signal takes to be safe; beside
-// what the machine can do, measured in the same run (BM_Limit_*, which come first).
+// what the machine can do, measured before each save.
 //
-// Ratios are counters: "x_xxh3" is blocked time over one XXH3-128 pass by one thread, "x_memcpy",
-// "x_write" likewise. Sizes: $CKPT_BENCH_BYTES (1 GiB) of state, $CKPT_BENCH_TRIALS (1,000)
-// signals. Stores are below $TMPDIR (/tmp), which should be a real disk.
+// Ratios of medians are counters: "x_xxh3" is blocked time over one XXH3-128 pass by one thread,
+// "x_memcpy", "x_write" likewise; least_ms and most_ms are the spread. Sizes: $CKPT_BENCH_BYTES (1
+// GiB) of state, $CKPT_BENCH_TRIALS (1,000) signals. Stores are below $TMPDIR (/tmp), which should
+// be a real disk.
 
 #include <benchmark/benchmark.h>
 #include <fcntl.h>
@@ -32,12 +33,11 @@ std::uint64_t Setting(const char* name, std::uint64_t otherwise) {
 }
 std::uint64_t StateBytes() { return Setting("CKPT_BENCH_BYTES", 1ull << 30); }
 
-// Seconds of each limit: the best seen.
-struct Limits {
-  double xxh3_s = 0, memcpy_s = 0, write_s = 0;
-} g_limits;
-
-void Keep(double* best, double now) { *best = *best == 0 ? now : std::min(*best, now); }
+double Median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
 
 void Check(const Status& status) {
   if (status.ok()) return;
@@ -88,55 +88,48 @@ double Seconds(std::int64_t since_ns) {
 
 // ---- limits ------------------------------------------------------------------------------------
 
-void BM_Limit_Xxh3(benchmark::State& bench) {
+// Seconds for the whole state.
+double HashOnce() {
   ByteSpan bytes = BytesOf(SharedState());
-  for (auto _ : bench) {
-    const std::int64_t begin = PosixEnv()->MonotonicNs();
-    for (std::size_t at = 0; at < bytes.size(); at += kChunkBytes) {
-      benchmark::DoNotOptimize(HashChunk(bytes.subspan(at, kChunkBytes)));
-    }
-    bench.SetIterationTime(Seconds(begin));
-    Keep(&g_limits.xxh3_s, Seconds(begin));
+  const std::int64_t begin = PosixEnv()->MonotonicNs();
+  for (std::size_t at = 0; at < bytes.size(); at += kChunkBytes) {
+    benchmark::DoNotOptimize(HashChunk(bytes.subspan(at, kChunkBytes)));
   }
-  bench.SetBytesProcessed(bench.iterations() * static_cast<std::int64_t>(bytes.size()));
+  return Seconds(begin);
 }
-BENCHMARK(BM_Limit_Xxh3)->UseManualTime()->Iterations(5)->Unit(benchmark::kMillisecond);
 
-void BM_Limit_Memcpy(benchmark::State& bench) {
+double CopyOnce() {
   const State& state = SharedState();
-  State copy(state.size());
-  for (auto _ : bench) {
-    const std::int64_t begin = PosixEnv()->MonotonicNs();
-    std::memcpy(copy.data(), state.data(), state.size() * 8);
-    benchmark::ClobberMemory();
-    bench.SetIterationTime(Seconds(begin));
-    Keep(&g_limits.memcpy_s, Seconds(begin));
-  }
-  bench.SetBytesProcessed(bench.iterations() * static_cast<std::int64_t>(state.size() * 8));
+  static State copy(state.size());
+  const std::int64_t begin = PosixEnv()->MonotonicNs();
+  std::memcpy(copy.data(), state.data(), state.size() * 8);
+  benchmark::ClobberMemory();
+  return Seconds(begin);
 }
-BENCHMARK(BM_Limit_Memcpy)->UseManualTime()->Iterations(5)->Unit(benchmark::kMillisecond);
 
-void BM_Limit_WriteFsync(benchmark::State& bench) {
+double WriteAndSyncOnce() {
   const State& state = SharedState();
-  for (auto _ : bench) {
-    TempFolder folder;
-    const int fd = open((folder.path() + "/f").c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
-    const std::int64_t begin = PosixEnv()->MonotonicNs();
-    const char* from = reinterpret_cast<const char*>(state.data());
-    for (std::size_t left = state.size() * 8; left > 0;) {
-      const ssize_t wrote = write(fd, from, std::min<std::size_t>(left, 8u << 20));
-      if (wrote <= 0) std::abort();
-      from += wrote;
-      left -= static_cast<std::size_t>(wrote);
-    }
-    if (fsync(fd) != 0) std::abort();
-    bench.SetIterationTime(Seconds(begin));
-    Keep(&g_limits.write_s, Seconds(begin));
-    close(fd);
+  TempFolder folder;
+  const int fd = open((folder.path() + "/f").c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+  const std::int64_t begin = PosixEnv()->MonotonicNs();
+  const char* from = reinterpret_cast<const char*>(state.data());
+  for (std::size_t left = state.size() * 8; left > 0;) {
+    const ssize_t wrote = write(fd, from, std::min<std::size_t>(left, 8u << 20));
+    if (wrote <= 0) std::abort();
+    from += wrote;
+    left -= static_cast<std::size_t>(wrote);
   }
-  bench.SetBytesProcessed(bench.iterations() * static_cast<std::int64_t>(state.size() * 8));
+  if (fsync(fd) != 0) std::abort();
+  const double took = Seconds(begin);
+  close(fd);
+  return took;
 }
-BENCHMARK(BM_Limit_WriteFsync)->UseManualTime()->Iterations(3)->Unit(benchmark::kMillisecond);
+
+struct Samples {
+  std::vector<double> blocked, hash, copy, write;
+};
+// Of every run so far: what the disk takes.
+std::vector<double> g_write;
 
 // ---- saves -------------------------------------------------------------------------------------
 
@@ -168,15 +161,25 @@ std::unique_ptr<Session> OpenSession(const std::string& folder, State* state,
   return *std::move(session);
 }
 
-void Report(benchmark::State& bench, double best_s, const SessionReport& report) {
-  bench.counters["x_xxh3"] = best_s / g_limits.xxh3_s;
-  bench.counters["x_memcpy"] = best_s / g_limits.memcpy_s;
-  bench.counters["x_write"] = best_s / g_limits.write_s;
+void Report(benchmark::State& bench, const Samples& samples, const SessionReport& report) {
+  const double blocked = Median(samples.blocked);
+  bench.counters["blocked_ms"] = blocked * 1e3;
+  bench.counters["least_ms"] =
+      *std::min_element(samples.blocked.begin(), samples.blocked.end()) * 1e3;
+  bench.counters["most_ms"] =
+      *std::max_element(samples.blocked.begin(), samples.blocked.end()) * 1e3;
+  bench.counters["xxh3_ms"] = Median(samples.hash) * 1e3;
+  bench.counters["memcpy_ms"] = Median(samples.copy) * 1e3;
+  bench.counters["write_ms"] = Median(samples.write) * 1e3;
+  bench.counters["x_xxh3"] = blocked / Median(samples.hash);
+  bench.counters["x_memcpy"] = blocked / Median(samples.copy);
+  bench.counters["x_write"] = blocked / Median(samples.write);
   bench.counters["waited_s"] = report.last.waited_s;
   bench.counters["durable_s"] = report.last.durable_s;
 }
 
-// permille: how much changes between saves, in one block.
+// permille: how much changes between saves, in one block. Each save follows one measurement of each
+// limit.
 void Saves(benchmark::State& bench, std::uint64_t permille, std::uint64_t buffer_bytes) {
   State& state = SharedState();
   TempFolder folder;
@@ -184,21 +187,24 @@ void Saves(benchmark::State& bench, std::uint64_t permille, std::uint64_t buffer
   std::int64_t step = 1;
   Check(session->Step(step).error);
   Check(session->Commit());
-  double best = 0;
+  Samples samples;
   for (auto _ : bench) {
     const std::size_t count = state.size() / 1000 * permille;
     const std::size_t at = count == state.size() ? 0
                                                  : (static_cast<std::size_t>(step) * count) %
                                                        (state.size() - count + 1);
     for (std::size_t i = 0; i < count; ++i) state[at + i] += static_cast<std::uint64_t>(step) | 1;
+    samples.hash.push_back(HashOnce());
+    samples.copy.push_back(CopyOnce());
+    samples.write.push_back(WriteAndSyncOnce());
     const std::int64_t begin = PosixEnv()->MonotonicNs();
     Check(session->Step(++step).error);
-    const double blocked = Seconds(begin);
-    bench.SetIterationTime(blocked);
-    Keep(&best, blocked);
+    samples.blocked.push_back(Seconds(begin));
+    bench.SetIterationTime(samples.blocked.back());
     Check(session->Commit());
   }
-  Report(bench, best, session->Report());
+  g_write.insert(g_write.end(), samples.write.begin(), samples.write.end());
+  Report(bench, samples, session->Report());
   bench.SetBytesProcessed(bench.iterations() * static_cast<std::int64_t>(state.size() * 8));
 }
 
@@ -216,19 +222,19 @@ void BM_Session_AllChangedBufferAsState(benchmark::State& bench) {
 }
 BENCHMARK(BM_Session_AllChangedBufferAsState)
     ->UseManualTime()
-    ->Iterations(3)
+    ->Iterations(5)
     ->Unit(benchmark::kMillisecond);
 
 void BM_Session_AllChangedDefaultBuffer(benchmark::State& bench) { Saves(bench, 1000, 64u << 20); }
 BENCHMARK(BM_Session_AllChangedDefaultBuffer)
     ->UseManualTime()
-    ->Iterations(3)
+    ->Iterations(5)
     ->Unit(benchmark::kMillisecond);
 
 // ---- signals -----------------------------------------------------------------------------------
 
 // SIGTERM while the main thread computes, with checkpoints captured and not durable; the time until
-// all of them are. "over": trials above 100 ms + those bytes at the rate of BM_Limit_WriteFsync.
+// all of them are. "over": trials above 100 ms + those bytes at the rate of write + fsync.
 void BM_Session_StopToDurable(benchmark::State& bench) {
   State state(1u << 19);  // 4 MiB
   Fill(&state, 3);
@@ -236,12 +242,11 @@ void BM_Session_StopToDurable(benchmark::State& bench) {
   std::mt19937_64 random(5);
   std::vector<double> seconds;
   double over = 0;
-  const double rate = static_cast<double>(StateBytes()) / g_limits.write_s;
+  if (g_write.empty()) g_write.push_back(WriteAndSyncOnce());
+  const double rate = static_cast<double>(StateBytes()) / Median(g_write);
   for (auto _ : bench) {
     auto session = OpenSession(folder.path(), &state, 64u << 20, Durability::kOnRequest);
     Check(session->Restore().status());
-    const std::int64_t first = session->Report().durable_step;
-    (void)first;
     std::int64_t step = static_cast<std::int64_t>(seconds.size()) * 4;
     for (int saves = 0; saves < 3; ++saves) {
       for (std::size_t i = 0; i < state.size(); i += 1 + random() % 4096) state[i] = random();
