@@ -87,6 +87,18 @@ TEST_F(Array, EveryTypeAndShapeComesBack) {
   EXPECT_EQ((*first)->raw_bytes % 7, 0u);
 }
 
+// "Restored" would make a job script go on with nothing.
+TEST_F(Array, AreNotRestoredAsFilesAndThatIsSaid) {
+  auto store = Open();
+  SaveArrays(store.get(), {{"a", Numbers(100, 2)}});
+  RestoreFilesOptions options;
+  options.checkpoint = "melt";
+  options.to = tmp_ / "out";
+  const Status refused = RestoreFiles(store.get(), options).status();
+  EXPECT_EQ(refused.code(), Code::kUnsupported) << refused.ToString();
+  EXPECT_NE(refused.message().find("arrays and no files"), std::string::npos);
+}
+
 TEST_F(Array, UnchangedChunksCostNothing) {
   auto store = Open();
   Arrays arrays{{"x", Numbers(200000, 5)}, {"y", Numbers(50000, 6)}};
