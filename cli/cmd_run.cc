@@ -172,8 +172,10 @@ class RunCommand : public Command {
   static Warning WarningOf(const RunEnd& end) {
     if (end.warned) return Warning::kOther;
     if (end.stop_signal != 0) return Warning::kTerm;
-    // srun's tasks may have been warned and not we: it then ends with 128 + signal.
-    return ExitOfStatus(end.status) > kExitSignal ? Warning::kTasks : Warning::kNone;
+    // srun's tasks may have been warned and not we: it then ends with 128 + signal. So it does when
+    // they crash or run out of memory, which is no warning.
+    const int signal = ExitOfStatus(end.status) - kExitSignal;
+    return IsStopSignal(signal) ? Warning::kTasks : Warning::kNone;
   }
 
   int StoppedBeforeStart(Console& console) {
@@ -199,8 +201,9 @@ class RunCommand : public Command {
       return false;
     }
     const RequeueChoice choice = AskSlurm(warning, near_limit_ns_ / kSecondNs);
-    const bool told = warning == Warning::kTerm || warning == Warning::kOther;
-    if (!choice.known && !told) return false;  // it failed by itself
+    // Ended well and unfinished: that is --done-if's word.
+    const bool failed_by_itself = warning == Warning::kNone && status != 0;
+    if (!choice.known && failed_by_itself) return false;
     std::string error = choice.known ? "" : choice.why;
     if (choice.known && !choice.requeue) {
       console.Notice("not requeued: " + choice.why);

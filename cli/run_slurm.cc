@@ -34,17 +34,20 @@ std::optional<std::int64_t> TimeField(const std::string& line, const std::string
   return std::int64_t{mktime(&parts)};
 }
 
+bool IsRunning(const std::string& line) { return Field(line, "JobState") == "RUNNING"; }
+
+// Only while its grace lasts: afterwards Slurm has requeued it by itself, or scancel has ended it.
 bool WasPreempted(const std::string& line) {
   const auto preempted = TimeField(line, "PreemptTime");
   const auto started = TimeField(line, "StartTime");
-  return preempted && (!started || *preempted >= *started);
+  return IsRunning(line) && preempted && (!started || *preempted >= *started);
 }
 
 // SIGTERM is no warning: it comes with the end itself, or from scancel.
 bool WasWarned(const std::string& line, Warning warning, std::int64_t now, std::int64_t near_s) {
   const auto end = TimeField(line, "EndTime");
   const bool warned = warning == Warning::kOther || warning == Warning::kTasks;
-  return warned && Field(line, "JobState") == "RUNNING" && end && *end - now <= near_s;
+  return warned && IsRunning(line) && end && *end - now <= near_s;
 }
 
 }  // namespace

@@ -4,9 +4,10 @@
 // uncancellable. What tells them apart was tried out with Slurm 22.05 (tests/slurm):
 //
 //   time limit       Reason=TimeLimit
-//   preemption       PreemptTime is set, and not before StartTime
+//   preemption       JobState=RUNNING, PreemptTime is set, and not before StartTime
 //   early warning    (--signal=...@N) JobState=RUNNING, EndTime near
-//   scancel          none of these: JobState=CANCELLED or COMPLETING
+//   scancel          none of these: JobState=CANCELLED or COMPLETING, also of a job that was
+//                    preempted before
 //
 // Thread rule: one thread.
 
@@ -27,7 +28,7 @@ bool IsLaterSlurmTask();
 std::uint64_t SlurmRestarts();
 
 // How the program was told to stop: not that we know; SIGTERM came, another signal came; none came,
-// and the program ended by one.
+// and the program ended by one that tells to stop.
 enum class Warning { kNone, kTerm, kOther, kTasks };
 
 struct RequeueChoice {

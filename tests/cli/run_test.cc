@@ -1,45 +1,9 @@
-// run: real programs, real signals, a scontrol of our own. The contract is docs/run.md.
-//
-// Programs are shell scripts. What they wait for is a condition, never a time; the waits in loops
-// only bound how often they look.
+// run: real programs, real signals. The contract is docs/run.md; requeueing is in requeue_test.cc.
 
-#include "tests/cli/cli_fixture.h"
+#include "tests/cli/run_fixture.h"
 
 namespace ckpt {
 namespace {
-
-class RunTest : public CliTest {
- protected:
-  // In the shell: waits until the series has N checkpoints; its program's pid is in "pid".
-  static std::string Functions() {
-    return "saved() { until [ $(ckpt-store list --json s 2>/dev/null | grep -c '\"series\"') -ge "
-           "$1 ];"
-           " do sleep 0.05; done; }; "
-           "present() { until [ -s $1 ]; do sleep 0.02; done; }; "
-           "gone() { while kill -0 $1 2>/dev/null; do sleep 0.02; done; }; "
-           "export CKPT_STORE=$PWD/../store; ";
-  }
-  Outcome Sh(const std::string& line) const { return Run(Functions() + line); }
-  static std::string RunCommand(const std::string& options, const std::string& program) {
-    return "ckpt-store run --series s --save 'r.*' " + options + " -- sh -c '" + program + "'";
-  }
-  // A scontrol that answers `job` and records what it is asked.
-  void FakeScontrol(const std::string& job) const {
-    Write("bin/scontrol", "#!/bin/sh\necho \"$*\" >> '" + Path("asked").string() +
-                              "'\nif [ $1 = show ]; then echo \"" + job + "\"; fi\n");
-    std::filesystem::permissions(Path("bin/scontrol"), std::filesystem::perms::owner_all);
-  }
-  // Runs a program under --requeue in what looks like job 77.
-  Outcome InJob(const std::string& options, const std::string& program,
-                const std::string& environment = "SLURM_JOB_ID=77") const {
-    std::filesystem::remove(Path("asked"));
-    return Sh("PATH=$PWD/bin:$PATH; export " + environment + "; exec " +
-              RunCommand("--requeue " + options, program));
-  }
-  bool Requeued(const std::string& job = "77") const {
-    return Read("asked").find("requeue " + job + "\n") != std::string::npos;
-  }
-};
 
 TEST_F(RunTest, ExitStatusIsThePrograms) {
   EXPECT_EQ(Sh(RunCommand("", "exit 0")).exit, 0);
@@ -71,10 +35,36 @@ TEST_F(RunTest, StandardStreamsAreThePrograms) {
 TEST_F(RunTest, ASetThatCameToRestIsSavedWhileTheProgramRuns) {
   // The program itself waits for its checkpoint: without one it never ends.
   const Outcome outcome =
-      Sh(RunCommand("--settle 1s", "echo 1 > r.1; until ckpt-store list s; do sleep 0.1; done"));
+      Sh(RunCommand("", "echo 1 > r.1; until ckpt-store list s; do sleep 0.1; done"));
   EXPECT_EQ(outcome.exit, 0) << outcome.err;
   EXPECT_NE(outcome.out.find("s@1"), std::string::npos) << outcome.out;
+  // Not before it was at rest for the default, two seconds.
+  const std::int64_t written_ns = std::stoll(Sh("date -r r.1 +%s%N").out);
+  const std::int64_t saved_ns = Sh("ckpt-store inspect s --json").Json()["created_ns"];
+  EXPECT_GT(saved_ns - written_ns, 1'900'000'000);
 }
+
+TEST_F(RunTest, BetweenSavesIsAtLeastWhatEverySays) {
+  const Outcome outcome =
+      Sh(RunCommand("--settle 0s --every 1h",
+                    "echo 1 > r.1; ckpt-store request s; echo 2 > r.2; sleep 1; echo 3 > r.3"));
+  EXPECT_EQ(outcome.exit, 0) << outcome.err;
+  // The one that was asked for and that of the end; r.2 alone was never due.
+  EXPECT_EQ(CheckpointCount(), 2u) << outcome.err;
+  EXPECT_EQ(Sh("ckpt-store cat s r.3").out, "3\n");
+}
+
+#ifndef __SANITIZE_ADDRESS__  // nothing may be loaded before it
+TEST_F(RunTest, WithoutInotifyALookFindsWhatIsThere) {
+  const Outcome outcome =
+      Sh("export LD_PRELOAD=" CKPT_NO_INOTIFY "; " +
+         RunCommand("--when DONE",
+                    "sleep 0.2; ls -l /proc/$PPID/fd | grep -c inotify; echo 1 > r.1; "
+                    "echo > DONE; while [ -e DONE ]; do sleep 0.02; done"));
+  EXPECT_EQ(outcome.out, "0\n") << outcome.err;
+  EXPECT_EQ(Sh("ckpt-store cat s r.1").out, "1\n");
+}
+#endif
 
 TEST_F(RunTest, TheLastSetIsSavedWhenTheProgramEndsWell) {
   Sh(RunCommand("", "echo 1 > r.1; echo 2 > r.2"));
@@ -90,8 +80,9 @@ TEST_F(RunTest, AProgramThatFailsMidWriteLeavesTheSetBefore) {
   EXPECT_EQ(failed.exit, 1);
   EXPECT_NE(failed.err.find("half written"), std::string::npos) << failed.err;
   const Outcome next =
-      Sh(RunCommand("", "cat r.*; echo $CKPT_RESTORED $CKPT_STEP; pwd; echo $CKPT_DIR"));
-  EXPECT_EQ(next.out.substr(0, 6), "1\n1 1\n") << next.out;
+      Sh(RunCommand("", "cat r.*; echo $CKPT_RESTORED $CKPT_STEP; echo $CKPT_DIR; pwd -P"));
+  const std::string here = std::filesystem::canonical(Path("")).string() + "\n";
+  EXPECT_EQ(next.out, "1\n1 1\n" + here + here);
   EXPECT_NE(next.err.find("r.1, r.2"), std::string::npos) << next.err;
   EXPECT_EQ(Sh("cat .ckpt-displaced/*/r.1 .ckpt-displaced/*/r.2").out, "changed\ntorn\n");
 }
@@ -222,6 +213,29 @@ TEST_F(RunTest, TheMarkerSaysWhenASetIsWhole) {
   EXPECT_EQ(outcome.exit, 0) << outcome.err;
   // Without a marker the last set is not known to be whole.
   EXPECT_EQ(Sh("ckpt-store inspect s --json").Json()["entries"].size(), 1u);
+}
+
+// It waits until each marker is gone: it would for an hour if a marker were not due at once.
+TEST_F(RunTest, EachMarkerIsASetWhateverEverySays) {
+  const Outcome outcome = Sh(
+      RunCommand("--when DONE --every 1h",
+                 "for i in 1 2; do echo $i > r.$i; echo > DONE; while [ -e DONE ]; do sleep 0.02; "
+                 "done; done"));
+  EXPECT_EQ(outcome.exit, 0) << outcome.err;
+  EXPECT_EQ(CheckpointCount(), 2u) << outcome.err;
+}
+
+// It is found while the worker waits for another save, and changes before that ends.
+TEST_F(RunTest, ASetThatChangesWhileItIsSavedIsNotSaved) {
+  const Outcome outcome = Sh(
+      "mkfifo in; ckpt-store save s - < in & export saver=$!; exec 3> in; "
+      "until ckpt-store request s --timeout 1s 2> /dev/null; [ $? -eq 5 ]; do sleep 0.05; done; " +
+      RunCommand("--when DONE",
+                 "echo 1 > r.1; echo > DONE; until [ $(ps -o pid= --ppid $PPID | wc -l) -eq 2 ]; "
+                 "do sleep 0.02; done; echo torn > r.1; kill -KILL $saver; while [ -e DONE ]; "
+                 "do sleep 0.02; done"));
+  EXPECT_NE(outcome.err.find("changed while they were saved"), std::string::npos) << outcome.err;
+  EXPECT_EQ(Sh("ckpt-store list s").exit, 4);
 }
 
 TEST_F(RunTest, TheMarkerIsNoPartOfTheSet) {
@@ -390,135 +404,6 @@ TEST_F(RunTest, CtrlCReachesAProgramInAProcessGroupOfItsOwn) {
      "script -qec \"ckpt-store run --series s --save 'r.*' -- setsid sh own.sh\" /dev/null "
      "< keys > /dev/null");
   EXPECT_EQ(Read("int"), "got INT\n");
-}
-
-// ---- requeue
-
-constexpr char kFailing[] = "exit 1";
-
-TEST_F(RunTest, RequeuesAtTheTimeLimitAndAtPreemptionOnly) {
-  FakeScontrol(
-      "JobId=77 JobName=a b Requeue=1 JobState=COMPLETING Reason=TimeLimit Dependency=(null)");
-  const Outcome limit = InJob("", kFailing);
-  EXPECT_EQ(limit.exit, 1);
-  EXPECT_TRUE(Requeued()) << limit.err;
-  InJob("", "exit 0");
-  EXPECT_FALSE(Requeued());
-
-  FakeScontrol(
-      "JobId=77 Requeue=1 JobState=RUNNING Reason=None StartTime=2026-01-01T10:00:00 "
-      "PreemptTime=2026-01-01T11:00:00");
-  EXPECT_EQ(InJob("", "kill -TERM $$").exit, 143);
-  EXPECT_TRUE(Requeued());
-
-  // Preempted in an earlier life of the job.
-  FakeScontrol(
-      "JobId=77 Requeue=1 JobState=RUNNING Reason=None StartTime=2026-01-01T12:00:00 "
-      "PreemptTime=2026-01-01T11:00:00");
-  InJob("", kFailing);
-  EXPECT_FALSE(Requeued());
-
-  // Slurm was faster.
-  FakeScontrol("JobId=77 Requeue=1 Restarts=1 JobState=COMPLETING Reason=TimeLimit");
-  InJob("", kFailing);
-  EXPECT_FALSE(Requeued());
-
-  FakeScontrol("JobId=77 Requeue=0 JobState=COMPLETING Reason=TimeLimit");
-  InJob("", kFailing);
-  EXPECT_FALSE(Requeued());
-}
-
-TEST_F(RunTest, NeverRequeuesAfterScancel) {
-  FakeScontrol(
-      "JobId=77 Requeue=1 JobState=COMPLETING Reason=None StartTime=2026-01-01T10:00:00 "
-      "EndTime=2026-01-01T11:00:00 PreemptTime=None");
-  const Outcome outcome = InJob("", "kill -TERM $PPID; while :; do sleep 0.05; done");
-  EXPECT_EQ(outcome.exit, 143);
-  EXPECT_FALSE(Requeued()) << outcome.err;
-}
-
-TEST_F(RunTest, AWarningCountsWhenTheEndIsNear) {
-  const std::string job =
-      "JobId=77 Requeue=1 JobState=RUNNING Reason=None PreemptTime=None EndTime=";
-  FakeScontrol(job + "$(date -d '+5 min' +%Y-%m-%dT%H:%M:%S)");
-  const std::string warned = "kill -USR1 $PPID; while :; do sleep 0.05; done";
-  EXPECT_EQ(InJob("", warned).exit, 128 + SIGUSR1);
-  EXPECT_TRUE(Requeued());
-  InJob("--near-limit 60s", warned);
-  EXPECT_FALSE(Requeued());
-  // SIGTERM comes with the end itself, or from scancel, which shows a moment later.
-  InJob("", "kill -TERM $PPID; while :; do sleep 0.05; done");
-  EXPECT_FALSE(Requeued());
-  InJob("", kFailing);
-  EXPECT_FALSE(Requeued());
-  // What srun answers when its tasks were warned.
-  InJob("", "exit 143");
-  EXPECT_TRUE(Requeued());
-}
-
-TEST_F(RunTest, AJobWhoseLastSetIsNotSavedIsNotRequeued) {
-  FakeScontrol("JobId=77 Requeue=1 JobState=COMPLETING Reason=TimeLimit");
-  // The store is gone when the program ends, and cannot be made anew.
-  const Outcome outcome =
-      InJob("--done-if false", "echo 1 > r.1; mv ../store ../gone; echo > ../store");
-  EXPECT_EQ(outcome.exit, 75);
-  EXPECT_NE(outcome.err.find("could not be saved"), std::string::npos) << outcome.err;
-  EXPECT_FALSE(Requeued());
-}
-
-// Before the start it waits for a series that another one has.
-TEST_F(RunTest, AWarningBeforeTheStartRequeuesLikeOneAfterIt) {
-  FakeScontrol("JobId=77 Requeue=1 JobState=COMPLETING Reason=TimeLimit");
-  const Outcome outcome =
-      Sh("PATH=$PWD/bin:$PATH; " +
-         RunCommand("", "echo $$ > pid; until [ -e end ]; do sleep 0.05; done") +
-         " & first=$!; present pid; export SLURM_JOB_ID=77; " +
-         "ckpt-store run --series s --save r.1 --requeue -- sh -c 'echo never' & second=$!; "
-         "until grep -q '^SigBlk:.*[abef]..$' /proc/$second/status; do sleep 0.02; done; "
-         "kill -USR2 $second; touch end; wait $first; wait $second; echo second $?");
-  EXPECT_EQ(outcome.out.find("never"), std::string::npos) << outcome.out;
-  EXPECT_NE(outcome.out.find("second 140"), std::string::npos) << outcome.out;
-  EXPECT_NE(outcome.err.find("stopped by SIGUSR2"), std::string::npos) << outcome.err;
-  EXPECT_TRUE(Requeued()) << outcome.err;
-}
-
-TEST_F(RunTest, RequeuesArrayTasksByTheirOwnName) {
-  FakeScontrol(
-      "JobId=80 ArrayJobId=70 ArrayTaskId=3 Requeue=1 JobState=COMPLETING Reason=TimeLimit");
-  InJob("", kFailing, "SLURM_JOB_ID=80 SLURM_ARRAY_JOB_ID=70 SLURM_ARRAY_TASK_ID=3");
-  EXPECT_TRUE(Requeued("70_3")) << Read("asked");
-  EXPECT_NE(Read("asked").find("show job -o 70_3"), std::string::npos);
-}
-
-TEST_F(RunTest, DoneIfAndMaxRestartsBoundRequeueing) {
-  FakeScontrol("JobId=77 Requeue=1 JobState=COMPLETING Reason=TimeLimit");
-  InJob("--done-if \"test -e r.end\"", "echo > r.end; exit 1");
-  EXPECT_FALSE(Requeued());
-  InJob("--done-if \"test -e never\"", "exit 0");
-  EXPECT_TRUE(Requeued());
-  InJob("--max-restarts 2", kFailing, "SLURM_JOB_ID=77 SLURM_RESTART_COUNT=1");
-  EXPECT_TRUE(Requeued());
-  EXPECT_EQ(InJob("--max-restarts 2", kFailing, "SLURM_JOB_ID=77 SLURM_RESTART_COUNT=2").exit, 1);
-  EXPECT_FALSE(Requeued());
-}
-
-TEST_F(RunTest, WhereNobodyCanRequeueTheExitCodeSaysSo) {
-  const std::string stopped = "kill -TERM $PPID; while :; do sleep 0.05; done";
-  const Outcome outside = Sh("unset SLURM_JOB_ID; exec " + RunCommand("--requeue", stopped));
-  EXPECT_EQ(outside.exit, 75) << outside.err;
-  // It failed by itself: nothing says that running it again would help.
-  EXPECT_EQ(Sh("unset SLURM_JOB_ID; exec " + RunCommand("--requeue", kFailing)).exit, 1);
-  EXPECT_EQ(Sh("exec " + RunCommand("", stopped)).exit, 143);
-}
-
-TEST_F(RunTest, TheSetIsSavedBeforeTheJobIsRequeued) {
-  Write("bin/scontrol", "#!/bin/sh\n[ $1 = requeue ] && ckpt-store cat s r.1 > '" +
-                            Path("seen").string() +
-                            "'\necho JobState=COMPLETING Reason=TimeLimit Requeue=1\n");
-  std::filesystem::permissions(Path("bin/scontrol"), std::filesystem::perms::owner_all);
-  InJob("",
-        "trap \"echo last > r.1; exit 0\" TERM; kill -TERM $PPID; while :; do sleep 0.05; done");
-  EXPECT_EQ(Read("seen"), "last\n");
 }
 
 }  // namespace
