@@ -43,11 +43,12 @@ class RunCommand : public Command {
             "The series that the program's files belong to");
     AddRepeated(app, "--save", &patterns_, "GLOB",
                 "Files and folders to save, together as one set; may be repeated");
-    AddTime(app, "--every", &plan_.every_ns, "At least so long between saves (default: none)");
+    AddTime(app, "--every", &plan_.every_ns,
+            "At least so long between saves (default: none); not with --when");
     AddTime(app, "--settle", &plan_.settle_ns,
             "Save when nothing about the set changed for so long (2s)");
     AddText(app, "--when", &plan_.marker, "MARKER",
-            "Save when this file appears instead, and remove it then");
+            "Save at once whenever this file appears instead, and remove it then");
     AddText(app, "--ready-cmd", &plan_.ready_command, "CMD",
             "Save when this accepts the files it is given, instead");
     AddRepeated(app, "--forward", &forwards_, "SIG=SIG",
