@@ -7,16 +7,16 @@
 #   scancel    stays cancelled
 #   kill9      of the program
 #   memory     the kernel's out-of-memory kill
-#   preempt    by partition
+#   preempt    by partition; graced: scancel while the grace of a preemption lasts, stays cancelled
 #
 # Kinds: run and array (examples/slurm with a simulation that knows nothing), lammps (the same), bash
-# (with one that ends well on TERM), cpp and c (heat3d). What is not requeued is submitted again. In any
-# case the job goes on on another node, another host to the store, the index lost; after preemption on
-# the same one. A scenario prints what went wrong, or nothing.
+# (with one that ends well on TERM), cpp (heat3d) and c (wave). What is not requeued is submitted again.
+# In any case the job goes on on another node, another host to the store, the index lost; after
+# preemption on the same one. A scenario prints what went wrong, or nothing.
 
 # ---- jobs
 
-heat_rate=20 simulate_rate=10 lammps_rate=40  # steps a second
+code_rate=20 simulate_rate=10 lammps_rate=40  # steps a second
 
 # Seconds of work a job has: where it is ended by Slurm, more than it takes Slurm to look (30 s).
 work_s() {
@@ -28,26 +28,33 @@ work_s() {
 }
 steps_of() { echo $(($(work_s "$2") * ${1}_rate)); }
 
-heat_arguments() {  # FOLDER
+# The codes with a session, and what they log of each save.
+code_of() { if [[ $1 == c ]]; then echo wave; else echo heat3d; fi; }
+logged='^ckpt (heat3d|wave)@'
+
+code_arguments() {  # FOLDER
   local how='--seconds 1'
   case $1 in
     */usr1-*) how='--seconds 1000' ;;
     */ask-*) how='--seconds 1000 --ask-scheduler' ;;
     */kill9-* | */memory-*) how='--seconds 1 --durable-seconds 1000' ;;
   esac
-  echo "--size 64 --store run.ckpt --log --pace $((1000 / heat_rate)) $how" \
-    "--steps $(steps_of heat "$1")"
+  echo "--size 64 --store run.ckpt --log --pace $((1000 / code_rate)) $how" \
+    "--steps $(steps_of code "$1")"
 }
 
 # submit KIND FOLDER OPTION...: the job's id
 submit() {
-  local kind=$1 folder=$2 program script=$1
+  local kind=$1 folder=$2 program script=$1 how=torn
   shift 2
   case $kind in
-    run | array) program="$here/simulate $(steps_of simulate "$folder") torn" ;;
+    run | array)
+      [[ $folder == */graced-* ]] && how=deaf  # else it ends, and is requeued, before scancel comes
+      program="$here/simulate $(steps_of simulate "$folder") $how"
+      ;;
     lammps) script=run program="$here/lammps_job $(steps_of lammps "$folder")" ;;
     bash) program="$here/simulate $(steps_of simulate "$folder") tidy" ;;
-    cpp | c) program="heat3d $(heat_arguments "$folder")" ;;
+    cpp | c) program="$(code_of "$kind") $(code_arguments "$folder")" ;;
   esac
   [[ $kind == array ]] && set -- --array=1 "$@"
   PROGRAM="bash $here/task $program" EVERY=2s sbatch --parsable -n1 -D "$folder" -o "$folder/out" \
@@ -75,7 +82,7 @@ has_ended() {
 was_requeued() { [[ $(field "$1" Restarts) -ge 1 ]]; }
 is_running() { [[ $(field "$1" JobState) == RUNNING ]]; }
 job_folder() { if [[ -d $1/task-1 ]]; then echo "$1/task-1"; else echo "$1"; fi; }
-has_saved() { grep -qsE '^ckpt heat3d@|saved melt' "$1/out"; }
+has_saved() { grep -qsE "$logged|saved melt" "$1/out"; }
 has_begun() {
   case $1 in
     */usr1-c*) [[ -e $1/pid ]] ;;
@@ -84,9 +91,9 @@ has_begun() {
     *) has_saved "$1" ;;
   esac
 }
-# Of heat3d's newest checkpoint.
+# Of a session's newest checkpoint.
 newest() {  # FOLDER KEY
-  ckpt-store -s "$1/run.ckpt" list heat3d --last 1 --json | grep -oP "\"$2\": ?\"?\K\w+"
+  ckpt-store -s "$1/run.ckpt" list --last 1 --json | grep -oP "\"$2\": ?\"?\K\w+"
 }
 moment() {  # after the first checkpoint (the bash recipe: restart file), a little later
   wait_until 100 has_begun "$1" || echo "nothing is saved"
@@ -181,19 +188,23 @@ scenario_usr1() {
   was_requeued "$job" && echo "requeued"
 }
 
+# scancel, and it is over: else it says what is the matter, and answers 1.
+stays_cancelled() {  # JOB
+  scancel "$1"
+  wait_until 40 has_ended "$1" || { echo "scancel does not end it"; return 1; }
+  sleep 8  # a requeued job would be back by now
+  [[ $(field "$1" JobState) == CANCELLED && $(field "$1" Restarts) == 0 ]] ||
+    { echo "did not stay cancelled: $(field "$1" JobState)"; return 1; }
+}
+
 scenario_scancel() {
   local job
   job=$(submit "$1" "$2" -w "$node_first")
   moment "$2"
-  scancel "$job"
-  wait_until 40 has_ended "$job" || { echo "scancel does not end it"; return; }
-  sleep 8  # a requeued job would be back by now
-  [[ $(field "$job" JobState) == CANCELLED && $(field "$job" Restarts) == 0 ]] ||
-    { echo "did not stay cancelled: $(field "$job" JobState)"; return; }
-  next_job "$1" "$2"
+  stays_cancelled "$job" && next_job "$1" "$2"
 }
 
-# heat3d cannot say how far it came: so long after its last checkpoint.
+# A code with a session cannot say how far it came: so long after its last checkpoint.
 note_lost() {
   local now last
   now=$(date +%s%N) last=$(newest "$1" created_ns 2>/dev/null)
@@ -203,7 +214,7 @@ kill_program() {  # FOLDER
   kill -KILL "$(cat "$1/pid")"
   note_lost "$1"
 }
-# The next job of heat3d must go on from what was staged when the program was killed.
+# The next job of a session must go on from what was staged when the program was killed.
 next_job_goes_on() {  # KIND FOLDER
   local staged=''
   if [[ $1 == c* ]]; then
@@ -248,13 +259,23 @@ scenario_preempt() {
   ends_well "$job"
 }
 
+is_preempted() { [[ $(field "$1" PreemptTime) == 2* ]]; }
+scenario_graced() {
+  local job
+  job=$(submit "$1" "$2" -p low)
+  moment "$2"
+  touch "$2/ready"
+  wait_until 100 is_preempted "$job" || { echo "not preempted"; return; }
+  stays_cancelled "$job" && next_job "$1" "$2"
+}
+
 # ---- how it came out
 
 outcome_is_right() {  # KIND FOLDER
   local folder
   folder=$(job_folder "$2")
   case $1 in
-    cpp | c) heat_is_right "$2" ;;
+    cpp | c) code_is_right "$(code_of "$1")" "$2" ;;
     lammps) lammps_is_right "$2" ;;
     *)
       [[ ! -e $folder/torn ]] &&
@@ -269,11 +290,11 @@ simulated() {  # STEPS: what `simulate` ends with
   echo "$1 $x"
 }
 
-heat_is_right() {
+code_is_right() {  # PROGRAM FOLDER
   local steps
-  steps=$(steps_of heat "$1")
-  heat3d --size 64 --steps "$steps" --seconds 1000 --store "$1/reference" >"$1/expected" 2>&1
-  [[ $(grep checksum "$1/out" | tail -n 1) == "$(grep checksum "$1/expected")" ]]
+  steps=$(steps_of code "$2")
+  "$1" --size 64 --steps "$steps" --seconds 1000 --store "$2/reference" >"$2/expected" 2>&1
+  [[ $(grep checksum "$2/out" | tail -n 1) == "$(grep checksum "$2/expected")" ]]
 }
 
 # LAMMPS continued from the same restart file without us prints the same thermodynamics, digit for
@@ -295,7 +316,7 @@ thermodynamics() { grep -E '^ *[0-9]+( +-?[0-9.e+-]+){5} *$' "$1"; }
 lost() {  # KIND FOLDER
   case $1 in
     cpp | c)
-      awk -v rate=$heat_rate '/^stopped after step/ {last = $4}
+      awk -v rate=$code_rate '/^stopped after step/ {last = $4}
         /^continued from step/ {
           if (last != "") printf "%.1f s  ", (last - $4) / rate
           last = ""
