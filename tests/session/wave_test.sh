@@ -21,7 +21,7 @@ take_away() {
     sleep 0.02
   done
   kill "-$1" $!
-  wait $! || status=$?
+  wait $! 2>/dev/null || status=$?
   ((status == 128 + $(kill -l "$1"))) || fail "exit status $status after SIG$1"
 }
 
