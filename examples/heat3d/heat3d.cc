@@ -122,8 +122,7 @@ int Run(const Options& options) {
   } else {
     std::printf("stopped after step %lld\n", static_cast<long long>(done));
   }
-  std::fflush(stdout);
-  return session.Finish(done == options.steps);
+  return session.Finish(done == options.steps);  // flushes standard output, also where it ends here
 }
 
 bool ParseOptions(int argc, char** argv, Options* options) {

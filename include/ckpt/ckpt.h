@@ -672,8 +672,10 @@ CKPT_API ckpt_code ckpt_session_get_report(ckpt_session* session, ckpt_session_r
  * CKPT_ON_STOP_SIGNAL, not complete and stopped by a signal, it does not return: the process ends
  * by that signal, as it would have without the session, unless there are several ranks, a handler
  * was installed before (which was called by then), or another session of the process goes on: then
- * the last one's ends it. From another thread, and in a forked child, it answers -1, does nothing,
- * and frees nothing. */
+ * the last one's ends it. stdio's streams are flushed before (fflush(NULL)); destructors and atexit
+ * functions are not called, and what else holds output back (C++ file streams, Fortran units) is
+ * the code's to flush. From another thread, and in a forked child, it answers -1, does nothing, and
+ * frees nothing. */
 CKPT_API int32_t ckpt_session_finish(ckpt_session* session, int32_t complete);
 /* The same without ending the process or an answer, for error paths. NULL is allowed. */
 CKPT_API void ckpt_session_close(ckpt_session* session);

@@ -596,7 +596,8 @@ class Session {
     return report;
   }
   // Commits, gives the signals back, and answers the exit status for main. By the default policy a
-  // session that is not complete and was stopped by a signal ends the process by that signal.
+  // session that is not complete and was stopped by a signal ends the process by that signal, after
+  // stdio's streams were flushed; flush file streams (std::ofstream) before.
   // From another thread, or in a forked child, it does nothing and answers 1.
   int Finish(bool complete) {
     const std::int32_t status = ckpt_session_finish(state_->handle.get(), complete ? 1 : 0);

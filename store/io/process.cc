@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -44,6 +45,29 @@ bool MainThreadIsUninterruptible() {
   // "PID (NAME) STATE ..."; the name may hold anything.
   const char* after = std::strrchr(text, ')');
   return after != nullptr && std::strncmp(after, ") D", 3) == 0;
+}
+
+NoPipeSignal::NoPipeSignal() {
+  sigset_t pipe, pending;
+  sigemptyset(&pipe);
+  sigaddset(&pipe, SIGPIPE);
+  sigpending(&pending);
+  pending_before_ = sigismember(&pending, SIGPIPE) == 1;
+  pthread_sigmask(SIG_BLOCK, &pipe, &before_);
+}
+
+NoPipeSignal::~NoPipeSignal() {
+  sigset_t pipe;
+  sigemptyset(&pipe);
+  sigaddset(&pipe, SIGPIPE);
+  const timespec at_once = {};
+  if (!pending_before_) sigtimedwait(&pipe, nullptr, &at_once);
+  pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+}
+
+void FlushStreams() {
+  const NoPipeSignal no_signal;
+  (void)std::fflush(nullptr);  // a stream that cannot be written keeps its owner's error
 }
 
 bool ProcessIsInGroup(std::uint32_t gid) {

@@ -5,6 +5,7 @@
 #ifndef CKPT_STORE_IO_PROCESS_H_
 #define CKPT_STORE_IO_PROCESS_H_
 
+#include <csignal>
 #include <cstdint>
 #include <string>
 
@@ -32,6 +33,24 @@ bool ProcessIsInGroup(std::uint32_t gid);
 Result<bool> WaitReadable(int fd, int timeout_ms);
 // The next bytes of a pipe, socket or file, at its own position; 0 at its end.
 Result<std::size_t> ReadDescriptor(int fd, MutableByteSpan out);
+
+// While it lives, a write by this thread to a pipe that nobody reads fails and does not end the
+// process.
+class NoPipeSignal {
+ public:
+  NoPipeSignal();
+  ~NoPipeSignal();
+  NoPipeSignal(const NoPipeSignal&) = delete;
+  NoPipeSignal& operator=(const NoPipeSignal&) = delete;
+
+ private:
+  sigset_t before_;
+  bool pending_before_ = false;
+};
+
+// Hands what stdio holds back of the process's output to the system, as a return from main does.
+// Waits for threads that are inside a call on a stream.
+void FlushStreams();
 
 // Seconds since it was made, by a clock that is never set.
 class Stopwatch {

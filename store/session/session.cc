@@ -2,11 +2,9 @@
 
 #include "store/session/session.h"
 
-#include <pthread.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <csignal>
 
 #include "store/codec/hash.h"
@@ -49,17 +47,15 @@ Status CheckOptions(const SessionOptions& o) {
 // because whoever read its standard error has (I10).
 void NoticeToStandardError(const std::string& text) {
   const std::string line = "ckpt: " + text + "\n";
-  sigset_t pipe, before, pending;
-  sigemptyset(&pipe);
-  sigaddset(&pipe, SIGPIPE);
-  sigpending(&pending);
-  pthread_sigmask(SIG_BLOCK, &pipe, &before);
+  const NoPipeSignal no_signal;
   const ssize_t wrote = ::write(STDERR_FILENO, line.data(), line.size());
-  if (wrote < 0 && errno == EPIPE && sigismember(&pending, SIGPIPE) == 0) {
-    const timespec at_once = {};
-    sigtimedwait(&pipe, nullptr, &at_once);
-  }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  (void)wrote;
+}
+
+// A process that ends by a signal does not come to the exit that writes what the code printed last.
+void EndBy(int signal) {
+  FlushStreams();
+  SignalOwner::Get()->EndProcess(signal);
 }
 
 // The code is in a call that sees to a stop signal itself.
@@ -456,7 +452,7 @@ FinishResult Session::Finish(bool complete) {
   // With several ranks one that ends by a signal takes the others' last save with it; of several
   // sessions the last one ends the process.
   bool ends = !complete && options_.on_stop == OnStop::kEndBySignal && options_.ranks == 1;
-  if (ends && !previous && !owner->IsNamed(signal)) owner->EndProcess(signal);
+  if (ends && !previous && !owner->IsNamed(signal)) EndBy(signal);
   return result;
 }
 
@@ -472,7 +468,7 @@ void Session::EndByLateSignal(bool complete, FinishResult* result) {
     // A function from before was called when the signals were given back.
     if (sigaction(signal, nullptr, &now) != 0 || now.sa_handler != SIG_DFL) continue;
     const bool left = !complete && (options_.on_stop == OnStop::kLeaveExit || options_.ranks > 1);
-    if (stop && !left) SignalOwner::Get()->EndProcess(signal);
+    if (stop && !left) EndBy(signal);
   }
 }
 
