@@ -475,7 +475,8 @@ typedef struct ckpt_session_options {
   size_t stop_signal_count;
   const int32_t* save_signals; /* "checkpoint now"; NULL: SIGUSR1 */
   size_t save_signal_count;
-  double grace_seconds;      /* from a stop signal to SIGKILL; 0: 25 */
+  double grace_seconds; /* from a stop signal to SIGKILL; 0: 25. Until the allocation's end where
+                           that is later, known (end_time_ns) and at most 15 minutes away */
   int32_t on_stop;           /* ckpt_on_stop */
   int32_t on_error;          /* ckpt_on_error */
   uint64_t keep_last;        /* retention: checkpoints of the series to keep */

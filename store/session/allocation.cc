@@ -1,5 +1,6 @@
 #include "store/session/allocation.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
@@ -13,6 +14,8 @@ namespace ckpt {
 namespace {
 
 constexpr std::int64_t kAskMs = 5000;
+// No warning comes sooner before the end (--near-limit of the command's run is the same).
+constexpr double kWarningSecondsMax = 15 * 60;
 
 std::int64_t AskScheduler() {
   const std::string job = SchedulerJobName();
@@ -22,6 +25,12 @@ std::int64_t AskScheduler() {
 }
 
 }  // namespace
+
+double GraceSeconds(double setting_s, std::int64_t end_time_ns, std::int64_t now_ns) {
+  const double left_s = (static_cast<double>(end_time_ns) - static_cast<double>(now_ns)) * 1e-9;
+  const bool warned = end_time_ns != 0 && left_s <= kWarningSecondsMax;
+  return warned ? std::max(setting_s, left_s) : setting_s;
+}
 
 std::string SchedulerJobName() {
   const std::string array = EnvironmentVariable("SLURM_ARRAY_JOB_ID");

@@ -180,6 +180,7 @@ class Committer {
   std::atomic<bool> making_room_{false};
   std::atomic<int> stop_signal_{0};
   std::atomic<std::int64_t> stop_ns_{0};
+  std::atomic<double> stop_grace_s_{0};  // from then on
   std::atomic<bool> save_requested_{false};
   std::atomic<bool> commit_wanted_{false};
   std::atomic<bool> commit_signal_{false};  // a save signal asks for what was captured before it

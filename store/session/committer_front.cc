@@ -8,6 +8,7 @@
 #include <new>
 #include <utility>
 
+#include "store/session/allocation.h"
 #include "store/session/committer.h"
 
 namespace ckpt {
@@ -277,6 +278,8 @@ void Committer::LookForSignals() {
   auto stop = [&](int signal) {
     if (stop_signal_.load() != 0) return;  // a second one joins
     stop_ns_ = store_->env()->MonotonicNs();
+    stop_grace_s_ = GraceSeconds(options_.grace_seconds, options_.end_time_ns,
+                                 store_->env()->RealtimeNs());
     stop_signal_ = signal;
   };
   for (int signal : options_.save_signals) {
@@ -322,7 +325,7 @@ std::vector<int> Committer::Unanswered() const {
 
 double Committer::GraceLeft() const {
   if (stop_signal_.load() == 0) return options_.grace_seconds;
-  return options_.grace_seconds - SecondsSince(stop_ns_.load());
+  return stop_grace_s_.load() - SecondsSince(stop_ns_.load());
 }
 
 // Nothing is left in the queue and nothing uncommitted that signals ask for.
@@ -354,7 +357,7 @@ double Committer::SecondsUntilEnd() const {
   if (stop_returned_.load() || in_step_.load() || !staged_.empty()) return kNever;
   if (SignalOwner::Get()->HasPrevious(signal)) return kNever;
   if (SignalOwner::Get()->OthersBusy(signals_, signal)) return kNever;
-  return GraceLeft() - std::min(1.0, 0.1 * options_.grace_seconds);
+  return GraceLeft() - std::min(1.0, 0.1 * stop_grace_s_.load());
 }
 
 void Committer::EndProcessIfDue() {

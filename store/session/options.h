@@ -52,7 +52,7 @@ struct SessionOptions {
 
   std::vector<int> stop_signals{SIGTERM};
   std::vector<int> save_signals{SIGUSR1};
-  double grace_seconds = 25;
+  double grace_seconds = 25;  // from a stop signal to SIGKILL, at least (GraceSeconds)
   OnStop on_stop = OnStop::kEndBySignal;
   OnError on_error = OnError::kGoOn;
 
