@@ -181,8 +181,9 @@ class Session {
   Status CheckConversions(CheckpointReader* reader);
   Status Fill(CheckpointReader* reader);
   Status FillItem(CheckpointReader* reader, const ProtectedItem& item);
-  Status RestoreRow(const CheckpointRow& row, RestoreResult* result, bool* touched);
-  Status TryRow(const CheckpointRow& row, RestoreResult* result, bool* touched);
+  Status RestoreRow(const CheckpointRow& row, RestoreResult* result);
+  Status TryRow(const CheckpointRow& row, RestoreResult* result);
+  Status CheckMissing(const std::vector<std::string>& missing) const;
   Status CheckRanks(const Manifest& manifest) const;
   Status CheckLayout(const ProtectedItem& item) const;
   // Attached files: named as the caller did, found wherever the process has gone since.
@@ -215,6 +216,7 @@ class Session {
   RunAttempt run_;
   std::unique_ptr<CheckpointReader> reader_;  // of what was restored, until the first save
   StateRecord restored_record_;
+  std::set<std::string> overwritten_;  // by the restore under way, as far as it came
   std::set<std::string> not_filled_;  // in what was restored, neither protected nor read by Get
   bool has_base_ = false;
   Id128 base_attempt_;

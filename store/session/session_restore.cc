@@ -201,6 +201,7 @@ Status Session::FillItem(CheckpointReader* reader, const ProtectedItem& item) {
   const std::uint64_t bytes = found->entry->logical_bytes;
   const ArrayShape shape = found->entry->array;
   if (!item.load && IsConverted(shape, item)) {
+    overwritten_.insert(item.name);
     CKPT_ASSIGN_OR_RETURN(MutableByteSpan memory, item.prepare(Converted(shape, item)));
     return reader->GetAs(item.name, item.dtype, memory);
   }
@@ -208,8 +209,10 @@ Status Session::FillItem(CheckpointReader* reader, const ProtectedItem& item) {
   if (item.load) {
     Bytes stream(bytes);
     CKPT_RETURN_IF_ERROR(reader->Get(item.name, stream));
+    overwritten_.insert(item.name);
     return item.load(stream);
   }
+  overwritten_.insert(item.name);
   CKPT_ASSIGN_OR_RETURN(MutableByteSpan memory, item.prepare(shape));
   return reader->Get(item.name, memory);
 }
@@ -316,13 +319,13 @@ Result<RestoreResult> Session::Restore(std::optional<std::int64_t> step) {
 Result<RestoreResult> Session::RestoreFrom(const SeriesView& view,
                                            const std::vector<const CheckpointRow*>& line) {
   RestoreResult result;
-  bool touched = false;
+  overwritten_.clear();
   auto pass_over = [&](const CheckpointRow& row, const std::string& why) {
     result.passed_over.push_back(FormatCheckpointName(series_, row.attempt, row.step) + ": " + why);
     store_->Notice("not restored from " + result.passed_over.back());
   };
   auto refuse = [&](const Status& s) {
-    return touched ? Status(s.code(), s.message() + kUndefined) : s;
+    return overwritten_.empty() ? s : Status(s.code(), s.message() + kUndefined);
   };
   for (const CheckpointRow* row : line) {
     auto state = StateOf(store_.get(), view, *row);
@@ -332,22 +335,22 @@ Result<RestoreResult> Session::RestoreFrom(const SeriesView& view,
       pass_over(*row, "damage is recorded in what it needs");
       continue;
     }
-    Status s = TryRow(*row, &result, &touched);
+    Status s = TryRow(*row, &result);
     if (s.ok()) return result;
     if (s.code() != Code::kCorruption && s.code() != Code::kNotFound) return refuse(s);
     pass_over(*row, s.message());
   }
   if (result.passed_over.empty()) return result;
   return Corruption("no checkpoint of '" + series_ + "' can be restored; the newest is " +
-                    result.passed_over.front() + (touched ? kUndefined : ""));
+                    result.passed_over.front() + (overwritten_.empty() ? "" : kUndefined));
 }
 
 // Whatever fails, no save relies on chunks of a checkpoint that it does not continue.
-Status Session::TryRow(const CheckpointRow& row, RestoreResult* result, bool* touched) {
+Status Session::TryRow(const CheckpointRow& row, RestoreResult* result) {
   Status s;
   calling_ = true;
   try {
-    s = RestoreRow(row, result, touched);
+    s = RestoreRow(row, result);
   } catch (const std::bad_alloc&) {
     s = OutOfMemory("no memory to restore step " + std::to_string(row.step));
   } catch (const std::exception& e) {
@@ -362,16 +365,27 @@ Status Session::TryRow(const CheckpointRow& row, RestoreResult* result, bool* to
   return s;
 }
 
-Status Session::RestoreRow(const CheckpointRow& row, RestoreResult* result, bool* touched) {
+// What may be missing (lenient) keeps what it held before the restore; not bytes of a newer
+// checkpoint that proved damaged half way.
+Status Session::CheckMissing(const std::vector<std::string>& missing) const {
+  for (const std::string& name : missing) {
+    if (!overwritten_.contains(name)) continue;
+    return Corruption("it does not have '" + ShownName(name) +
+                      "', which a newer checkpoint that is damaged has overwritten");
+  }
+  return Status();
+}
+
+Status Session::RestoreRow(const CheckpointRow& row, RestoreResult* result) {
   const std::string name = series_ + "@" + row.attempt.id.ToHex() + ":" + std::to_string(row.step);
   CKPT_ASSIGN_OR_RETURN(auto reader, CheckpointReader::Open(store_.get(), name));
   CKPT_RETURN_IF_ERROR(CheckRanks(reader->manifest()));
   CKPT_RETURN_IF_ERROR(reader->UseRank(options_.rank));
   CKPT_RETURN_IF_ERROR(Plan(reader.get(), result));
+  CKPT_RETURN_IF_ERROR(CheckMissing(result->missing));
   CKPT_RETURN_IF_ERROR(CheckConversions(reader.get()));
   std::vector<std::string> not_attached;
   CKPT_ASSIGN_OR_RETURN(FileCuts cuts, PlanCuts(&not_attached));
-  *touched = *touched || !items_.empty();
   CKPT_RETURN_IF_ERROR(Fill(reader.get()));
   for (auto& [file, length] : cuts) CKPT_RETURN_IF_ERROR(file->Truncate(length));
   result->restored = true;
