@@ -685,6 +685,7 @@ class Session {
     return 0;
   }
   static int SaveStream(ckpt_sink* sink, void* user) {
+    static_cast<Stream*>(user)->thrown->clear();
     try {
       const std::string bytes = static_cast<Stream*>(user)->save();
       return ckpt_sink_write(sink, bytes.data(), bytes.size()) == CKPT_OK ? 0 : 1;
@@ -695,6 +696,7 @@ class Session {
     }
   }
   static int LoadStream(const void* data, std::uint64_t bytes, void* user) {
+    static_cast<Stream*>(user)->thrown->clear();
     try {
       static_cast<Stream*>(user)->load(
           std::string(static_cast<const char*>(data), static_cast<std::size_t>(bytes)));
@@ -712,10 +714,11 @@ class Session {
     }
     return 1;
   }
-  // The last error, with what a function threw in this call.
+  // The last error, with what a function threw in this call. Another thread's call, which is refused
+  // (CKPT_INVALID_ARGUMENT), must not look at `thrown`: it is the session's thread's.
   Error ErrorOfCall(ckpt_code code) const {
     Error error = internal::LastError(code);
-    if (state_->thrown.empty()) return error;
+    if (code != CKPT_CANCELLED || state_->thrown.empty()) return error;
     return Error(code, error.message() + " (" + std::exchange(state_->thrown, std::string()) + ")");
   }
 
