@@ -638,7 +638,7 @@ typedef struct ckpt_session_report {
   size_t struct_size;
   int64_t step;     /* of the newest save; -1: none. The seven that follow are its */
   double blocked_s; /* the application waited */
-  double waited_s;  /* ... of it for room in the buffer */
+  double waited_s;  /* ... of it for room in the buffer, and for what the grace allows */
   double staged_s;  /* from the call until staged; -1: not yet */
   double durable_s; /* from the call until durable; -1: not yet */
   uint64_t logical_bytes;

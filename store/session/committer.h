@@ -60,7 +60,8 @@ class Committer {
   // Copies a chunk whose id is not the one known. False: the capture is lost (see TakeError).
   bool Copy(ByteSpan raw, const Id128& id, std::size_t element_width);
   void EndArray(std::unique_ptr<CapturedArray> array);
-  void End(double blocked_s);
+  // Waits while more than the grace allows is captured and not durable; answers how long.
+  double End(double blocked_s);
   void Abort();
   // Makes the attempt of SetRun durable before any save: `capture` says what it continues.
   Status BeginAttempt(std::shared_ptr<Capture> capture);
@@ -121,6 +122,8 @@ class Committer {
   Status StageCurrent();
   bool CommitIsDue() const;
   bool UndurableIsTooMuch() const;  // REQUIRES: mutex_
+  bool IsWithinGrace() const;       // REQUIRES: mutex_; by the application
+  double WaitUntilWithinGrace();
   void CommitNow(bool closed);
   void Fail(Status status);
   void AfterSignals();

@@ -75,15 +75,31 @@ void Committer::Push(CaptureMessage message, bool now) {
   if (now || batch_bytes_ >= kBatchBytes || batch_.size() >= kBatchMessages) Flush();
 }
 
+// No more is captured than can be made durable in time (docs/sessions.md).
+bool Committer::IsWithinGrace() const {
+  const bool to_come = captured_number_ > std::max(durable_number_, dropped_number_);
+  return !to_come || !UndurableIsTooMuch();
+}
+
+// One save alone may be more than that.
+double Committer::WaitUntilWithinGrace() {
+  const std::int64_t begin = store_->env()->MonotonicNs();
+  std::unique_lock lock(mutex_);
+  if (IsWithinGrace()) return 0;
+  changed_.wait(lock, [&] { return IsWithinGrace(); });
+  const double waited_s = SecondsSince(begin);
+  report_.last.blocked_s += waited_s;
+  report_.last.waited_s += waited_s;
+  report_.blocked_s += waited_s;
+  report_.waited_s += waited_s;
+  return waited_s;
+}
+
 void Committer::Begin(std::shared_ptr<Capture> capture) {
   const std::int64_t begin = store_->env()->MonotonicNs();
   {
     std::unique_lock lock(mutex_);
-    // No more is captured than can be made durable in time (docs/sessions.md, Memory).
-    changed_.wait(lock, [&] {
-      const bool to_come = captured_number_ > std::max(durable_number_, dropped_number_);
-      return ends_queued_ < kCapturedMax && !(to_come && UndurableIsTooMuch());
-    });
+    changed_.wait(lock, [&] { return ends_queued_ < kCapturedMax && IsWithinGrace(); });
   }
   capture->waited_s = SecondsSince(begin);
   capture->number = ++begun_number_;
@@ -128,7 +144,7 @@ void Committer::EndArray(std::unique_ptr<CapturedArray> array) {
   Push(std::move(message), false);
 }
 
-void Committer::End(double blocked_s) {
+double Committer::End(double blocked_s) {
   captured_number_ = capturing_->number;
   capturing_->blocked_s = blocked_s;
   {
@@ -150,6 +166,7 @@ void Committer::End(double blocked_s) {
   message.kind = Kind::kEnd;
   message.capture = std::move(capturing_);
   Push(std::move(message), true);
+  return WaitUntilWithinGrace();
 }
 
 void Committer::Abort() {

@@ -68,7 +68,7 @@ struct SessionOptions {
 struct SaveReport {
   std::int64_t step = -1;  // -1: none
   double blocked_s = 0;    // the application waited
-  double waited_s = 0;     // ... of it for room in the buffer
+  double waited_s = 0;     // ... of it for room in the buffer, and for what the grace allows
   double staged_s = -1;    // -1: not yet
   double durable_s = -1;
   std::uint64_t logical_bytes = 0;

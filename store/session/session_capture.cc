@@ -141,16 +141,17 @@ Status Session::CaptureRecord() {
 
 void Session::EndCapture() {
   const double blocked_s = static_cast<double>(env_->MonotonicNs() - capture_->begin_ns) * 1e-9;
-  saved_step_ = capture_->step;
+  const std::int64_t step = capture_->step;
+  saved_step_ = step;
   // What this checkpoint does not hold, the next one cannot take over from it.
   std::erase_if(known_, [&](const auto& known) { return !put_names_.contains(known.first); });
   has_base_ = false;  // from here on what was captured last is the base
   rescan_ = false;
-  cadence_->Saved(Now(capture_->step));
-  cadence_->Costs(blocked_s, committer_->SaveCost());
-  interval_s_ = cadence_->interval_s();
   capture_.reset();
-  committer_->End(blocked_s);
+  const double waited_s = committer_->End(blocked_s);
+  cadence_->Saved(Now(step));
+  cadence_->Costs(blocked_s + waited_s, committer_->SaveCost());
+  interval_s_ = cadence_->interval_s();
 }
 
 // Ids that were noted of chunks that may never be stored are worth nothing.

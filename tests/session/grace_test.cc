@@ -63,5 +63,40 @@ TEST_F(SessionGrace, WithoutAStepTheProcessEndsBeforeTheAllocation) {
   EXPECT_TRUE(KilledBy(StopAndCompute(), SIGTERM));
 }
 
+// What half the grace can write is nothing here, so each save, whole as it is, waits to be durable.
+TEST_F(SessionGrace, NoMoreIsCapturedAndNotDurableThanItCanWrite) {
+  options_.grace_seconds = 0.0005;
+  for (Durability durability : {Durability::kEachSave, Durability::kOnRequest}) {
+    options_.durability = durability;
+    SessionProbe slow;
+    slow.at = [](SessionProbe::At at, std::int64_t) {
+      if (at == SessionProbe::At::kBeforeCommit) usleep(10'000);
+    };
+    auto s = Open(std::move(slow));
+    std::vector<double> x;
+    ASSERT_OK(s->Protect(VectorItem("x", &x)));
+    for (std::int64_t step = 1; step <= 3; ++step) {
+      x = Numbers(400000, static_cast<std::uint64_t>(10 + step));
+      ASSERT_OK(s->Step(step).error);
+      const SessionReport report = s->Report();
+      EXPECT_EQ(report.undurable_bytes, 0u);
+      EXPECT_EQ(report.durable_step, step);
+      EXPECT_LE(report.last.waited_s, report.last.blocked_s);
+    }
+    EXPECT_GT(s->Report().waited_s, 0);
+  }
+}
+
+// A save that fails is not waited for.
+TEST_F(SessionGrace, ASaveThatIsLostHoldsNobodyUp) {
+  options_.grace_seconds = 0.0005;
+  options_.quota_bytes = 5;
+  auto s = Open();
+  std::vector<double> x = Numbers(400000, 1);
+  ASSERT_OK(s->Protect(VectorItem("x", &x)));
+  for (std::int64_t step = 1; step <= 3; ++step) (void)s->Step(step);
+  EXPECT_FALSE(s->Commit().ok());
+}
+
 }  // namespace
 }  // namespace ckpt
