@@ -448,8 +448,9 @@ typedef enum ckpt_durability {
  * lets go are collected when the disk is full. */
 typedef enum ckpt_on_error {
   CKPT_ON_ERROR_GO_ON = 0, /* the next call answers the error; a later Step tries again */
-  CKPT_ON_ERROR_RETRY = 1, /* Step waits and tries until it works or a stop signal comes */
-  CKPT_ON_ERROR_STOP = 2   /* Step answers CKPT_STEP_STOP */
+  CKPT_ON_ERROR_RETRY = 1, /* Step waits and tries until it works or a stop signal comes; End waits
+                              until the save is staged, or failed: then begin the step again */
+  CKPT_ON_ERROR_STOP = 2   /* Step and End answer CKPT_STEP_STOP */
 } ckpt_on_error;
 
 typedef enum ckpt_on_stop {
@@ -622,7 +623,8 @@ typedef enum ckpt_step_outcome {
 CKPT_API ckpt_code ckpt_session_step(ckpt_session* session, int64_t step, int32_t* outcome);
 
 /* The primitive beneath: a save, at once, of exactly what is put. Memory may be reused when
- * ckpt_session_put returns. */
+ * ckpt_session_put returns. When ckpt_session_end answers an error and not CKPT_STEP_SAVED, the save
+ * was not made: what was put is gone, and the same step may be begun and put again. */
 CKPT_API ckpt_code ckpt_session_begin(ckpt_session* session, int64_t step);
 CKPT_API ckpt_code ckpt_session_put(ckpt_session* session, const char* name, const void* data,
                                     int32_t dtype, uint32_t element_bytes, uint32_t dimensions,

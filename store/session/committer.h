@@ -210,6 +210,18 @@ class Committer {
   SessionReport report_;
 };
 
+// The code is in a call that sees to a stop signal itself.
+class InStep {
+ public:
+  explicit InStep(Committer* committer) : committer_(committer) { committer_->SetInStep(true); }
+  ~InStep() { committer_->SetInStep(false); }
+  InStep(const InStep&) = delete;
+  InStep& operator=(const InStep&) = delete;
+
+ private:
+  Committer* const committer_;
+};
+
 }  // namespace ckpt
 
 #endif  // CKPT_STORE_SESSION_COMMITTER_H_

@@ -1,4 +1,4 @@
-// Opening, stepping and finishing; capturing is capture.cc, restoring restore.cc.
+// Opening, stepping and finishing; capturing is session_capture.cc, restoring session_restore.cc.
 
 #include "store/session/session.h"
 
@@ -57,18 +57,6 @@ void EndBy(int signal) {
   FlushStreams();
   SignalOwner::Get()->EndProcess(signal);
 }
-
-// The code is in a call that sees to a stop signal itself.
-class InStep {
- public:
-  explicit InStep(Committer* committer) : committer_(committer) { committer_->SetInStep(true); }
-  ~InStep() { committer_->SetInStep(false); }
-  InStep(const InStep&) = delete;
-  InStep& operator=(const InStep&) = delete;
-
- private:
-  Committer* const committer_;
-};
 
 }  // namespace
 
@@ -297,9 +285,7 @@ StepResult Session::StepNow(std::int64_t step) {
   const bool repeated = last_step_ == step || saved_step_ == step;
   result.error = NoteFailure(committer_->TakeError());
   if (generation_ != committer_->generation()) rescan_ = true;
-  rescan_ = rescan_ || failed_behind_;
-  if (failed_behind_ && options_.on_error == OnError::kStop) result.stop = true;
-  failed_behind_ = false;
+  result.stop = FailureStops();
   SignalOwner* owner = SignalOwner::Get();
   const bool stop = committer_->stop_signal() != 0 && owner->StopAt(step);
   // Asked in any case: it measures how long steps take.
@@ -343,57 +329,6 @@ Status Session::SaveAsTold(std::int64_t step, bool urgent) {
   }
 }
 
-Status Session::Begin(std::int64_t step) {
-  CKPT_RETURN_IF_ERROR(CheckOutside());
-  if (capture_ != nullptr) return InvalidArgument("Begin before the End of the save begun before");
-  if (step < 0 || (saved_step_.has_value() && step <= *saved_step_)) {
-    return InvalidArgument("step " + std::to_string(step) + " does not follow step " +
-                           std::to_string(saved_step_.value_or(-1)) + ", saved last");
-  }
-  if (!cadence_.has_value()) StartCadence(step);
-  committer_->LookForSignals();
-  return BeginCapture(step, committer_->stop_signal() != 0);
-}
-
-StepResult Session::End() {
-  StepResult result;
-  result.error = CheckOutside();
-  if (!result.error.ok()) return result;
-  if (capture_ == nullptr) {
-    result.error = InvalidArgument("End without Begin");
-    return result;
-  }
-  const InStep in_step(committer_.get());
-  const std::int64_t step = capture_->step;
-  Status s = CaptureRecord();
-  if (s.ok()) {
-    EndCapture();
-    result.saved = true;
-  } else {
-    AbortCapture();
-  }
-  result.error = s.ok() ? committer_->TakeError() : std::move(s);
-  LookAtHandlers();
-  committer_->LookForSignals();
-  result.stop = committer_->stop_signal() != 0 && SignalOwner::Get()->StopAt(step);
-  if (result.stop) committer_->StopWasReturned();
-  if (!result.stop) SignalOwner::Get()->Passed(step);
-  return result;
-}
-
-void Session::Abort() {
-  if (!CheckOutside().ok() || capture_ == nullptr) return;
-  AbortCapture();
-}
-
-Status Session::Put(const std::string& name, const ArrayView& view) {
-  CKPT_RETURN_IF_ERROR(CheckCaller());
-  if (capture_ == nullptr) return InvalidArgument("Put without Begin");
-  CKPT_RETURN_IF_ERROR(CheckName(name));
-  const InStep in_step(committer_.get());
-  return PutNow(name, view);
-}
-
 Status Session::WaitStaged() {
   CKPT_RETURN_IF_ERROR(CheckCaller());
   return NoteFailure(committer_->WaitStaged());
@@ -408,6 +343,13 @@ Status Session::Commit() {
 Status Session::NoteFailure(Status status) {
   failed_behind_ = failed_behind_ || !status.ok();
   return status;
+}
+
+// The consequences: a later Step saves all, or the code is to stop.
+bool Session::FailureStops() {
+  const bool failed = std::exchange(failed_behind_, false);
+  rescan_ = rescan_ || failed;
+  return failed && options_.on_error == OnError::kStop;
 }
 
 SessionReport Session::Report() {

@@ -158,6 +158,7 @@ class Session {
   void StartCadence(std::int64_t step);
   StepResult StepNow(std::int64_t step);
   Status NoteFailure(Status status);
+  bool FailureStops();
 
   Status BeginCapture(std::int64_t step, bool urgent);
   Status CaptureArray(const std::string& name, const ArrayView& view);
@@ -169,6 +170,7 @@ class Session {
   Status SaveAll(std::int64_t step, bool urgent);
   Status PutNow(const std::string& name, const ArrayView& view);
   Status SaveAsTold(std::int64_t step, bool urgent);
+  Status EndAsTold();
   void LookAtHandlers();
   bool MayTakeFresh() const;
   void EndByLateSignal(bool complete, FinishResult* result);

@@ -1,4 +1,4 @@
-// Capturing: the part of a save that the application waits for.
+// Capturing: the part of a save that the application waits for; and saves of what is put.
 
 #include <algorithm>
 #include <new>
@@ -184,6 +184,77 @@ Status Session::SaveAll(std::int64_t step, bool urgent) {
     AbortCapture();
   }
   return s;
+}
+
+// ---- the primitive beneath a step ---------------------------------------------------------------
+
+Status Session::Begin(std::int64_t step) {
+  CKPT_RETURN_IF_ERROR(CheckOutside());
+  if (capture_ != nullptr) return InvalidArgument("Begin before the End of the save begun before");
+  if (step < 0 || (saved_step_.has_value() && step <= *saved_step_)) {
+    return InvalidArgument("step " + std::to_string(step) + " does not follow step " +
+                           std::to_string(saved_step_.value_or(-1)) + ", saved last");
+  }
+  if (!cadence_.has_value()) StartCadence(step);
+  committer_->LookForSignals();
+  return BeginCapture(step, committer_->stop_signal() != 0);
+}
+
+// By on_error, as far as that is possible: what was put is the caller's to put again, so the same
+// step may then begin once more.
+Status Session::EndAsTold() {
+  Status s = CaptureRecord();
+  // Lost under way, whether a Put was told so or not.
+  if (s.ok() && capture_->generation != committer_->generation()) s = committer_->LostReason();
+  if (!s.ok()) {
+    AbortCapture();
+    return s;
+  }
+  EndCapture();
+  if (options_.on_error != OnError::kRetry) return s;
+  s = committer_->WaitStaged();
+  if (!s.ok()) saved_step_.reset();
+  return s;
+}
+
+StepResult Session::End() {
+  StepResult result;
+  result.error = CheckOutside();
+  if (!result.error.ok()) return result;
+  if (capture_ == nullptr) {
+    result.error = InvalidArgument("End without Begin");
+    result.stop = FailureStops();  // a Put may have given it up
+    if (result.stop) committer_->StopWasReturned();
+    return result;
+  }
+  const InStep in_step(committer_.get());
+  const std::int64_t step = capture_->step;
+  Status s = EndAsTold();
+  result.saved = s.ok();
+  result.error = NoteFailure(s.ok() ? committer_->TakeError() : std::move(s));
+  result.stop = FailureStops();
+  if (result.saved) rescan_ = false;
+  LookAtHandlers();
+  committer_->LookForSignals();
+  const bool told = committer_->stop_signal() != 0 && SignalOwner::Get()->StopAt(step);
+  result.stop = result.stop || told;
+  if (result.stop) committer_->StopWasReturned();
+  if (!result.stop) SignalOwner::Get()->Passed(step);
+  return result;
+}
+
+void Session::Abort() {
+  if (!CheckOutside().ok() || capture_ == nullptr) return;
+  AbortCapture();
+}
+
+Status Session::Put(const std::string& name, const ArrayView& view) {
+  CKPT_RETURN_IF_ERROR(CheckCaller());
+  if (capture_ == nullptr) return InvalidArgument("Put without Begin");
+  CKPT_RETURN_IF_ERROR(CheckName(name));
+  const InStep in_step(committer_.get());
+  Status s = PutNow(name, view);
+  return s.code() == Code::kInvalidArgument ? s : NoteFailure(std::move(s));
 }
 
 }  // namespace ckpt
