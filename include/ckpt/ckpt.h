@@ -462,7 +462,8 @@ typedef struct ckpt_session_options {
   size_t struct_size;
   /* NULL: created when missing. Without a notice function notices go to standard error. */
   const ckpt_open_options* store;
-  const char* compatibility; /* whose state this is: a checkpoint with another key is refused */
+  const char* compatibility; /* whose state this is (any string; of an input file: ckpt_file_key):
+                                a checkpoint with another key is refused */
   int32_t warn_only;         /* ... or only noticed */
   int32_t lenient;           /* restore: what is protected may be missing */
   int64_t every_steps;       /* save every so many steps ... */
@@ -504,6 +505,12 @@ typedef struct ckpt_session_options {
         0, NULL, 0, NULL, 0, 0.0, CKPT_ON_STOP_SIGNAL, CKPT_ON_ERROR_GO_ON, 2, 0, 0, 0, 0.0, 0, 1, \
         NULL, NULL, 10000, 0, 0, 0, 0                                                              \
   }
+
+/* A compatibility key for a computation that depends on an input file: the XXH3-128 of the file's
+ * bytes, as 32 hexadecimal digits and a NUL (what `xxhsum -H2` prints). Links are followed;
+ * CKPT_INVALID_ARGUMENT: it is no regular file. */
+#define CKPT_FILE_KEY_BYTES 33
+CKPT_API ckpt_code ckpt_file_key(const char* path, char key[CKPT_FILE_KEY_BYTES]);
 
 /* Opens the store, takes the series for this process and the signals for the session, and starts
  * one helper thread. CKPT_BUSY: another session or save of the series is running. */
@@ -564,6 +571,12 @@ CKPT_API ckpt_code ckpt_session_unprotect(ckpt_session* session, const char* nam
  * (out of range, or not whole where integers are wanted) is CKPT_INVALID_ARGUMENT at restore, with
  * its index and both types named, before anything is touched. Costs reading the array twice. */
 CKPT_API ckpt_code ckpt_session_convert(ckpt_session* session, const char* name);
+/* A tag for what is in the records that are protected under the name, like ckpt_protected's layout:
+ * for memory protected by ckpt_session_protect and ..._pointer. Say it before the restore. Without
+ * one, records of the same size are taken whatever their members are. CKPT_NOT_FOUND: nothing is
+ * protected under that name. */
+CKPT_API ckpt_code ckpt_session_set_layout(ckpt_session* session, const char* name,
+                                           const char* layout);
 /* A file the code appends to (its log): its length is recorded with each save and cut back to that
  * at restore, so that lines are not written twice. Flush streams before a Step; open the file after
  * the restore, or for appending. */

@@ -416,7 +416,8 @@ class Stepped {
   std::optional<Error> error_;
 };
 
-// A tag for the members of a struct, to change whenever they do.
+// A tag for the members of a struct, to change whenever they do. Without one, what was saved from
+// another struct of the same size is taken for this one.
 struct Layout {
   Layout() = default;
   explicit Layout(std::string text) : tag(std::move(text)) {}
@@ -432,6 +433,18 @@ using SessionOptions = ckpt_session_options;
 inline SessionOptions DefaultSessionOptions() {
   SessionOptions options = CKPT_SESSION_OPTIONS_INIT;
   return options;
+}
+
+// A compatibility key for a computation that depends on an input file: a hash of its bytes
+// (ckpt_file_key).
+//
+//   const std::string key = ckpt::FileKey("in.melt").value();
+//   options.compatibility = key.c_str();
+inline Result<std::string> FileKey(const std::string& path) {
+  char key[CKPT_FILE_KEY_BYTES];
+  ckpt_code code = ckpt_file_key(path.c_str(), key);
+  if (code != CKPT_OK) return internal::LastError(code);
+  return std::string(key);
 }
 
 // Saves what is protected, at steps. Thread rule: one thread, outside parallel regions (ckpt.h).
@@ -477,6 +490,12 @@ class Session {
         ckpt_session_protect(handle(), Full(name).c_str(), data, internal::DtypeOf<T>(),
                              static_cast<std::uint32_t>(sizeof(T)),
                              static_cast<std::uint32_t>(shape.size()), shape.data()));
+  }
+  // Both, of structs.
+  template <typename T>
+  Result<void> Protect(const std::string& name, T* data, const std::vector<std::uint64_t>& shape,
+                       const Layout& layout) {
+    return WithLayout(name, Protect(name, data, shape), layout);
   }
   // Any of the above, from a checkpoint that may have another element type.
   template <typename T>
@@ -634,6 +653,14 @@ class Session {
     auto converts = internal::Check(ckpt_session_convert(handle(), Full(name).c_str()));
     if (!converts) (void)Unprotect(name);
     return converts;
+  }
+
+  Result<void> WithLayout(const std::string& name, Result<void> done, const Layout& layout) {
+    if (!done) return done;
+    auto has_it = internal::Check(
+        ckpt_session_set_layout(handle(), Full(name).c_str(), layout.tag.c_str()));
+    if (!has_it) (void)Unprotect(name);
+    return has_it;
   }
 
   template <typename T>

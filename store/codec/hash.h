@@ -6,12 +6,13 @@
 // Both are XXH3 exactly as published (xxHash 0.8), so any implementation of it reads our stores.
 // The fastest variant the processor can run (AVX-512, AVX2 or the build's baseline) is chosen once
 // at run time, whatever the build flags; all variants answer the same.
-// Thread rule: pure functions, any thread.
+// Thread rule: pure functions, any thread; a HashStream by one at a time.
 
 #ifndef CKPT_STORE_CODEC_HASH_H_
 #define CKPT_STORE_CODEC_HASH_H_
 
 #include <cstdint>
+#include <memory>
 #include <string_view>
 #include <vector>
 
@@ -21,6 +22,21 @@ namespace ckpt {
 
 // XXH3-128 with seed 0, in xxHash's canonical form: the high 64 bits first, big-endian.
 Id128 HashChunk(ByteSpan bytes);
+
+// HashChunk of bytes that come in pieces.
+class HashStream {
+ public:
+  HashStream();
+  ~HashStream();
+  HashStream(const HashStream&) = delete;
+  HashStream& operator=(const HashStream&) = delete;
+  void Add(ByteSpan bytes);
+  Id128 Finish() const;  // of all so far
+
+ private:
+  struct State;
+  const std::unique_ptr<State> state_;
+};
 
 // XXH3-64 with seed 0.
 std::uint64_t Checksum64(ByteSpan bytes);

@@ -210,6 +210,14 @@ Status Session::AllowConversion(const std::string& name) {
   return Status();
 }
 
+Status Session::SetLayout(const std::string& name, const std::string& layout) {
+  CKPT_RETURN_IF_ERROR(CheckOutside());
+  auto item = items_.find(name);
+  if (item == items_.end()) return NotFound("'" + ShownName(name) + "' is not protected");
+  item->second.layout = layout;
+  return Status();
+}
+
 Status Session::AttachFile(const std::string& path) {
   CKPT_RETURN_IF_ERROR(CheckOutside());
   if (path.empty()) return InvalidArgument("the path of a file to attach is empty");

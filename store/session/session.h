@@ -105,6 +105,8 @@ class Session {
   // What was saved under the name may have another element type, from which it is converted at
   // restore. InvalidArgument: what is protected has no numbers.
   Status AllowConversion(const std::string& name);
+  // Of records: see ProtectedItem::layout. NotFound: nothing is protected under the name.
+  Status SetLayout(const std::string& name, const std::string& layout);
   // The file's length is recorded with each save, and cut back to it by Restore. Links are
   // followed. InvalidArgument: it is no regular file, or comes too late for what was restored.
   Status AttachFile(const std::string& path);

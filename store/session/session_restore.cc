@@ -6,42 +6,13 @@
 #include "store/engine/convert.h"
 #include "store/io/process.h"
 #include "store/session/session.h"
+#include "store/session/user_file.h"
 
 namespace ckpt {
 namespace {
 
 constexpr char kUndefined[] =
     "; memory was overwritten, the contents of what is protected are now undefined";
-constexpr int kLinksMax = 40;
-
-struct SplitPath {
-  std::string dir;
-  std::string name;
-};
-SplitPath Split(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return {".", path};
-  return {slash == 0 ? "/" : path.substr(0, slash), path.substr(slash + 1)};
-}
-
-// Links are followed, each time anew: logs are rotated. Anything but a regular file is refused.
-Result<std::unique_ptr<File>> OpenAttached(Env* env, const std::string& path, OpenMode mode) {
-  std::string at = path;
-  for (int links = 0; links <= kLinksMax; ++links) {
-    const SplitPath split = Split(at);
-    if (split.name.empty()) return InvalidArgument("'" + path + "' is a directory, not a file");
-    CKPT_ASSIGN_OR_RETURN(auto dir, env->OpenDir(split.dir));
-    CKPT_ASSIGN_OR_RETURN(FileInfo info, dir->StatEntry(split.name));
-    if (info.kind != FileKind::kSymlink) {
-      OpenOptions options;
-      options.mode = mode;
-      return dir->OpenFile(split.name, options);
-    }
-    CKPT_ASSIGN_OR_RETURN(std::string target, dir->ReadLink(split.name));
-    at = target.starts_with('/') ? target : split.dir + "/" + target;
-  }
-  return InvalidArgument("'" + path + "' leads through more than 40 symbolic links");
-}
 
 bool IsConverted(const ArrayShape& saved, const ProtectedItem& item) {
   return item.convert && saved.dtype != item.dtype && CanConvert(saved.dtype, item.dtype);
@@ -230,7 +201,7 @@ Status Session::Fill(CheckpointReader* reader) {
 }
 
 Result<std::uint64_t> Session::AttachedLength(const std::string& path) const {
-  auto file = OpenAttached(env_, path, OpenMode::kRead);
+  auto file = OpenUserFile(env_, path, OpenMode::kRead);
   if (!file.ok() && file.status().code() == Code::kNotFound) return std::uint64_t{0};
   if (!file.ok()) return file.status();
   CKPT_ASSIGN_OR_RETURN(FileInfo info, (*file)->Stat());
@@ -238,8 +209,8 @@ Result<std::uint64_t> Session::AttachedLength(const std::string& path) const {
 }
 
 bool Session::IsSameFile(const std::string& a, const std::string& b) const {
-  auto first = OpenAttached(env_, a, OpenMode::kRead);
-  auto second = OpenAttached(env_, b, OpenMode::kRead);
+  auto first = OpenUserFile(env_, a, OpenMode::kRead);
+  auto second = OpenUserFile(env_, b, OpenMode::kRead);
   if (!first.ok() || !second.ok()) return false;
   auto info = (*first)->Stat();
   auto other = (*second)->Stat();
@@ -270,7 +241,7 @@ Result<Session::FileCuts> Session::PlanCuts(std::vector<std::string>* not_attach
                      std::to_string(recorded->second) + " when the checkpoint was saved");
     }
     if (length <= recorded->second) continue;
-    CKPT_ASSIGN_OR_RETURN(auto opened, OpenAttached(env_, file.path, OpenMode::kReadWrite));
+    CKPT_ASSIGN_OR_RETURN(auto opened, OpenUserFile(env_, file.path, OpenMode::kReadWrite));
     cuts.emplace_back(std::move(opened), recorded->second);
   }
   for (const auto& [name, length] : rest) not_attached->push_back(name);

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <xxhash.h>
 
+#include <algorithm>
 #include <random>
 
 #include "store/codec/hash_variant.h"
@@ -62,6 +63,22 @@ TEST(Hash, PublicFunctionsUseAnEqualVariant) {
   EXPECT_EQ(0, std::memcmp(HashChunk(bytes).bytes.data(), want.digest, 16));
   EXPECT_EQ(Checksum64(bytes), XXH3_64bits(bytes.data(), bytes.size()));
   EXPECT_EQ(Checksum64Seeded(bytes, 42), XXH3_64bits_withSeed(bytes.data(), bytes.size(), 42));
+}
+
+TEST(Hash, InPiecesOfAnySizeIsThatOfTheWhole) {
+  const Bytes bytes = RandomBytes(5000, 4);
+  for (std::size_t piece : {1u, 7u, 64u, 255u, 256u, 257u, 1024u, 4999u, 5000u}) {
+    HashStream stream;
+    for (std::size_t at = 0; at < bytes.size(); at += piece) {
+      const ByteSpan rest = ByteSpan(bytes).subspan(at);
+      stream.Add(rest.first(std::min(piece, rest.size())));
+      if (at == 0) {
+        EXPECT_EQ(stream.Finish(), HashChunk(ByteSpan(bytes).first(piece)));
+      }
+    }
+    EXPECT_EQ(stream.Finish(), HashChunk(bytes)) << piece;
+  }
+  EXPECT_EQ(HashStream().Finish(), HashChunk({}));
 }
 
 // Values published with xxHash, so that a broken system library is noticed too.

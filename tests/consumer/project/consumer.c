@@ -99,6 +99,11 @@ static int session_round_trip(const char* path) {
   return 1;
 }
 
+static int has_key(const char* path) {
+  char key[CKPT_FILE_KEY_BYTES];
+  return ckpt_file_key(path, key) == CKPT_OK && strlen(key) == CKPT_FILE_KEY_BYTES - 1;
+}
+
 int main(int argc, char** argv) {
   const int32_t expected =
       CKPT_VERSION_MAJOR * 1000000 + CKPT_VERSION_MINOR * 1000 + CKPT_VERSION_PATCH;
@@ -110,6 +115,7 @@ int main(int argc, char** argv) {
   if (mdb_env_open() != 1 || ZSTD_compress() != 2) return 1;
 #endif
   if (argc < 2) return 0;
+  if (!has_key(argv[0])) return 1;
   if (round_trip(argv[1]) != 0) return 1;
   return session_round_trip(argv[1]);
 }

@@ -80,6 +80,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "the library is %d, its header %d\n", ckpt_version(), kExpected);
     return 1;
   }
+  if (ckpt::FileKey(argv[0]).value().size() + 1 != CKPT_FILE_KEY_BYTES) return 1;
   if (argc > 1 && !(ContinuesWhereItEnded(argv[1]) && SessionContinues(argv[1]))) {
     std::fprintf(stderr, "what was saved did not come back\n");
     return 1;
