@@ -472,7 +472,7 @@ typedef struct ckpt_session_options {
   int64_t end_time_ns;                 /* of the allocation; 0: $SLURM_JOB_END_TIME, if it is set */
   int32_t durability;                  /* ckpt_durability */
   double durable_seconds;
-  uint64_t buffer_bytes;       /* changed bytes that wait to be written; 0: 64 MiB */
+  uint64_t buffer_bytes;       /* of this session: changed bytes not yet written; 0: 64 MiB */
   const int32_t* stop_signals; /* NULL: SIGTERM. With a count of 0 and not NULL: none */
   size_t stop_signal_count;
   const int32_t* save_signals; /* "checkpoint now"; NULL: SIGUSR1 */
@@ -486,6 +486,10 @@ typedef struct ckpt_session_options {
   int64_t keep_within_ns;    /* ... and those made within so long before the newest */
   int32_t keep_all;          /* no retention */
   double housekeeping_share; /* of the time, at most, for retention; 0: 0.05 */
+  /* A checkpoint of several ranks is complete when each has saved that step. Safe by itself is only
+   * every_steps (then at its multiples): clocks and signals are each process's own. For all else
+   * decide in one rank, tell the others, and save by ckpt_session_begin in all (docs/sessions.md,
+   * Several ranks). */
   uint32_t rank;
   uint32_t ranks;        /* 0 means 1 */
   const char* run_id;    /* for ranks > 1: the same string in all ranks of one run */

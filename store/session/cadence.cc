@@ -50,13 +50,18 @@ bool Cadence::EndIsNear(const Now& now) {
   return saved_for_end_;
 }
 
+bool Cadence::StepsAreDue(std::int64_t step) const {
+  const std::int64_t every = settings_.every_steps;
+  return settings_.at_multiples ? step / every > saved_.step / every : step - saved_.step >= every;
+}
+
 bool Cadence::Due(const Now& now) {
   if (last_call_ns_ > 0) {
     step_s_ = std::max(0.9 * step_s_, Seconds(now.monotonic_ns - last_call_ns_));
   }
   last_call_ns_ = now.monotonic_ns;
   if (EndIsNear(now)) return true;
-  if (settings_.every_steps > 0 && now.step - saved_.step >= settings_.every_steps) return true;
+  if (settings_.every_steps > 0 && StepsAreDue(now.step)) return true;
   const bool by_time = settings_.every_seconds > 0 || settings_.every_steps == 0;
   return by_time && Seconds(now.monotonic_ns - saved_.monotonic_ns) >= interval_s();
 }

@@ -24,6 +24,8 @@ class Cadence {
  public:
   struct Settings {
     std::int64_t every_steps = 0;
+    // At its multiples, whatever was saved between: ranks that all save then stay together.
+    bool at_multiples = false;
     double every_seconds = 0;
     double mean_time_between_failures_s = 0;
     std::int64_t end_time_ns = 0;  // by the wall clock; 0: not known
@@ -48,6 +50,7 @@ class Cadence {
 
  private:
   bool EndIsNear(const Now& now);
+  bool StepsAreDue(std::int64_t step) const;
 
   const Settings settings_;
   Now saved_;

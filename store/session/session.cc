@@ -280,6 +280,7 @@ StepResult Session::Step(std::int64_t step) {
 void Session::StartCadence(std::int64_t step) {
   Cadence::Settings settings;
   settings.every_steps = options_.every_steps;
+  settings.at_multiples = options_.ranks > 1;
   settings.every_seconds = options_.every_seconds;
   settings.mean_time_between_failures_s = options_.mean_time_between_failures_s;
   settings.end_time_ns = options_.end_time_ns;
