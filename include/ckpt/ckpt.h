@@ -477,14 +477,14 @@ typedef struct ckpt_session_options {
   size_t stop_signal_count;
   const int32_t* save_signals; /* "checkpoint now"; NULL: SIGUSR1 */
   size_t save_signal_count;
-  double grace_seconds; /* from a stop signal to SIGKILL; 0: 25. Until the allocation's end where
-                           that is later, known (end_time_ns) and at most 15 minutes away */
-  int32_t on_stop;           /* ckpt_on_stop */
-  int32_t on_error;          /* ckpt_on_error */
-  uint64_t keep_last;        /* retention: checkpoints of the series to keep */
-  int64_t keep_every;        /* ... and steps that are multiples */
-  int64_t keep_within_ns;    /* ... and those made within so long before the newest */
-  int32_t keep_all;          /* no retention */
+  double grace_seconds;   /* from a stop signal to SIGKILL; 0: 25. Until the allocation's end where
+                             that is later, known (end_time_ns) and at most 15 minutes away */
+  int32_t on_stop;        /* ckpt_on_stop */
+  int32_t on_error;       /* ckpt_on_error */
+  uint64_t keep_last;     /* retention: checkpoints of the series to keep */
+  int64_t keep_every;     /* ... and steps that are multiples */
+  int64_t keep_within_ns; /* ... and those made within so long before the newest */
+  int32_t keep_all;       /* no retention */
   double housekeeping_share; /* of the time, at most, for retention; 0: 0.05 */
   /* A checkpoint of several ranks is complete when each has saved that step. Safe by itself is only
    * every_steps (then at its multiples): clocks and signals are each process's own. For all else
@@ -640,8 +640,8 @@ typedef enum ckpt_step_outcome {
 CKPT_API ckpt_code ckpt_session_step(ckpt_session* session, int64_t step, int32_t* outcome);
 
 /* The primitive beneath: a save, at once, of exactly what is put. Memory may be reused when
- * ckpt_session_put returns. When ckpt_session_end answers an error and not CKPT_STEP_SAVED, the save
- * was not made: what was put is gone, and the same step may be begun and put again. */
+ * ckpt_session_put returns. When ckpt_session_end answers an error and not CKPT_STEP_SAVED, the
+ * save was not made: what was put is gone, and the same step may be begun and put again. */
 CKPT_API ckpt_code ckpt_session_begin(ckpt_session* session, int64_t step);
 CKPT_API ckpt_code ckpt_session_put(ckpt_session* session, const char* name, const void* data,
                                     int32_t dtype, uint32_t element_bytes, uint32_t dimensions,

@@ -657,8 +657,8 @@ class Session {
 
   Result<void> WithLayout(const std::string& name, Result<void> done, const Layout& layout) {
     if (!done) return done;
-    auto has_it = internal::Check(
-        ckpt_session_set_layout(handle(), Full(name).c_str(), layout.tag.c_str()));
+    auto has_it =
+        internal::Check(ckpt_session_set_layout(handle(), Full(name).c_str(), layout.tag.c_str()));
     if (!has_it) (void)Unprotect(name);
     return has_it;
   }
@@ -741,8 +741,8 @@ class Session {
     }
     return 1;
   }
-  // The last error, with what a function threw in this call. Another thread's call, which is refused
-  // (CKPT_INVALID_ARGUMENT), must not look at `thrown`: it is the session's thread's.
+  // The last error, with what a function threw in this call. Another thread's call, which is
+  // refused (CKPT_INVALID_ARGUMENT), must not look at `thrown`: it is the session's thread's.
   Error ErrorOfCall(ckpt_code code) const {
     Error error = internal::LastError(code);
     if (code != CKPT_CANCELLED || state_->thrown.empty()) return error;

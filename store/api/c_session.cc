@@ -1,8 +1,9 @@
 // Sessions: ckpt_session_*, but for what is protected (c_session_protect.cc).
 
+#include "store/api/c_session.h"
+
 #include "store/api/c_api.h"
 #include "store/api/c_entry.h"
-#include "store/api/c_session.h"
 
 namespace ckpt::c_api {
 namespace {

@@ -295,8 +295,8 @@ void Committer::LookForSignals() {
   auto stop = [&](int signal) {
     if (stop_signal_.load() != 0) return;  // a second one joins
     stop_ns_ = store_->env()->MonotonicNs();
-    stop_grace_s_ = GraceSeconds(options_.grace_seconds, options_.end_time_ns,
-                                 store_->env()->RealtimeNs());
+    stop_grace_s_ =
+        GraceSeconds(options_.grace_seconds, options_.end_time_ns, store_->env()->RealtimeNs());
     stop_signal_ = signal;
   };
   for (int signal : options_.save_signals) {

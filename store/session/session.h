@@ -221,7 +221,7 @@ class Session {
   std::unique_ptr<CheckpointReader> reader_;  // of what was restored, until the first save
   StateRecord restored_record_;
   std::set<std::string> overwritten_;  // by the restore under way, as far as it came
-  std::set<std::string> not_filled_;  // in what was restored, neither protected nor read by Get
+  std::set<std::string> not_filled_;   // in what was restored, neither protected nor read by Get
   bool has_base_ = false;
   Id128 base_attempt_;
   std::int64_t base_step_ = 0;

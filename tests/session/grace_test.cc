@@ -12,10 +12,10 @@ TEST(Grace, LastsUntilTheEndOfTheAllocationThatASignalWarnsOf) {
     return GraceSeconds(setting, kNow + end_in_s * kNsPerSecond, kNow);
   };
   EXPECT_NEAR(grace(25, 150), 150, 0.001);
-  EXPECT_NEAR(grace(25, 900), 900, 0.001);
-  EXPECT_EQ(grace(25, 10), 25);     // KillWait comes after the end
-  EXPECT_EQ(grace(25, -60), 25);    // the limit itself, or an end that was put off
-  EXPECT_EQ(grace(25, 3600), 25);   // preemption, scancel, a person
+  EXPECT_NEAR(grace(25, 890), 890, 0.001);
+  EXPECT_EQ(grace(25, 10), 25);    // KillWait comes after the end
+  EXPECT_EQ(grace(25, -60), 25);   // the limit itself, or an end that was put off
+  EXPECT_EQ(grace(25, 3600), 25);  // preemption, scancel, a person
   EXPECT_EQ(grace(1000, 150), 1000);
   EXPECT_EQ(GraceSeconds(25, 0, kNow), 25);  // not known
 }

@@ -37,6 +37,7 @@ TEST_F(SessionRanks, TheNewestStepThatAllHaveIsRestored) {
   options_.ranks = 2;
   options_.run_id = "1";
   options_.every_steps = 5;
+  options_.keep_last = 0;
   std::vector<double> x(1000, 1), back;
   for (const std::uint32_t rank : {0u, 1u}) {
     auto s = OpenRank(rank, &x);
