@@ -4,11 +4,16 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <semaphore.h>
 
 #include <atomic>
+#include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
+#include <new>
 #include <thread>
+#include <utility>
 
 #include "tests/session/session_fixture.h"
 
@@ -84,6 +89,88 @@ int fputs(const char* text, FILE* file) {
   static auto* const real = Real<int(const char*, FILE*)>("fputs");
   Entered();
   return real(text, file);
+}
+
+int puts(const char* text) {
+  static auto* const real = Real<int(const char*)>("puts");
+  Entered();
+  return real(text);
+}
+int fputc(int c, FILE* file) {
+  static auto* const real = Real<int(int, FILE*)>("fputc");
+  Entered();
+  return real(c, file);
+}
+int fflush(FILE* file) {
+  static auto* const real = Real<int(FILE*)>("fflush");
+  Entered();
+  return real(file);
+}
+int vfprintf(FILE* file, const char* format, va_list arguments) {
+  static auto* const real = Real<int(FILE*, const char*, va_list)>("vfprintf");
+  Entered();
+  return real(file, format, arguments);
+}
+int vsnprintf(char* out, std::size_t size, const char* format, va_list arguments) {
+  static auto* const real = Real<int(char*, std::size_t, const char*, va_list)>("vsnprintf");
+  Entered();
+  return real(out, size, format, arguments);
+}
+int printf(const char* format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  const int wrote = vfprintf(stdout, format, arguments);
+  va_end(arguments);
+  return wrote;
+}
+int fprintf(FILE* file, const char* format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  const int wrote = vfprintf(file, format, arguments);
+  va_end(arguments);
+  return wrote;
+}
+int snprintf(char* out, std::size_t size, const char* format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  const int wrote = vsnprintf(out, size, format, arguments);
+  va_end(arguments);
+  return wrote;
+}
+int posix_memalign(void** memory, std::size_t alignment, std::size_t size) {
+  static auto* const real = Real<int(void**, std::size_t, std::size_t)>("posix_memalign");
+  Entered();
+  return real(memory, alignment, size);
+}
+void* aligned_alloc(std::size_t alignment, std::size_t size) {
+  static auto* const real = Real<void*(std::size_t, std::size_t)>("aligned_alloc");
+  Entered();
+  return real(alignment, size);
+}
+int pthread_rwlock_rdlock(pthread_rwlock_t* lock) {
+  static auto* const real = Real<int(pthread_rwlock_t*)>("pthread_rwlock_rdlock");
+  Entered();
+  return real(lock);
+}
+int pthread_rwlock_wrlock(pthread_rwlock_t* lock) {
+  static auto* const real = Real<int(pthread_rwlock_t*)>("pthread_rwlock_wrlock");
+  Entered();
+  return real(lock);
+}
+int pthread_rwlock_unlock(pthread_rwlock_t* lock) {
+  static auto* const real = Real<int(pthread_rwlock_t*)>("pthread_rwlock_unlock");
+  Entered();
+  return real(lock);
+}
+int sem_post(sem_t* semaphore) {
+  static auto* const real = Real<int(sem_t*)>("sem_post");
+  Entered();
+  return real(semaphore);
+}
+int sem_wait(sem_t* semaphore) {
+  static auto* const real = Real<int(sem_t*)>("sem_wait");
+  Entered();
+  return real(semaphore);
 }
 
 // LMDB's functions as far as a caller sees them: only the index includes its header.
@@ -188,16 +275,41 @@ class SessionHandler : public SessionTest {
   }
 };
 
+// That each of these calls is seen, as many times as it is one.
 TEST_F(SessionHandler, TheWatchSeesForbiddenCalls) {
-  forbidden_calls = 0;
-  in_handler = true;
-  AllocateSome();
-  std::fputs("", stdout);
   pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-  pthread_mutex_lock(&mutex);
-  pthread_mutex_unlock(&mutex);
-  in_handler = false;
-  EXPECT_GE(forbidden_calls.load(), 202);
+  pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
+  sem_t semaphore;
+  ASSERT_EQ(sem_init(&semaphore, 0, 0), 0);
+  void* memory = nullptr;
+  char text[8];
+  const std::pair<const char*, std::function<void()>> calls[] = {
+      {"malloc, free", [] { AllocateSome(); }},
+      {"posix_memalign", [&] { EXPECT_EQ(posix_memalign(&memory, 64, 64), 0); }},
+      {"free", [&] { std::free(memory); }},
+      {"aligned new", [&] { delete[] new (std::align_val_t(64)) char[64]; }},
+      {"fputs", [] { std::fputs("", stdout); }},
+      {"fputc", [] { std::fputc('\n', stdout); }},
+      {"puts", [] { std::puts(""); }},
+      {"printf", [] { std::printf("%d\n", 1); }},
+      {"fprintf", [] { std::fprintf(stdout, "%d\n", 1); }},
+      {"snprintf", [&] { std::snprintf(text, sizeof(text), "%d", 1); }},
+      {"fflush", [] { std::fflush(stdout); }},
+      {"mutex", [&] { pthread_mutex_lock(&mutex), pthread_mutex_unlock(&mutex); }},
+      {"read lock", [&] { pthread_rwlock_rdlock(&lock); }},
+      {"unlock", [&] { pthread_rwlock_unlock(&lock); }},
+      {"write lock", [&] { pthread_rwlock_wrlock(&lock), pthread_rwlock_unlock(&lock); }},
+      {"post", [&] { sem_post(&semaphore); }},
+      {"wait", [&] { sem_wait(&semaphore); }},
+  };
+  for (const auto& [name, call] : calls) {
+    forbidden_calls = 0;
+    in_handler = true;
+    call();
+    in_handler = false;
+    EXPECT_GE(forbidden_calls.load(), 1) << name;
+  }
+  sem_destroy(&semaphore);
 }
 
 TEST_F(SessionHandler, TheWatchSeesTheIndex) {
