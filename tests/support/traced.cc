@@ -39,11 +39,12 @@ bool Counts(Calls which, const __ptrace_syscall_info& info) {
 
 bool IsEvent(int status, int event) { return status >> 8 == (SIGTRAP | event << 8); }
 
-// One stop of one thread: what it is let go on with, after it was counted and perhaps killed.
+// One stop of one thread: what it is let go on with, after it was counted and perhaps the signal
+// sent.
 class Tracer {
  public:
-  Tracer(Calls which, std::int64_t fatal, bool after_exec, pid_t child)
-      : which_(which), fatal_(fatal), counting_(!after_exec), child_(child) {}
+  Tracer(int signal, Calls which, std::int64_t fatal, bool after_exec, pid_t child)
+      : signal_(signal), which_(which), fatal_(fatal), counting_(!after_exec), child_(child) {}
 
   void Stopped(pid_t thread, int status) {
     int deliver = 0;
@@ -66,24 +67,23 @@ class Tracer {
     if (++result.calls != fatal_) return;
     result.killed = true;
     result.killed_in = static_cast<std::int64_t>(info.entry.nr);
-    kill(child_, SIGKILL);
+    kill(child_, signal_);
   }
 
+  const int signal_;
   const Calls which_;
   const std::int64_t fatal_;
   bool counting_;
   const pid_t child_;
 };
 
-}  // namespace
-
-Traced KillAtCall(Calls which, std::int64_t fatal, bool after_exec,
-                  const std::function<int()>& work) {
+Traced Trace(int signal, Calls which, std::int64_t fatal, bool after_exec,
+             const std::function<int()>& work) {
   const pid_t child = fork();
   if (child == 0) Child(work);
   int status = 0;
   waitpid(child, &status, __WALL);
-  Tracer tracer(which, fatal, after_exec, child);
+  Tracer tracer(signal, which, fatal, after_exec, child);
   if (!WIFSTOPPED(status)) {
     tracer.result.possible = false;
     return tracer.result;
@@ -101,6 +101,17 @@ Traced KillAtCall(Calls which, std::int64_t fatal, bool after_exec,
     }
   }
   return tracer.result;
+}
+
+}  // namespace
+
+Traced KillAtCall(Calls which, std::int64_t fatal, bool after_exec,
+                  const std::function<int()>& work) {
+  return Trace(SIGKILL, which, fatal, after_exec, work);
+}
+
+Traced SignalAtCall(int signal, Calls which, std::int64_t at, const std::function<int()>& work) {
+  return Trace(signal, which, at, false, work);
 }
 
 }  // namespace ckpt
