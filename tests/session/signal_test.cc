@@ -6,11 +6,7 @@
 #include <sys/prctl.h>
 #include <time.h>
 
-#include <algorithm>
-#include <cstdlib>
 #include <filesystem>
-#include <iostream>
-#include <random>
 
 #include "tests/session/session_fixture.h"
 
@@ -18,15 +14,6 @@ namespace ckpt {
 namespace {
 
 using At = SessionProbe::At;
-
-// $CKPT_TEST_TRIALS, or fewer under a sanitizer.
-int Trials(int otherwise) {
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-  otherwise /= 10;
-#endif
-  const char* text = std::getenv("CKPT_TEST_TRIALS");
-  return text != nullptr ? std::atoi(text) : otherwise;
-}
 
 // Computes, without ever coming to a step.
 [[noreturn]] void ComputeForEver() {
@@ -479,57 +466,6 @@ TEST_F(SessionSignal, ASecondSignalJoins) {
   });
   EXPECT_TRUE(KilledBy(status, SIGTERM)) << status;
   EXPECT_EQ(RestoredStep(&x), 2);
-}
-
-// A real SIGTERM from outside at any moment: nothing captured is lost, and the exit status is right
-// every time.
-TEST_F(SessionSignal, AtAnyMomentNothingCapturedIsLost) {
-  const int trials = Trials(150);
-  std::mt19937 random(17);
-  std::vector<double> latencies_ms;
-  options_.durability = Durability::kOnRequest;
-  options_.grace_seconds = 5;
-  std::int64_t last = 0;
-  for (int trial = 0; trial < trials; ++trial) {
-    new (shared_) Shared();
-    pid_t child = fork();
-    if (child == 0) {
-      alarm(60);
-      std::vector<double> x;
-      auto s = Open(Writing());
-      if (!s->Protect(VectorItem("x", &x)).ok()) _exit(3);
-      auto restored = s->Restore();
-      if (!restored.ok()) _exit(4);
-      x.resize(20000);
-      for (std::int64_t step = restored->step + 1;; ++step) {
-        for (int k = 0; k < 10; ++k) x[random() % x.size()] = static_cast<double>(step);
-        x[0] = static_cast<double>(step);
-        StepResult result = s->Step(step);
-        if (!result.error.ok()) _exit(5);
-        if (result.stop) break;
-      }
-      _exit(s->Finish(false).exit_code);
-    }
-    while (shared_->captured.load() == 0) usleep(200);
-    usleep(static_cast<useconds_t>(random() % 5000));
-    const std::int64_t sent_ns = PosixEnv()->MonotonicNs();
-    const std::int64_t captured = shared_->captured.load();
-    kill(child, SIGTERM);
-    int status = 0;
-    waitpid(child, &status, 0);
-    ASSERT_TRUE(KilledBy(status, SIGTERM)) << "trial " << trial << ": " << status;
-    ASSERT_GE(shared_->durable.load(), captured);
-    ASSERT_EQ(shared_->durable.load(), shared_->captured.load());
-    latencies_ms.push_back(static_cast<double>(shared_->durable_ns.load() - sent_ns) * 1e-6);
-    std::vector<double> x;
-    ASSERT_EQ(RestoredStep(&x), shared_->captured.load());
-    EXPECT_EQ(x[0], static_cast<double>(shared_->captured.load()));
-    EXPECT_GT(shared_->captured.load(), last);
-    last = shared_->captured.load();
-  }
-  std::sort(latencies_ms.begin(), latencies_ms.end());
-  std::cout << "SIGTERM to durable: median " << latencies_ms[latencies_ms.size() / 2]
-            << " ms, worst " << latencies_ms.back() << " ms of " << trials << "\n";
 }
 
 }  // namespace
