@@ -11,6 +11,7 @@ packages_build=(cmake g++ ninja-build pkg-config liblmdb-dev libxxhash-dev libzs
 packages_test=(libgtest-dev librapidcheck-dev)
 packages_all=(attr btrfs-progs ccache clang clang-format clang-tidy libbenchmark-dev lammps munge rsync slurm-wlm
   spin strace xfsprogs)
+packages_fuzz=(clang libclang-rt-14-dev)
 
 source_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 jobs=$(nproc)

@@ -1,10 +1,12 @@
 // A session killed at each call that changes something on disk, from opening and adopting what the
 // one before it staged, through stage, commit and retention, to the end: nothing staged is lost,
-// what it restores is exact, and the next session goes on.
+// what it restores is exact, and the next session goes on. CKPT_KILL_SWEEP=all takes every system
+// call, as for the command (tests/cli/kill_sweep_test.cc).
 
 #include <sys/mman.h>
 
 #include <atomic>
+#include <cstdlib>
 
 #include "tests/session/session_fixture.h"
 #include "tests/support/traced.h"
@@ -61,10 +63,12 @@ TEST_F(SessionKillSweep, AtEachCallNothingStagedIsLost) {
   // Or the first calls would all be those that make the store, and no later run be killed in its
   // own: the command's sweep has a first save.
   ASSERT_TRUE(Exited(InChild([&] { return Work(); }), 0));
+  const Calls which =
+      std::getenv("CKPT_KILL_SWEEP") == nullptr ? Calls::kChanging : Calls::kEach;
   int kills = 0;
   for (std::int64_t fatal = 1;; ++fatal) {
     SCOPED_TRACE("call " + std::to_string(fatal));
-    const Traced traced = KillAtCall(Calls::kChanging, fatal, false, [&] { return Work(); });
+    const Traced traced = KillAtCall(which, fatal, false, [&] { return Work(); });
     if (!traced.possible) GTEST_SKIP() << "tracing a process is not allowed here";
     ASSERT_TRUE(traced.killed || Exited(traced.status, 0)) << traced.status;
     std::vector<double> x;
