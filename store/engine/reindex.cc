@@ -213,11 +213,19 @@ bool WorthReindexing(Store* store) {
   return false;
 }
 
+// LMDB repeats no call that a signal interrupts, and takes half a write for a failed one.
 Result<IndexStats> Store::Reindex() {
+  Result<IndexStats> stats = RebuildIndex();
+  return stats.status().code() == Code::kIo ? RebuildIndex() : stats;
+}
+
+Result<IndexStats> Store::RebuildIndex() {
   std::shared_ptr<Index> before = index();
   if (before == nullptr || !writable()) {
-    return Unsupported("there is no index on disk to build for " + path_ +
-                       ": the store was opened for reading, or its index directory cannot be used");
+    return Unsupported("there is no index on disk to build for " + path_ + ": " +
+                       (no_index_because_.empty() ? "the store was opened for reading, or its"
+                                                    " index directory cannot be used"
+                                                  : no_index_because_));
   }
   std::unique_lock refresh(refresh_mutex_);
   std::set<std::pair<Id128, std::uint64_t>> barred;

@@ -193,6 +193,7 @@ class Store {
   Result<StoreFormat> ReadFormatFile();
   Status WithoutFormat() const;
   void OpenIndex();
+  void WithoutIndex(const Status& why);
   bool IsOurs(const std::string& folder);
   Result<std::string> IndexPath();
   static Result<Bytes> ReadDecoded(const PackReader& reader, std::uint64_t offset);
@@ -225,6 +226,7 @@ class Store {
   Result<std::optional<CheckpointRow>> FindRow(const CheckpointRow& old);
   Result<std::vector<PackReliance>> ResolveKnown(const std::vector<PackReliance>& packs);
   Status DropIndex();
+  Result<IndexStats> RebuildIndex();
   Status KeepOverlay(const Id128& pack_id, std::vector<IndexRecord> records,
                      std::vector<ChunkEntry> chunks);
   Result<std::vector<IndexRecord>> ReadIndexRecords(const PackReader& reader,
@@ -242,6 +244,7 @@ class Store {
   OpenStoreOptions options_;
   StoreFormat format_;
   bool created_ = false;
+  std::string no_index_because_;  // of an index that cannot be opened; set by Open
   bool format_lost_ = false;
   std::unique_ptr<Dir> root_;
   std::unique_ptr<Dir> packs_dir_;

@@ -359,6 +359,11 @@ Status Store::CheckWayToIndex(const std::string& path) {
 }
 
 // Any failure here means: an index in memory. Nothing is lost but time.
+void Store::WithoutIndex(const Status& why) {
+  no_index_because_ = why.message();
+  if (writable()) Notice("working without an index on disk: " + no_index_because_);
+}
+
 void Store::OpenIndex() {
   auto path = IndexPath();
   if (!path.ok()) return;
@@ -370,7 +375,7 @@ void Store::OpenIndex() {
     way = CheckWayToIndex(*path);  // somebody else may have been first
   }
   if (!way.ok()) {
-    if (writable()) Notice("working without an index on disk: " + way.message());
+    WithoutIndex(way);
     return;
   }
   auto here = env_->OpenDir(*path);
@@ -382,7 +387,7 @@ void Store::OpenIndex() {
   if (here.ok() && !IsOurs(*path)) return;
   auto index = OpenLmdbIndex(env_, LmdbIndexOptions{*path, format_.uuid, env_->HostId()});
   if (!index.ok()) {
-    if (writable()) Notice("working without an index on disk: " + index.status().message());
+    WithoutIndex(index.status());
     return;
   }
   index_ = *std::move(index);

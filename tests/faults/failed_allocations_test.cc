@@ -1,6 +1,6 @@
 // Every allocation that an operation makes fails: once, and with all that follow. The operation
-// answers that memory is out, or succeeds; the process goes on, nothing stays open, everything
-// acknowledged is there, and the next save works.
+// answers that memory is out, or succeeds; the process goes on, nothing stays open, mapped or
+// running, everything acknowledged is there, and the next save works.
 //
 // $CKPT_PROOF_CALLS sets how many cases of each operation are tried (short form 40; 0: all).
 
@@ -49,7 +49,7 @@ class FailedAllocations : public ::testing::TestWithParam<Operation> {
   std::string Try(std::uint64_t n, bool for_good) {
     const Operation& operation = GetParam();
     const std::string store = fixtures->Prepare(operation);
-    const std::size_t descriptors = OpenDescriptors();
+    const Held held = HeldNow();
     snprintf(allocating, sizeof(allocating), "%s, allocation %llu, %s\n", operation.name.c_str(),
              static_cast<unsigned long long>(n), for_good ? "for good" : "once");
     alarm(kHangSeconds);
@@ -63,7 +63,7 @@ class FailedAllocations : public ::testing::TestWithParam<Operation> {
     Disarm();
     if (FirstFailed().empty()) return "";
     ++failed_;
-    if (OpenDescriptors() != descriptors) return "descriptors stay open";
+    if (const std::string still = StillHeld(held); !still.empty()) return still;
     if (outcome.code != CKPT_OK) ++refused_;
     if (outcome.code != CKPT_OK && outcome.code != CKPT_OUT_OF_MEMORY) {
       return std::string("is not clear: ") + ckpt_code_name(outcome.code) + ": " + outcome.message;

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -30,6 +31,7 @@ Plan plan;  // as of Arm
 std::atomic<Site> armed{Site::kNone};
 std::atomic<std::uint64_t> count{0};
 std::atomic<const char*> first_failed{nullptr};
+std::atomic<bool> disk_full{false};
 
 thread_local bool tests_own = false;
 
@@ -71,10 +73,30 @@ Function* Next(const char* name) {
   return reinterpret_cast<Function*>(dlsym(RTLD_NEXT, name));
 }
 
-bool Dies(int fd) {
+// Of a file; INT64_MAX for anything else. Not counted.
+off_t FileBytes(int fd) {
+  static auto* const next = Next<int(int, struct stat*)>("fstat");
   struct stat info;
-  return armed.load() != Site::kNone && plan.dies_in_sync && fstat(fd, &info) == 0 &&
-         info.st_size > kDyingFileBytes;
+  return next(fd, &info) == 0 && S_ISREG(info.st_mode) ? info.st_size : INT64_MAX;
+}
+
+bool Dies(int fd) {
+  if (armed.load() == Site::kNone || !plan.dies_in_sync) return false;
+  const off_t bytes = FileBytes(fd);
+  return bytes > kDyingFileBytes && bytes != INT64_MAX;
+}
+
+bool IsFull() { return disk_full && !tests_own; }
+
+// Whether the disk has no room for what would be there.
+bool NoRoom(int fd, off_t at, std::size_t bytes) {
+  if (!IsFull() || at + static_cast<off_t>(bytes) <= FileBytes(fd)) return false;
+  errno = ENOSPC;
+  return true;
+}
+
+bool NoRoomHere(int fd, std::size_t bytes) {
+  return IsFull() && NoRoom(fd, syscall(SYS_lseek, fd, 0, SEEK_CUR), bytes);
 }
 
 }  // namespace
@@ -93,6 +115,9 @@ std::uint64_t Disarm() {
   armed = Site::kNone;
   return count;
 }
+
+DiskFull::DiskFull() { disk_full = true; }
+DiskFull::~DiskFull() { disk_full = false; }
 
 std::string FirstFailed() {
   const char* name = first_failed;
@@ -114,11 +139,12 @@ using namespace ckpt::faults;  // NOLINT: so that the table below can be read
 
 // clang-format off
 CKPT_FAILING(int, ftruncate, -1, (int fd, off_t size) noexcept, (fd, size))
-CKPT_FAILING(int, fallocate, -1, (int fd, int mode, off_t at, off_t size), (fd, mode, at, size))
 CKPT_FAILING(int, fstat, -1, (int fd, struct stat* st) noexcept, (fd, st))
 CKPT_FAILING(int, fstatat, -1, (int fd, const char* name, struct stat* st, int flags) noexcept, (fd, name, st, flags))
 CKPT_FAILING(int, fstatfs, -1, (int fd, struct statfs* fs) noexcept, (fd, fs))
-CKPT_FAILING(int, fstatvfs, -1, (int fd, struct statvfs* fs) noexcept, (fd, fs))
+CKPT_FAILING(int, stat, -1, (const char* path, struct stat* st) noexcept, (path, st))
+CKPT_FAILING(int, lstat, -1, (const char* path, struct stat* st) noexcept, (path, st))
+CKPT_FAILING(char*, getcwd, nullptr, (char* out, size_t size) noexcept, (out, size))
 CKPT_FAILING(int, mkdir, -1, (const char* path, mode_t mode) noexcept, (path, mode))
 CKPT_FAILING(int, mkdirat, -1, (int fd, const char* name, mode_t mode) noexcept, (fd, name, mode))
 CKPT_FAILING(int, unlinkat, -1, (int fd, const char* name, int flags) noexcept, (fd, name, flags))
@@ -142,6 +168,36 @@ CKPT_FAILING(struct dirent*, readdir, nullptr, (DIR* dir), (dir))
 CKPT_FAILING(int, eventfd, -1, (unsigned value, int flags) noexcept, (value, flags))
 CKPT_FAILING(int, fsync, -1, (int fd), (fd))
 // clang-format on
+
+CKPT_REPLACES int fallocate(int fd, int mode, off_t at, off_t size) {
+  static auto* const next = Next<int(int, int, off_t, off_t)>("fallocate");
+  if (Fails("fallocate")) return -1;
+  const bool gives_back = (mode & FALLOC_FL_PUNCH_HOLE) != 0;
+  if (!gives_back && NoRoom(fd, at, static_cast<std::size_t>(size))) return -1;
+  return next(fd, mode, at, size);
+}
+
+CKPT_REPLACES int fstatvfs(int fd, struct statvfs* fs) noexcept {
+  static auto* const next = Next<int(int, struct statvfs*)>("fstatvfs");
+  if (Fails("fstatvfs")) return -1;
+  const int answer = next(fd, fs);
+  if (answer == 0 && IsFull()) fs->f_bavail = fs->f_bfree = 0;
+  return answer;
+}
+
+// The number is free whatever it answers.
+CKPT_REPLACES int close(int fd) {
+  const int answer = static_cast<int>(syscall(SYS_close, fd));
+  return Fails("close") ? -1 : answer;
+}
+
+CKPT_REPLACES int ioctl(int fd, unsigned long request, ...) noexcept {
+  va_list more;
+  va_start(more, request);
+  void* argument = va_arg(more, void*);
+  va_end(more);
+  return Fails("ioctl") ? -1 : static_cast<int>(syscall(SYS_ioctl, fd, request, argument));
+}
 
 CKPT_REPLACES int fdatasync(int fd) {
   static auto* const next = Next<int(int)>("fdatasync");
@@ -199,6 +255,7 @@ CKPT_REPLACES ssize_t read(int fd, void* out, size_t size) {
 
 CKPT_REPLACES ssize_t write(int fd, const void* data, size_t size) {
   const std::size_t asked = Asked("write", size);
+  if (NoRoomHere(fd, asked)) return -1;
   return size > 0 && asked == 0 ? -1 : syscall(SYS_write, fd, data, asked);
 }
 
@@ -209,12 +266,16 @@ CKPT_REPLACES ssize_t pread(int fd, void* out, size_t size, off_t at) {
 
 CKPT_REPLACES ssize_t pwrite(int fd, const void* data, size_t size, off_t at) {
   const std::size_t asked = Asked("pwrite", size);
+  if (NoRoom(fd, at, asked)) return -1;
   return size > 0 && asked == 0 ? -1 : syscall(SYS_pwrite64, fd, data, asked, at);
 }
 
 CKPT_REPLACES ssize_t writev(int fd, const struct iovec* parts, int part_count) {
   static auto* const next = Next<ssize_t(int, const struct iovec*, int)>("writev");
   const std::size_t asked = Asked("writev", static_cast<std::size_t>(part_count));
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < asked; ++i) bytes += parts[i].iov_len;
+  if (NoRoomHere(fd, bytes)) return -1;
   return asked == 0 ? -1 : next(fd, parts, static_cast<int>(asked));
 }
 

@@ -7,8 +7,8 @@
 //   const std::uint64_t calls = Disarm();
 //   Arm({Site::kCalls, 3, 3, EIO});       // the third fails
 //
-// A call that fails has done nothing; a short count has done half. With AddressSanitizer only
-// operator new allocates through here: malloc is that sanitizer's.
+// A call that fails has done nothing, but for close, which closes; a short count has done half.
+// With AddressSanitizer only operator new allocates through here: malloc is that sanitizer's.
 // Thread rule: Arm and Disarm while no other thread makes calls; the replaced functions anywhere.
 
 #ifndef CKPT_TESTS_FAULTS_FAULT_POINTS_H_
@@ -47,6 +47,16 @@ class TestsOwn {
 
  private:
   const bool before_;
+};
+
+// As long as one lives no file gets longer, the system says that no byte is free, and so does
+// whoever asks for blocks. (Blocks that were given back stay writable.)
+class DiskFull {
+ public:
+  DiskFull();
+  ~DiskFull();
+  DiskFull(const DiskFull&) = delete;
+  DiskFull& operator=(const DiskFull&) = delete;
 };
 
 // The first call that failed ("pwrite"), or had half done; "" if none.

@@ -33,8 +33,11 @@ struct Operation {
   std::vector<std::int64_t> stays;
   // Restorable when the operation answered that it succeeded.
   std::vector<std::int64_t> made;
-  // LMDB repeats no call: an index that is asked for may fail where nothing else would.
+  // LMDB repeats no call: an index that is asked for may fail where calls are interrupted, or do
+  // half, again and again.
   bool fails_easily = false;
+  // In the store's own folder, not one that was copied.
+  bool needs_reserve = false;
 };
 void PrintTo(const Operation& operation, std::ostream* out);
 std::string TestName(const Operation& operation);
@@ -57,11 +60,20 @@ class Fixtures {
   std::string Wrong(const Operation& operation, const Outcome& outcome);
 
  private:
+  std::string WrongSteps(const Operation& operation, const Outcome& outcome);
+
   std::string path_;
 };
 
-// Open descriptors of this process.
-std::size_t OpenDescriptors();
+// What this process has of the system's.
+struct Held {
+  std::size_t descriptors = 0;
+  std::size_t threads = 0;
+  std::size_t mappings = 0;  // of files of the fixtures
+};
+Held HeldNow();
+// What there is more of than before; "" when nothing is.
+std::string StillHeld(const Held& before);
 
 }  // namespace ckpt::faults
 
