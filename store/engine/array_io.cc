@@ -356,13 +356,14 @@ Status CheckpointReader::Explain(Status status) {
   auto view = SeriesView::Load(store_, resolved_.view.series());
   if (!view.ok() && view.status().code() != Code::kNotFound) return status;
   const CheckpointRow& first = resolved_.ranks.front();
+  const std::string name = FormatCheckpointName(resolved_.view.series(), first.attempt, first.step);
   if (view.ok()) {
     const AttemptInfo* attempt = view->FindAttempt(first.attempt.id);
-    if (attempt != nullptr && view->Find(*attempt, first.step) != nullptr) return status;
+    if (attempt != nullptr && view->Find(*attempt, first.step) != nullptr) {
+      return std::move(status).WithContext(name + " is damaged");
+    }
   }
-  return NotFound("checkpoint " +
-                  FormatCheckpointName(resolved_.view.series(), first.attempt, first.step) +
-                  " was removed while it was read");
+  return NotFound("checkpoint " + name + " was removed while it was read");
 }
 
 }  // namespace ckpt

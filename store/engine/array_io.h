@@ -87,7 +87,7 @@ class CheckpointReader {
   // Find and Get look at this rank's entries only. NotFound: the checkpoint has no such rank.
   Status UseRank(std::uint32_t rank);
   const Manifest& manifest() const { return ranks_.front().manifest; }
-  // NotFound instead of `status` when it is Corruption because the checkpoint was removed.
+  // Of Corruption: says which checkpoint; NotFound instead when it is because that was removed.
   Status Explain(Status status);
 
   const SeriesView& view() const { return resolved_.view; }

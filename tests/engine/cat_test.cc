@@ -82,6 +82,8 @@ TEST_F(Cat, DamageEndsItBehindTrueBytes) {
     return Status();
   });
   EXPECT_EQ(s.code(), Code::kCorruption);
+  EXPECT_TRUE(s.message().starts_with("melt@")) << s.message();
+  EXPECT_NE(s.message().find(".pack at "), std::string::npos) << s.message();
   EXPECT_LT(out.size(), text.size());
   EXPECT_TRUE(text.starts_with(out));
 }

@@ -2,8 +2,10 @@
 // answers is true, or the process dies inside LMDB (which trusts its file); who opens next finds
 // everything, with the index made anew. Each flip is tried in a child process.
 //
-// $CKPT_PROOF_FLIPS as in corruption_test.cc: 0 tries 20,000 flips, else one in 100 of the number
-// (short form 100).
+// $CKPT_PROOF_FLIPS as in corruption_test.cc: 0 tries every bit of what LMDB goes by (its two meta
+// pages, each page's header and node pointers), one in eight of the rest, and of its lock file
+// every bit of the header and one in 512 of the readers' slots; else one in 100 of the number
+// (short form 100), half of them near page headers.
 
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -23,15 +25,21 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kIndexFlipsLong = 20000;
 constexpr int kIndexFlipsShort = collect_test::kAddressSanitizer ? 20 : 100;
+constexpr int kLockFlipsShort = 8;      // of the header, and as many of the rest
 constexpr unsigned kChildSeconds = 60;  // more is a hang
 
+// LMDB's page: 16 bytes, of which at 12 a u16 says where the node pointers end.
+constexpr std::uint64_t kPageBytes = 4096, kPageBits = 8 * kPageBytes, kPageHeaderBytes = 16;
+constexpr std::uint64_t kPointersEndAt = 12, kMetaPages = 2;
+constexpr std::uint64_t kLockHeaderBits = 8 * 128;
+
+// 0: all.
 int IndexFlips() {
   const char* text = std::getenv("CKPT_PROOF_FLIPS");
   if (text == nullptr) return kIndexFlipsShort;
   std::uint64_t flips = std::strtoull(text, nullptr, 10);
-  return flips == 0 ? kIndexFlipsLong : static_cast<int>(std::max<std::uint64_t>(1, flips / 100));
+  return flips == 0 ? 0 : static_cast<int>(std::max<std::uint64_t>(1, flips / 100));
 }
 
 enum Answer { kRight = 0, kWrong = 1, kRefused = 2 };
@@ -109,14 +117,45 @@ class CorruptionIndexTest : public LookTest {
     return info.st_ino;
   }
   // Pages with anything in them.
-  std::vector<std::uint64_t> UsedPages() const {
-    std::string bytes = ReadWholeFile(data_);
+  static std::vector<std::uint64_t> UsedPages(const std::string& bytes) {
     std::vector<std::uint64_t> pages;
-    for (std::uint64_t at = 0; at < bytes.size(); at += 4096) {
-      bool used = bytes.substr(at, 4096).find_first_not_of('\0') != std::string::npos;
-      if (used) pages.push_back(at / 4096);
+    for (std::uint64_t at = 0; at < bytes.size(); at += kPageBytes) {
+      bool used = bytes.substr(at, kPageBytes).find_first_not_of('\0') != std::string::npos;
+      if (used) pages.push_back(at / kPageBytes);
     }
     return pages;
+  }
+  // The bits to flip.
+  static std::vector<std::uint64_t> BitsOfData(const std::string& bytes, int flips) {
+    const std::vector<std::uint64_t> pages = UsedPages(bytes);
+    std::vector<std::uint64_t> bits;
+    for (std::uint64_t page : pages) {
+      if (flips != 0) break;
+      const std::uint64_t at = page * kPageBytes;
+      std::uint64_t dense = page < kMetaPages
+                                ? kPageBytes
+                                : LoadU32(AsBytes(bytes).data() + at + kPointersEndAt) & 0xffff;
+      dense = 8 * std::clamp<std::uint64_t>(dense, kPageHeaderBytes, kPageBytes);
+      for (std::uint64_t bit = 0; bit < kPageBits; bit += bit < dense ? 1 : 8) {
+        bits.push_back(8 * at + bit + (bit < dense ? 0 : bit / 8 % 8));
+      }
+    }
+    std::uint64_t random = 2026;
+    for (int i = 0; i < flips; ++i) {
+      random = random * 6364136223846793005u + 1442695040888963407u;
+      const std::uint64_t bit = (random >> 40) % (i % 2 == 0 ? 1024 : kPageBits);
+      bits.push_back(bit + pages[(random >> 16) % pages.size()] * kPageBits);
+    }
+    return bits;
+  }
+  static std::vector<std::uint64_t> BitsOfLock(std::uint64_t size, int flips) {
+    std::vector<std::uint64_t> bits;
+    const std::uint64_t stride =
+        flips == 0 ? 1 : 1 + kLockHeaderBits / static_cast<unsigned>(flips);
+    for (std::uint64_t bit = 0; bit < kLockHeaderBits; bit += stride) bits.push_back(bit);
+    for (std::uint64_t bit = kLockHeaderBits; bit < 8 * size; bit += 513 * stride)
+      bits.push_back(bit);
+    return bits;
   }
   std::string Generation() const {
     std::string newest;
@@ -138,22 +177,20 @@ class CorruptionIndexTest : public LookTest {
     return status;
   }
 
+  void FlipEach(const char* name, const std::string& path, const std::vector<std::uint64_t>& bits);
+
   std::string data_;
 };
 
-TEST_F(CorruptionIndexTest, AnyBitOfTheIndexGivesTrueAnswersOrACrashAndTheNextOpeningRebuilds) {
-  int flips = IndexFlips(), crashes = 0, wrong = 0, refused = 0, hangs = 0, rebuilt = 0, again = 0;
-  const std::vector<std::uint64_t> pages = UsedPages();
-  std::uint64_t random = 2026;
-  for (int i = 0; i < flips; ++i) {
+void CorruptionIndexTest::FlipEach(const char* name, const std::string& path,
+                                   const std::vector<std::uint64_t>& bits) {
+  int crashes = 0, wrong = 0, refused = 0, hangs = 0, rebuilt = 0, again = 0;
+  const std::uint64_t size = fs::file_size(path);
+  for (const std::uint64_t bit : bits) {
     PutBack();
     const ino_t inode = Inode();
-    random = random * 6364136223846793005u + 1442695040888963407u;
-    // Half of them near page headers and node pointers, where they hurt LMDB most.
-    std::uint64_t bit = (random >> 40) % (i % 2 == 0 ? 1024 : 32768);
-    bit += pages[(random >> 16) % pages.size()] * 32768;
     {
-      std::fstream file(data_, std::ios::in | std::ios::out | std::ios::binary);
+      std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
       file.seekg(static_cast<std::streamoff>(bit / 8));
       int byte = file.get();
       file.seekp(static_cast<std::streamoff>(bit / 8));
@@ -176,9 +213,19 @@ TEST_F(CorruptionIndexTest, AnyBitOfTheIndexGivesTrueAnswersOrACrashAndTheNextOp
   }
   EXPECT_EQ(hangs, 0);
   EXPECT_EQ(refused, 0);
-  std::cout << "proof: index: " << flips << " flips in " << pages.size() << " pages, " << wrong
-            << " silently wrong, " << crashes << " crashes, " << rebuilt << " made anew, " << again
-            << " next openings that were not right, " << hangs << " hangs\n";
+  std::cout << "proof: " << name << ": " << bits.size() << " flips of " << 8 * size << " bits, "
+            << wrong << " silently wrong, " << crashes << " crashes, " << rebuilt << " made anew, "
+            << again << " next openings that were not right, " << hangs << " hangs\n";
+}
+
+TEST_F(CorruptionIndexTest, AnyBitOfTheIndexGivesTrueAnswersOrACrashAndTheNextOpeningRebuilds) {
+  FlipEach("index", data_, BitsOfData(ReadWholeFile(data_), IndexFlips()));
+}
+
+TEST_F(CorruptionIndexTest, AnyBitOfItsLockFileToo) {
+  const std::string lock = data_ + "-lock";
+  ASSERT_TRUE(fs::exists(lock));
+  FlipEach("lock", lock, BitsOfLock(fs::file_size(lock), IndexFlips() == 0 ? 0 : kLockFlipsShort));
 }
 
 }  // namespace

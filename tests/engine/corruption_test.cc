@@ -2,7 +2,7 @@
 // records and tombstones, every bit of every header, directory, mark, manifest and other small
 // record, one bit of every byte of every chunk's payload, and every length that a pack can be cut
 // to. Each checkpoint then restores to exactly what was saved, or answers an error that names the
-// file and the place. No crash, no hang, no wrong byte.
+// file and the place. No crash, no hang, no wrong byte, no memory to speak of.
 //
 // What makes it quick: the store is in memory; and a restore is repeated only where the damage can
 // make a difference. That is decided by what is read, which is noted down: the program is
@@ -20,6 +20,8 @@
 // every length of every pack).
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cstdlib>
@@ -28,152 +30,35 @@
 
 #include "store/engine/check.h"
 #include "store/engine/chunk_writer.h"
-#include "store/engine/parallel_reader.h"
 #include "store/engine/restore_files.h"
 #include "tests/engine/collect_fixture.h"
+#include "tests/engine/corruption_reads.h"
 #include "tests/engine/look_fixture.h"
 #include "tests/support/snapshot_env.h"
 
 namespace ckpt {
 namespace {
 
+using namespace corruption_test;  // NOLINT
+
 constexpr std::uint64_t kFlipsShort = collect_test::kAddressSanitizer ? 2000 : 20000;
-constexpr std::uint64_t kRestoreEvery = 8;    // of those that cannot make a difference
-constexpr std::uint64_t kCheckEvery = 20011;  // so many flips, `check` is asked, too
+constexpr std::uint64_t kRestoreEvery = 8;  // of those that cannot make a difference
+// `check` is asked, too: once in so many flips of payloads, and of anything else that it must find.
+constexpr std::uint64_t kCheckPayloadEvery = 503;
+constexpr std::uint64_t kCheckEvery = 20011, kCheckEveryShort = 499;
+constexpr std::uint64_t kRestoreFilesEvery = 97;  // of those that files depend on
+constexpr std::uint64_t kMemoryMaxBytes = 256u
+                                          << 20;  // docs/design.md, "A damaged or hostile store"
 
 std::uint64_t FlipsWanted() {
   const char* text = std::getenv("CKPT_PROOF_FLIPS");
   return text == nullptr ? kFlipsShort : std::strtoull(text, nullptr, 10);
 }
 
-class Sink : public ReadTarget {
- public:
-  explicit Sink(Bytes* bytes) : bytes_(bytes) {}
-  Status Write(std::uint64_t offset, ByteSpan bytes) override {
-    if (offset + bytes.size() > bytes_->size()) return Internal("beyond the entry's end");
-    std::copy(bytes.begin(), bytes.end(), bytes_->begin() + static_cast<std::ptrdiff_t>(offset));
-    return Status();
-  }
-
- private:
-  Bytes* const bytes_;
-};
-
-// What a checkpoint restores to.
-using Contents = std::map<std::string, Bytes>;
-
-Result<Bytes> ReadEntry(Fetcher* fetcher, const Entry& entry) {
-  if (entry.logical_bytes > (64u << 20)) return Internal("an entry of a size nobody saved");
-  Bytes bytes(entry.logical_bytes);
-  ParallelReader reader(fetcher, 1);
-  CKPT_ASSIGN_OR_RETURN(std::uint64_t length,
-                        reader.Read(entry.content, std::make_shared<Sink>(&bytes)));
-  CKPT_RETURN_IF_ERROR(reader.Drain());
-  if (length != entry.logical_bytes) return Corruption("an entry of another length");
-  return bytes;
-}
-
-Result<std::unique_ptr<Store>> OpenSnapshot(Env* env) {
-  OpenStoreOptions options;
-  options.use_index = false;
-  options.threads = 1;
-  return Store::Open(env, "/store", options);
-}
-
-// A checkpoint, opened: all that comes before the contents of entries.
-struct Opened {
-  std::unique_ptr<Store> store;
-  std::unique_ptr<Fetcher> fetcher;
-  std::vector<Entry> entries;
-};
-
-Status OpenCheckpoint(Store* store, const std::string& name, Opened* opened) {
-  CKPT_ASSIGN_OR_RETURN(auto resolved, ResolveCheckpoint(store, name));
-  CKPT_ASSIGN_OR_RETURN(Manifest manifest, store->ReadManifest(resolved.ranks.front()));
-  CKPT_ASSIGN_OR_RETURN(opened->fetcher, Fetcher::Open(store, manifest.packs));
-  EntryTableReader table(manifest.entry_table, opened->fetcher.get());
-  opened->entries.clear();
-  for (;;) {
-    CKPT_ASSIGN_OR_RETURN(auto entry, table.Next());
-    if (!entry.has_value()) return Status();
-    opened->entries.push_back(*std::move(entry));
-  }
-}
-
-Result<Contents> ReadAll(Store* store, const std::string& name) {
-  Opened opened;
-  CKPT_RETURN_IF_ERROR(OpenCheckpoint(store, name, &opened));
-  Contents contents;
-  for (const Entry& entry : opened.entries) {
-    CKPT_ASSIGN_OR_RETURN(contents[entry.name], ReadEntry(opened.fetcher.get(), entry));
-  }
-  return contents;
-}
-
-// The same calls in the same order for one chunk after the other, without threads; most flips are
-// tried this way.
-Result<Bytes> ReadEntryQuickly(Fetcher* fetcher, const Entry& entry, Decoder* decoder,
-                               Bytes* scratch) {
-  Bytes bytes(entry.logical_bytes);
-  std::uint64_t at = 0;
-  ChunkListReader list(entry.content, fetcher);
-  for (;;) {
-    CKPT_ASSIGN_OR_RETURN(auto item, list.Next());
-    if (!item.has_value()) break;
-    std::uint64_t length =
-        item->kind == ChunkItem::Kind::kInline ? item->inline_bytes.size() : item->raw_bytes;
-    if (length > bytes.size() - at) return Corruption("an entry of another length");
-    MutableByteSpan out = MutableByteSpan(bytes).subspan(at, length);
-    at += length;
-    if (item->kind == ChunkItem::Kind::kInline) {
-      std::copy(item->inline_bytes.begin(), item->inline_bytes.end(), out.begin());
-    } else if (item->kind == ChunkItem::Kind::kChunk) {
-      CKPT_ASSIGN_OR_RETURN(ChunkPlace place, fetcher->Locate(item->id));
-      scratch->resize(place.entry.stored_bytes);
-      Status read =
-          fetcher->ReadSpan(place.pack_id, place.entry.offset + kRecordHeaderBytes, *scratch);
-      if (read.ok()) read = fetcher->DecodeChunk(place, *scratch, decoder, out);
-      if (!read.ok()) CKPT_RETURN_IF_ERROR(fetcher->ReadChunk(place, decoder, scratch, out));
-    }
-  }
-  if (at != bytes.size()) return Corruption("an entry of another length");
-  return bytes;
-}
-
-// The tables of a pack as readers get them, as one checksum; their order depends on how they were
-// found.
-std::uint64_t TablesOf(Dir* packs_dir, const Id128& id, const Id128& store_uuid) {
-  Bytes all;
-  ByteWriter w(&all);
-  auto reader = PackReader::Open(packs_dir, id, store_uuid, PackReader::BadHeader::kSalvage);
-  auto contents = reader.ok() ? (*reader)->ReadFrom(0) : reader.status();
-  w.U8(static_cast<std::uint8_t>(contents.status().code()));
-  if (!contents.ok()) return Checksum64(all);
-  for (auto* list : {&contents->chunks, &contents->tail_chunks}) {
-    std::sort(list->begin(), list->end(),
-              [](const ChunkEntry& a, const ChunkEntry& b) { return a.offset < b.offset; });
-    for (const ChunkEntry& e : *list) {
-      w.Id(e.id);
-      w.U64(e.offset);
-      w.U32(e.stored_bytes);
-      w.U32(e.raw_bytes);
-      w.U8(e.codec);
-      w.U8(e.codec_param);
-    }
-    w.U8(0xff);
-  }
-  for (const auto* list : {&contents->records, &contents->tail_records}) {
-    for (const RecordEntry& e : *list) {
-      w.U64(e.offset);
-      w.U8(static_cast<std::uint8_t>(e.type));
-    }
-    w.U8(0xff);
-  }
-  return Checksum64(all);
-}
-
 struct Counts {
-  std::uint64_t flips = 0, cuts = 0, restores = 0, errors = 0, exact = 0, checks = 0;
+  std::uint64_t flips = 0, cuts = 0, restores = 0, errors = 0, exact = 0;
+  std::uint64_t payload_flips = 0, payload_checks = 0, other_checks = 0;
+  std::uint64_t of_files = 0, restored_files = 0, named = 0;
   std::uint64_t unread = 0;       // bytes that no restore reads
   std::uint64_t same_tables = 0;  // not restored for that reason
   std::uint64_t gone = 0;         // by cuts: checkpoints whose manifest was cut off
@@ -186,6 +71,23 @@ class CorruptionTest : public LookTest {
     env_ = std::make_unique<SnapshotEnv>(tmp_ / "store");
     std::erase_if(env_->files(), [](const auto& file) { return file.first.starts_with("index/"); });
     LearnTruth();
+    LimitMemory();
+  }
+  ~CorruptionTest() override { setrlimit(RLIMIT_AS, &address_space_); }
+
+  // To what there is and a constant: a length that is believed then answers "out of memory", which
+  // is a violation. (AddressSanitizer takes all address space there is.)
+  void LimitMemory() {
+    ASSERT_EQ(getrlimit(RLIMIT_AS, &address_space_), 0);
+    if (collect_test::kAddressSanitizer) return;
+    std::ifstream statm("/proc/self/statm");
+    std::uint64_t pages = 0;
+    ASSERT_TRUE(statm >> pages);
+    struct rlimit limit = address_space_;
+    limit.rlim_cur =
+        std::min<rlim_t>(limit.rlim_max, pages * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)) +
+                                             kMemoryMaxBytes);
+    ASSERT_EQ(setrlimit(RLIMIT_AS, &limit), 0);
   }
 
   // ---- the store -----------------------------------------------------------------------------
@@ -360,10 +262,13 @@ class CorruptionTest : public LookTest {
       return;
     }
     ++counts_.errors;
-    static const std::regex place("(packs/)?[0-9a-f]{32}\\.pack|/store/format");
-    bool named = std::regex_search(status.message(), place);
-    if (status.code() == Code::kCorruption && named) return;
+    if (NamesThePlace(status)) return;
     Violation(names_[checkpoint] + where + ": " + status.ToString());
+  }
+  // The file, and where in it, where it is there and long enough to be one.
+  static bool NamesThePlace(const Status& status) {
+    static const std::regex place("[0-9a-f]{32}\\.pack(.* at [0-9]+| is missing)|/store/format");
+    return status.code() == Code::kCorruption && std::regex_search(status.message(), place);
   }
   void Violation(const std::string& text) {
     if (++violations_ <= 20) ADD_FAILURE() << text;
@@ -423,9 +328,58 @@ class CorruptionTest : public LookTest {
     env_->Flip(name, at, bit);
   }
 
+  bool FilesNeed(const std::string& name, std::uint64_t at) const {
+    return Has(head_, name, at) ||
+           std::any_of(entry_reads_.begin(), entry_reads_.end(), [&](const EntryReads& reads) {
+             return names_[reads.checkpoint].starts_with("files@") && Has(reads.reads, name, at);
+           });
+  }
+
+  // As users do, from a real file: what fails names the checkpoint as well.
+  void RestoreReally(const std::string& name, std::uint64_t at, int bit) {
+    const std::string path = tmp_ / ("store/" + name);
+    FlipInFile(path, at, bit);
+    for (std::size_t c = 0; c < names_.size(); ++c) {
+      if (!names_[c].starts_with("files@")) continue;
+      ++counts_.restored_files;
+      const std::string where = ", byte " + std::to_string(at) + " of " + name;
+      const Status status = RestoreFilesOf(c);
+      if (status.ok()) continue;
+      ++counts_.named;
+      if (!NamesThePlace(status) ||
+          status.message().find(names_[c].substr(0, 5)) == std::string::npos) {
+        Violation("restore " + names_[c] + where + ": " + status.ToString());
+      }
+    }
+    FlipInFile(path, at, bit);
+  }
+  Status RestoreFilesOf(std::size_t checkpoint) {
+    std::filesystem::remove_all(tmp_ / "out");
+    OpenStoreOptions how;
+    how.use_index = false;
+    how.threads = 1;
+    CKPT_ASSIGN_OR_RETURN(auto store, Store::Open(PosixEnv(), tmp_ / "store", how));
+    RestoreFilesOptions options;
+    options.checkpoint = names_[checkpoint];
+    options.to = tmp_ / "out";
+    CKPT_RETURN_IF_ERROR(RestoreFiles(store.get(), options).status());
+    for (const auto& [file, bytes] : truth_[checkpoint]) {
+      if (bytes.empty() || file == "d/link") continue;
+      if (ReadWholeFile(tmp_ / ("out/" + file)) != AsText(bytes))
+        Violation("WRONG BYTES in " + file);
+    }
+    return Status();
+  }
+  static void FlipInFile(const std::string& path, std::uint64_t at, int bit) {
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekg(static_cast<std::streamoff>(at));
+    const int byte = file.get();
+    file.seekp(static_cast<std::streamoff>(at));
+    file.put(static_cast<char>(byte ^ (1 << bit)));
+  }
+
   // `check` must see it, unless it is in what has no meaning (padding, ends of packs).
   void CheckSees(const std::string& name, std::uint64_t at, int bit) {
-    ++counts_.checks;
     env_->Flip(name, at, bit);
     auto store = OpenSnapshot(env_.get());
     CheckOptions options;
@@ -445,13 +399,33 @@ class CorruptionTest : public LookTest {
     bool all_bits;
     bool in_record;  // of a manifest or another small record: restored in any case
     bool seen;       // `check` must find it
+    bool payload;    // of a chunk
   };
+
+  void TryPlace(const std::string& name, const Place& place, int bit, bool all) {
+    TryFlip(name, place.at, bit, place.in_record);
+    counts_.payload_flips += place.payload ? 1 : 0;
+    if (place.payload && counts_.payload_flips % kCheckPayloadEvery == 0) {
+      ++counts_.payload_checks;
+      CheckSees(name, place.at, bit);
+    }
+    if (!place.payload && place.seen &&
+        counts_.flips % (all ? kCheckEvery : kCheckEveryShort) == 0) {
+      ++counts_.other_checks;
+      CheckSees(name, place.at, bit);
+    }
+    if (!name.starts_with("packs/") || !FilesNeed(name, place.at)) return;
+    if (++counts_.of_files % kRestoreFilesEvery == 0) {
+      RestoreReally(name, place.at, bit);
+    }
+  }
 
   std::vector<Place> PlacesOf(const std::string& name) {
     std::vector<Place> places;
     const Bytes& bytes = env_->files().at(name).bytes;
     if (!name.starts_with("packs/")) {
-      for (std::uint64_t at = 0; at < bytes.size(); ++at) places.push_back({at, true, true, false});
+      for (std::uint64_t at = 0; at < bytes.size(); ++at)
+        places.push_back({at, true, true, false, false});
       return places;
     }
     Id128 id;
@@ -459,7 +433,7 @@ class CorruptionTest : public LookTest {
     auto header = DecodePackHeader(ByteSpan(bytes).first(kPackHeaderBytes));
     EXPECT_TRUE(header.ok());
     for (std::uint64_t at = 0; at < kPackHeaderBytes; ++at) {
-      places.push_back({at, true, false, false});
+      places.push_back({at, true, false, false, false});
     }
     if (header->reserve) return places;  // nothing in it
     for (std::uint64_t at = kPackHeaderBytes; at < bytes.size();) {
@@ -476,7 +450,7 @@ class CorruptionTest : public LookTest {
       for (std::uint64_t b = at; b < end && b < bytes.size(); ++b) {
         bool in_header = b < at + kRecordHeaderBytes;
         if (padding && !in_header) continue;
-        places.push_back({b, in_header || !chunk, small, chunk || small});
+        places.push_back({b, in_header || !chunk, small, chunk || small, chunk && !in_header});
       }
       at += record.ExtentBytes();
     }
@@ -494,6 +468,7 @@ class CorruptionTest : public LookTest {
   Bytes scratch_;
   Counts counts_;
   std::uint64_t violations_ = 0;
+  struct rlimit address_space_ {};
 };
 
 TEST_F(CorruptionTest, AnyBitFlippedRestoresExactlyOrNamesThePlace) {
@@ -515,11 +490,7 @@ TEST_F(CorruptionTest, AnyBitFlippedRestoresExactlyOrNamesThePlace) {
       int one = static_cast<int>((place.at * 2654435761u >> 7) & 7);
       for (int i = 0; i < (place.all_bits ? 8 : 1); ++i) {
         if (number++ % stride != 0) continue;
-        int bit = place.all_bits ? i : one;
-        TryFlip(name, place.at, bit, place.in_record);
-        if (place.seen && counts_.flips % (stride == 1 ? kCheckEvery : 499) == 0) {
-          CheckSees(name, place.at, bit);
-        }
+        TryPlace(name, place, place.all_bits ? i : one, stride == 1);
       }
     }
   }
@@ -528,9 +499,13 @@ TEST_F(CorruptionTest, AnyBitFlippedRestoresExactlyOrNamesThePlace) {
             << places.size() << " files, " << counts_.restores << " restores, " << counts_.errors
             << " errors, " << counts_.exact << " exact, " << counts_.same_tables
             << " with equal tables, " << counts_.unread << " of bytes no restore reads, "
-            << counts_.checks << " checks, " << violations_ << " violations, " << seconds.count()
-            << " s\n";
+            << counts_.payload_checks << " checks of payloads, " << counts_.other_checks
+            << " of the rest, " << counts_.named << " of " << counts_.restored_files
+            << " restored as files named what is damaged, " << violations_ << " violations, "
+            << seconds.count() << " s\n";
   EXPECT_GT(counts_.errors, 0u);
+  EXPECT_GT(counts_.payload_checks, 0u);
+  EXPECT_GT(counts_.named, 0u);
 }
 
 TEST_F(CorruptionTest, CutToAnyLengthRestoresExactlyOrNamesThePlace) {

@@ -1,7 +1,10 @@
 // The short form of a fuzz target: runs it over its corpus and over random changes of that.
 //   records_fuzz CORPUS_FOLDER CHANGES SEED
 // The same seed tries the same inputs. What was tried last is written to crash-<seed> when the
-// target ends the process.
+// target ends the process. Memory is limited as scripts/fuzz limits one allocation.
+
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <cstring>
@@ -18,6 +21,8 @@ namespace {
 
 using Input = std::vector<std::uint8_t>;
 constexpr std::size_t kInputBytesMax = 1 << 16;
+constexpr std::uint64_t kMemoryMaxBytes = 256u
+                                          << 20;  // docs/design.md, "A damaged or hostile store"
 
 Input* current = nullptr;
 const char* crash_path = "crash";
@@ -30,6 +35,17 @@ void KeepInput(int signal) {
   }
   std::signal(signal, SIG_DFL);
   std::raise(signal);
+}
+
+// More than that, besides what there is, ends the process.
+void LimitMemory() {
+  std::ifstream statm("/proc/self/statm");
+  std::uint64_t pages = 0;
+  struct rlimit limit {};
+  if (!(statm >> pages) || getrlimit(RLIMIT_AS, &limit) != 0) return;
+  limit.rlim_cur = std::min<rlim_t>(
+      limit.rlim_max, pages * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)) + kMemoryMaxBytes);
+  setrlimit(RLIMIT_AS, &limit);
 }
 
 std::vector<Input> ReadCorpus(const std::string& folder) {
@@ -99,6 +115,7 @@ int main(int argc, char** argv) {
   std::mt19937_64 random(std::strtoull(argv[3], nullptr, 10));
   Input input;
   current = &input;
+  LimitMemory();
   for (const Input& kept : corpus) {
     input = kept;
     LLVMFuzzerTestOneInput(input.data(), input.size());
