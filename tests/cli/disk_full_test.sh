@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # A file system that fills up at every possible point: a clear error, everything saved before is still
 # there, rm and gc return space at zero bytes free, and saving goes on; also when the only pack holds
-# more of use than the reserve has room for. Needs root, for small file systems: a tmpfs, and ext4 in a
-# file where loop devices are to be had.
+# more of use than the reserve has room for. Needs root, for small file systems: a tmpfs, and ext4 and
+# xfs in a file where loop devices are to be had.
 set -euo pipefail
 bin=${CKPT_STORE_BIN:?}
 ((EUID == 0)) || { echo "needs root, to mount a small file system"; exit 77; }
@@ -30,8 +30,19 @@ for step in $(seq 1 40); do
   break
 done
 ((saved >= 5 && saved < 40)) || fail "the disk never filled up ($saved saves)"
-# Now to the last byte.
-cat /dev/zero >fs/filler 2>/dev/null || true
+# fill FILE: until there is no room for another 4 KiB.
+fill() {
+  cat /dev/zero >"$1" 2>/dev/null || true
+  sync -f "$1"
+  cat /dev/zero >>"$1" 2>/dev/null || true
+  local n
+  for n in $(seq 1 1000); do
+    dd if=/dev/zero of="$1.$n" bs=4K count=1 conv=fsync status=none 2>/dev/null || break
+  done
+  # (xfs keeps some blocks to itself that df counts.)
+  ((n < 1000 && $(df --output=avail -k fs | tail -1) < 200)) || fail "cannot be filled"
+}
+fill fs/filler
 
 # The target of a restore is full: removing checkpoints may be no help at all, and is not advised.
 code=0
@@ -69,9 +80,7 @@ full_of_garbage() {
   done
   "$bin" save run d --quiet || fail "$where: the second save"
   (($(ls "$CKPT_STORE/packs" | wc -l) == 2)) || fail "$where: not one pack and the reserve"
-  cat /dev/zero >fs/filler 2>/dev/null || true
-  sync -f fs/filler
-  cat /dev/zero >>fs/filler 2>/dev/null || true
+  fill fs/filler
   local before after
   before=$(df --output=used -k fs | tail -1)
   "$bin" gc --keep-last 1 >gc.out 2>gc.err || fail "$where: gc: $(cat gc.err)"
@@ -95,10 +104,21 @@ mount -t tmpfs -o size=34m tmpfs "$work/fs"
 full_of_garbage tmpfs
 umount "$work/fs"
 
-truncate -s 48M image
-if mkfs.ext4 -q -m 0 image 2>/dev/null && mount -o loop image "$work/fs" 2>/dev/null; then
-  full_of_garbage ext4
-else
-  echo "ext4: skipped, no loop device or mkfs.ext4 here"
-fi
+# on_loop KIND SIZE OPTION...
+on_loop() {
+  local kind=$1 size=$2 left
+  shift 2
+  rm -f image
+  truncate -s "$size" image
+  if ! "mkfs.$kind" -q "$@" image 2>/dev/null || ! mount -o loop image "$work/fs" 2>/dev/null; then
+    echo "$kind: skipped, no loop device or mkfs.$kind here"
+    return
+  fi
+  left=$(df --output=avail -k fs | tail -1)  # a large file system, but for 40 MB
+  ((left < 60000)) || fallocate -l $((left - 40000))K fs/large
+  full_of_garbage "$kind"
+  umount "$work/fs"
+}
+on_loop ext4 48M -m 0
+on_loop xfs 300M
 echo passed
