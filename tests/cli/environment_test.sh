@@ -13,6 +13,9 @@ names() {
     grep -oE '\b(secure_)?(getenv|EnvironmentVariable|EnvironmentNumber|Variable|envname)\( *"[A-Za-z_]+"' |
     grep -oE '"[^"]+"' | tr -d '"'
   echo TZ # by the C library, for local time
+  # By the C library, where a program is looked for by its name.
+  # shellcheck disable=SC2086
+  ! grep -qE '\b(execvp|execlp|posix_spawnp)\(' $code || echo PATH
 }
 documented=$(sed -n '/^## Environment/,/^## /p' docs/design.md | grep -oE '`[A-Z_]+`' | tr -d '`' | sort -u)
 diff <(names | sort -u) <(echo "$documented") >difference.$$ 2>&1 || {

@@ -63,8 +63,7 @@ TEST_F(SessionKillSweep, AtEachCallNothingStagedIsLost) {
   // Or the first calls would all be those that make the store, and no later run be killed in its
   // own: the command's sweep has a first save.
   ASSERT_TRUE(Exited(InChild([&] { return Work(); }), 0));
-  const Calls which =
-      std::getenv("CKPT_KILL_SWEEP") == nullptr ? Calls::kChanging : Calls::kEach;
+  const Calls which = std::getenv("CKPT_KILL_SWEEP") == nullptr ? Calls::kChanging : Calls::kEach;
   int kills = 0;
   for (std::int64_t fatal = 1;; ++fatal) {
     SCOPED_TRACE("call " + std::to_string(fatal));
