@@ -149,6 +149,7 @@ class Restorer {
   void RemoveLeftovers();
   Status WriteEntry(const Entry& entry, Decision decision, TargetTree* tree,
                     ParallelReader* reader);
+  Status WriteSymlink(const Entry& entry, const TargetTree::Place& place) const;
   Status WriteFile(const Entry& entry, TargetTree::Place place, ParallelReader* reader);
   Status Dress(const Entry& entry, const TargetTree::Place& place) const;
   Status WriteLink(const Entry& entry, const TargetTree::Place& place, ParallelReader* reader);
@@ -380,19 +381,28 @@ Status Restorer::WriteEntry(const Entry& entry, Decision decision, TargetTree* t
   if (decision == Decision::kKeep) return Status();
   if (decision == Decision::kDress) return Dress(entry, place);
   switch (entry.kind) {
-    case EntryKind::kSymlink: {
-      std::string temporary = TemporaryName();
-      CKPT_RETURN_IF_ERROR(place.dir->MakeSymlink(entry.target, temporary));
-      Status s = place.dir->SetEntryAttributes(temporary, InfoOf(entry), owner_);
-      if (!s.ok() && s.code() != Code::kPermission && s.code() != Code::kUnsupported) return s;
-      return place.dir->Rename(temporary, place.dir.get(), place.component);
-    }
+    case EntryKind::kSymlink:
+      return WriteSymlink(entry, place);
     case EntryKind::kHardLink:
       links_.push_back(entry);
       return Status();
     default:
       return WriteFile(entry, std::move(place), reader);
   }
+}
+
+Status Restorer::WriteSymlink(const Entry& entry, const TargetTree::Place& place) const {
+  const std::string temporary = TemporaryName();
+  CKPT_RETURN_IF_ERROR(place.dir->MakeSymlink(entry.target, temporary));
+  Status s = place.dir->SetEntryAttributes(temporary, InfoOf(entry), owner_);
+  if (s.ok() || s.code() == Code::kPermission || s.code() == Code::kUnsupported) {
+    s = place.dir->Rename(temporary, place.dir.get(), place.component);
+  }
+  if (!s.ok()) {
+    Status gone = place.dir->RemoveFile(temporary);
+    (void)gone;  // `s` says what is the matter
+  }
+  return s;
 }
 
 Status Restorer::WriteFile(const Entry& entry, TargetTree::Place place, ParallelReader* reader) {

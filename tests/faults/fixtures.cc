@@ -194,9 +194,8 @@ std::string WrongTarget(const std::string& path, const Outcome& outcome) {
   }
   if (!fs::exists(to)) return "";
   for (const auto& at : fs::recursive_directory_iterator(to)) {
-    // (That of a link has no lock, and goes by its age.)
     const bool temporary = at.path().filename().string().starts_with(".ckpt-");
-    if (temporary && !at.is_symlink()) return at.path().string() + " stays";
+    if (temporary) return at.path().string() + " stays";
   }
   const std::string difference = TheDifference(to, 2);
   return difference.empty() ? "" : "restored: " + difference;
