@@ -5,8 +5,46 @@
 
 #include "store/engine/check_packs.h"
 #include "store/engine/check_trees.h"
+#include "store/engine/collect_state.h"
 
 namespace ckpt {
+namespace {
+
+// Damage of the store's own files, not of a pack.
+void AddOwn(std::string what, CheckFindings* findings) {
+  FoundDamage lost;
+  lost.pack_missing = true;
+  lost.what = std::move(what);
+  findings->Add(std::move(lost));
+}
+
+// A power loss in the middle of writing a slot is no damage: the other one is whole.
+Status CheckCollect(Store* store, CheckFindings* findings) {
+  if (store->format().uuid.IsZero()) return Status();  // without `format` and packs
+  auto flaws = FindCollectFlaws(store);
+  if (flaws.status().code() == Code::kCorruption) {  // something else has its name
+    AddOwn("the file 'collect': " + flaws.status().message(), findings);
+    return Status();
+  }
+  if (!flaws.ok()) return flaws.status();
+  std::string where;
+  for (std::uint64_t at : flaws->slots)
+    where += (where.empty() ? "" : " and ") + std::to_string(at);
+  if (flaws->lost) {
+    AddOwn("the file 'collect' is not what was written at " + where +
+               ": it names what a collection was doing and which hosts were given up. Checkpoints"
+               " do not need it. The next gc writes it anew; give a lost host up once more with gc"
+               " --break-host",
+           findings);
+  } else if (!where.empty()) {
+    store->Notice("the file 'collect' at " + where +
+                  " is not whole: a collection was cut off there, or it is damaged. The other half"
+                  " counts; the next gc writes it anew");
+  }
+  return Status();
+}
+
+}  // namespace
 
 Result<CheckReport> CheckStore(Store* store, const CheckOptions& options) {
   CheckFindings findings;
@@ -20,11 +58,9 @@ Result<CheckReport> CheckStore(Store* store, const CheckOptions& options, CheckF
   }
   CKPT_RETURN_IF_ERROR(store->Refresh());
   if (store->format_lost()) {
-    FoundDamage lost;
-    lost.pack_missing = true;
-    lost.what = "the file 'format' is missing or damaged: the store can only be read";
-    findings.Add(std::move(lost));
+    AddOwn("the file 'format' is missing or damaged: the store can only be read", &findings);
   }
+  CKPT_RETURN_IF_ERROR(CheckCollect(store, &findings));
   TreeChecker trees(store, &findings);
   CKPT_RETURN_IF_ERROR(trees.LoadSeries());
   CKPT_RETURN_IF_ERROR(PackChecker(store, options, &findings).Run());

@@ -51,7 +51,8 @@ Status Collector::Run(const std::vector<Removal>& planned, Collected* result) {
   if (options_.dry_run) {
     Predict();
   } else {
-    Status run = RunEpochs();
+    Status run = MendState();
+    if (run.ok()) run = RunEpochs();
     if (!run.ok()) AbandonOwn();
     own_.reset();
     CKPT_RETURN_IF_ERROR(std::move(run));
@@ -147,10 +148,25 @@ Status Collector::Survey(const std::vector<Removal>& planned) {
   for (const Removal& removal : planned) {
     tombstones.insert({removal.view->series(), removal.first.attempt, removal.first.step});
   }
-  if (!state_.known) state_.epoch = scan_->HighestEpoch();
+  RaiseEpoch();
   marker_.emplace(store_, std::move(tombstones));
   CKPT_RETURN_IF_ERROR(FindCandidates());
   return MeasureUse();
+}
+
+// Above every epoch that anybody acknowledged, whatever is left of `collect`: what a writer claimed
+// then says nothing of a new list.
+void Collector::RaiseEpoch() { state_.epoch = std::max(state_.epoch, scan_->HighestEpoch()); }
+
+// Slots that are neither whole nor zeros are written over, both if need be.
+Status Collector::MendState() {
+  for (int slot = 0; slot < 2; ++slot) {
+    CKPT_ASSIGN_OR_RETURN(CollectFlaws flaws, FindCollectFlaws(store_));
+    if (flaws.slots.empty()) return Status();
+    if (state_.known && state_.phase == CollectPhase::kIdle) ++state_.epoch;
+    CKPT_RETURN_IF_ERROR(GiveUpList());
+  }
+  return Status();
 }
 
 std::set<StepName> Collector::ReadTombstones() const {

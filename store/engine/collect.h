@@ -130,6 +130,8 @@ class Collector {
   Status PunchPack(const Id128& pack_id);
   Status CheckOurs() const;
   Status GiveUpList();
+  void RaiseEpoch();
+  Status MendState();
   bool StaysAt(std::uint32_t home) const;
   std::uint32_t OwnHome();
   bool IsOwnHome(std::uint32_t home) const;

@@ -31,6 +31,7 @@ Status Collector::SetAside(const std::set<Id128>& damaged, const std::set<Id128>
                            std::vector<AsidePack>* aside) {
   CKPT_RETURN_IF_ERROR(Resume());
   CKPT_RETURN_IF_ERROR(SurveyAside(damaged, gone));
+  CKPT_RETURN_IF_ERROR(MendState());
   if (list_.empty() && gone_.empty()) return Status();
   CKPT_RETURN_IF_ERROR(Condemn());
   Status s = AwaitForAside();
@@ -53,7 +54,7 @@ Status Collector::SurveyAside(const std::set<Id128>& damaged, const std::set<Id1
   CKPT_RETURN_IF_ERROR(store_->Refresh());
   scan_.emplace(store_);
   CKPT_RETURN_IF_ERROR(scan_->Refresh());
-  if (!state_.known) state_.epoch = scan_->HighestEpoch();
+  RaiseEpoch();
   marker_.emplace(store_, ReadTombstones());
   marker_->KeepQuiet();
   std::set<Id128> dead;

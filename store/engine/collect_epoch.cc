@@ -305,6 +305,7 @@ Status Collector::Finish() {
 // (E, idle): nothing is condemned.
 Status Collector::GiveUpList() {
   CollectState next = state_;
+  next.known = true;
   next.phase = CollectPhase::kIdle;
   next.condemned.clear();
   next.broken = Sorted(to_break_);

@@ -61,6 +61,11 @@ CollectState DecodeSlot(ByteSpan slot, const Id128& uuid) {
   return state;
 }
 
+bool IsBlank(ByteSpan slot) {
+  return slot.size() == kSlotBytes &&
+         std::all_of(slot.begin(), slot.end(), [](std::byte b) { return b == std::byte{0}; });
+}
+
 // Within an epoch: condemned, moved, idle.
 int Order(const CollectState& state) {
   return state.phase == CollectPhase::kIdle ? 3 : static_cast<int>(state.phase);
@@ -75,6 +80,7 @@ bool Before(const CollectState& a, const CollectState& b) {
 struct Slots {
   std::array<CollectState, 2> state;
   int present = 0;  // the one that counts
+  CollectFlaws flaws;
 };
 
 Result<Slots> ReadSlots(File* file, const Id128& uuid) {
@@ -82,7 +88,12 @@ Result<Slots> ReadSlots(File* file, const Id128& uuid) {
   Bytes bytes(kSlotBytes);
   for (std::size_t i = 0; i < 2; ++i) {
     CKPT_ASSIGN_OR_RETURN(std::size_t got, file->ReadAt(i * kSlotBytes, bytes));
-    slots.state[i] = DecodeSlot(ByteSpan(bytes).first(got), uuid);
+    ByteSpan slot = ByteSpan(bytes).first(got);
+    slots.state[i] = DecodeSlot(slot, uuid);
+    if (slots.state[i].known || IsBlank(slot)) continue;
+    slots.flaws.slots.push_back(i * kSlotBytes);
+    // A cut is never our own doing, and of two writes the first was flushed.
+    slots.flaws.lost = slots.flaws.lost || got < kSlotBytes || slots.flaws.slots.size() == 2;
   }
   slots.present = Before(slots.state[0], slots.state[1]) ? 1 : 0;
   return slots;
@@ -100,12 +111,36 @@ bool CollectState::Condemns(const Id128& pack_id) const {
 
 bool CollectState::Breaks(const Id128& pack_id) const { return Contains(broken, pack_id); }
 
+Status MakeCollectFile(Dir* root, std::uint32_t permissions) {
+  OpenOptions open;
+  open.mode = OpenMode::kReadOrCreate;
+  open.permissions = permissions;
+  CKPT_ASSIGN_OR_RETURN(auto file, OpenOwnFile(root, kName, open));
+  Status allocated = file->Allocate(0, 2 * kSlotBytes);
+  if (!allocated.ok() && allocated.code() != Code::kUnsupported) return allocated;
+  Bytes slot(kSlotBytes);
+  for (std::uint64_t at : {std::size_t{0}, kSlotBytes}) {
+    CKPT_ASSIGN_OR_RETURN(std::size_t got, file->ReadAt(at, slot));
+    if (AsText(ByteSpan(slot).first(std::min(got, kStateMagic.size()))) == kStateMagic) continue;
+    CKPT_RETURN_IF_ERROR(file->WriteAt(at, Bytes(kSlotBytes)));
+  }
+  return file->Sync();
+}
+
 Result<CollectState> ReadCollectState(Store* store) {
   auto file = OpenOwnFile(store->root(), kName, OpenOptions{});
   if (!file.ok() && file.status().code() == Code::kNotFound) return CollectState();
   if (!file.ok()) return file.status();
   CKPT_ASSIGN_OR_RETURN(Slots slots, ReadSlots(file->get(), store->format().uuid));
   return slots.state[slots.present];
+}
+
+Result<CollectFlaws> FindCollectFlaws(Store* store) {
+  auto file = OpenOwnFile(store->root(), kName, OpenOptions{});
+  if (!file.ok() && file.status().code() == Code::kNotFound) return CollectFlaws();
+  if (!file.ok()) return file.status();
+  CKPT_ASSIGN_OR_RETURN(Slots slots, ReadSlots(file->get(), store->format().uuid));
+  return std::move(slots.flaws);
 }
 
 Status WriteCollectState(Store* store, const CollectState& state) {

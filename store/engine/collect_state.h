@@ -17,6 +17,10 @@ namespace ckpt {
 
 enum class CollectPhase : std::uint32_t { kIdle = 0, kCondemned = 1, kMoved = 2 };
 
+// Makes the file of a new store, its blocks allocated: collection writes there on a full disk. What
+// a creation left that lost its power is made good; what a collection wrote stays.
+Status MakeCollectFile(Dir* root, std::uint32_t permissions);
+
 struct CollectState {
   // False: neither slot is whole (a new store, or the file is lost): nothing is under way, and the
   // epochs that were are not known.
@@ -35,6 +39,15 @@ struct CollectState {
 constexpr std::size_t kCollectPacksMax = 4092;
 
 Result<CollectState> ReadCollectState(Store* store);
+
+// What of the file is neither a state nor zeros.
+struct CollectFlaws {
+  std::vector<std::uint64_t> slots;  // where in the file
+  // More than a write that was cut off leaves: what collection was under way is not known.
+  bool lost = false;
+};
+// None where there is no file: a copy of a store may leave it out.
+Result<CollectFlaws> FindCollectFlaws(Store* store);
 // Durable, and read back the same, when this is ok.
 // REQUIRES: kCollectPacksMax is kept, the lists are sorted.
 Status WriteCollectState(Store* store, const CollectState& state);

@@ -80,9 +80,14 @@ Status Store::LoadWitness() {
 Result<IndexWitness> Store::WitnessNow(bool ended) {
   CKPT_ASSIGN_OR_RETURN(CollectState state, ReadCollectState(this));
   CKPT_ASSIGN_OR_RETURN(FileInfo info, packs_dir_->Stat());
+  bool known = state.known;
+  if (!known) {  // as in a new store, unless it was damaged
+    CKPT_ASSIGN_OR_RETURN(CollectFlaws flaws, FindCollectFlaws(this));
+    known = flaws.slots.empty();
+  }
   const bool under_way = state.phase != CollectPhase::kIdle && state.epoch > 0;
   const std::uint64_t epoch = ended && under_way ? state.epoch - 1 : state.epoch;
-  return IndexWitness{state.known || state.epoch == 0, epoch, info.device, info.inode};
+  return IndexWitness{known, epoch, info.device, info.inode};
 }
 
 std::set<Id128> Store::Unexplained(const std::set<Id128>& present) {

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "store/codec/hash.h"
+#include "store/engine/collect_state.h"
 #include "store/engine/reindex.h"
 #include "store/engine/reserve.h"
 #include "store/engine/store.h"
@@ -17,7 +18,6 @@ namespace {
 
 constexpr std::string_view kFormatName = "format";
 constexpr std::string_view kCollectName = "collect";
-constexpr std::uint64_t kCollectBytes = 131072;
 constexpr std::uint32_t kGroupWrite = 0020;
 constexpr std::uint32_t kWorldWrite = 0002;
 constexpr std::uint32_t kSetGid = 02000;
@@ -252,9 +252,7 @@ Status Store::Create() {
   CKPT_ASSIGN_OR_RETURN(Bytes bytes, EncodeFormatFile(format_));
   CKPT_ASSIGN_OR_RETURN(auto packs, root_->OpenDir("packs"));
   CKPT_RETURN_IF_ERROR(CreateReserve(env_, packs.get(), format_.uuid, file_permissions()));
-  Status collect = WriteFileOnce(root_.get(), std::string(kCollectName), Bytes(kCollectBytes),
-                                 file_permissions());
-  if (!collect.ok() && collect.code() != Code::kExists) return collect;
+  CKPT_RETURN_IF_ERROR(MakeCollectFile(root_.get(), file_permissions()));
   // Made now, so that collection can lock it on a full disk.
   CKPT_ASSIGN_OR_RETURN(auto locks, root_->OpenDir("locks"));
   OpenOptions open;
