@@ -226,7 +226,11 @@ Status OwnPacks::Write(const std::vector<Record>& records) {
     CKPT_ASSIGN_OR_RETURN(Placed placed, packs_.back()->Append(record.header, record.payload));
     (void)placed;
   }
-  return packs_.back()->Commit(true);
+  CKPT_RETURN_IF_ERROR(packs_.back()->Commit(true));
+  if (reserve_) return Status();  // its marks are flushed with it
+  // A checkpoint that lacks a chunk is taken over as it is, but would be dropped from a tail.
+  for (auto& pack : packs_) CKPT_RETURN_IF_ERROR(pack->FlushMark());
+  return Status();
 }
 
 Status OwnPacks::CommitRecords(const std::vector<Record>& records) {

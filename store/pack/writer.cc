@@ -396,6 +396,8 @@ Status PackWriter::Announce() {
   return state_->Poison(state_->file->Sync());
 }
 
+Status PackWriter::FlushMark() { return state_->Poison(state_->file->Sync()); }
+
 Result<bool> PackWriter::HasItsName() const {
   return StillLinked(state_->packs_dir, PackFileName(state_->pack_id), state_->info);
 }

@@ -73,6 +73,9 @@ class PackWriter {
   // Before a writer that other hosts must see reads what collection is under way: a pack without a
   // mark, or with a closed one, gets an unclosed mark that names this host, flushed.
   Status Announce();
+  // Makes the last mark itself durable: whoever takes away what this pack replaces must not leave a
+  // tail that others judge.
+  Status FlushMark();
   // False: the pack's file was unlinked, or another file has its name.
   Result<bool> HasItsName() const;
   // Appends the sorted directory and commits with the sealed mark; the writer can only be destroyed

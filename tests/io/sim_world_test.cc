@@ -220,6 +220,51 @@ TEST(SimCrash, CrashedWorldIsIndependentAndDrawsNewIds) {
 }
 
 // After any script and any choice: what was synced is there, and nothing appears that was not made.
+TEST(SimCrash, ChangeKeptBackIsSyncedOnlyAfterTheOther) {
+  SimWorld world;
+  auto file = Make(world, "a", "........");  // changes 1 and 2
+  ASSERT_TRUE(Root(world)->Sync().ok() && file->Sync().ok());
+  world.KeepBack(5, 8);
+  auto survives = [&] { return Read(*world.Crash(CrashChoice::None()), "a"); };
+  ASSERT_TRUE(file->WriteAt(0, AsBytes("A")).ok() && file->WriteAt(1, AsBytes("B")).ok());
+  ASSERT_TRUE(file->Sync().ok());
+  EXPECT_EQ(Read(world, "a"), "AB......");
+  EXPECT_EQ(survives(), ".B......");
+  EXPECT_EQ(Read(*world.Crash(CrashChoice::All()), "a"), "AB......");
+  ASSERT_TRUE(file->WriteAt(2, AsBytes("C")).ok());  // change 8
+  EXPECT_EQ(survives(), ".B......");
+  ASSERT_TRUE(file->Sync().ok());
+  EXPECT_EQ(survives(), "ABC.....");
+}
+
+TEST(SimCrash, NameKeptBackIsSyncedOnlyAfterTheOther) {
+  SimWorld world;
+  world.KeepBack(1, 4);
+  ASSERT_TRUE(Root(world)->MakeDir("a", 0700).ok() && Root(world)->MakeDir("b", 0700).ok());
+  ASSERT_TRUE(Root(world)->Sync().ok());
+  EXPECT_EQ(Names(*world.Crash(CrashChoice::None())), std::set<std::string>{"b"});
+  ASSERT_TRUE(Root(world)->MakeDir("c", 0700).ok() && Root(world)->Sync().ok());
+  EXPECT_EQ(Names(*world.Crash(CrashChoice::None())), (std::set<std::string>{"a", "b", "c"}));
+}
+
+TEST(SimProcess, WithCachesOfTheirOwnHostsSeeWhatWasSyncedOrClosed) {
+  SimWorld world;
+  world.set_separate_caches(true);
+  auto far = world.NewProcess();
+  far->set_host(Id128{}, "far");
+  auto file = Make(world, "a", "one");
+  EXPECT_EQ(Read(world, "a"), "one");
+  EXPECT_EQ(Read(*far, "a"), "");
+  ASSERT_TRUE(file->Sync().ok());
+  EXPECT_EQ(Read(*far, "a"), "one");
+  ASSERT_TRUE(file->WriteAt(3, AsBytes("two")).ok());
+  ASSERT_TRUE((*Root(*far)->OpenFile("a", {}))->Sync().ok());  // its own, which is nothing
+  EXPECT_EQ(Read(*far, "a"), "one");
+  file.reset();
+  EXPECT_EQ(Read(*far, "a"), "onetwo");
+  EXPECT_EQ(Read(*world.Crash(CrashChoice::None()), "a"), "(none)");
+}
+
 TEST(SimCrash, SyncedPrefixAlwaysSurvives) {
   bool held = rc::check("log", [] {
     SimWorld world(*rc::gen::arbitrary<std::uint64_t>());

@@ -1,6 +1,11 @@
 #include "tests/support/lives.h"
 
-#include "store/engine/reserve.h"
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "store/engine/check.h"
+#include "store/engine/repair.h"
 
 namespace ckpt {
 namespace {
@@ -25,10 +30,10 @@ class NotedPart {
   std::string before_;
 };
 
-void SaveStep(SimWorld* world, Told* told, std::int64_t step,
+void SaveStep(Env* env, Told* told, std::int64_t step,
               std::optional<std::int64_t> from = std::nullopt) {
   NotedPart part("save " + std::to_string(step));
-  auto store = OpenToSave(world);
+  auto store = OpenToSave(env);
   if (!store.ok()) return;
   told->tried.insert(step);
   told->removed.erase(step);  // it comes back now
@@ -51,10 +56,16 @@ void RemoveStep(SimWorld* world, Told* told, std::int64_t step) {
   if (Remove(store->get(), step).ok()) told->removed.insert(step);
 }
 
-void CollectAll(SimWorld* world) {
+void CollectAll(SimWorld* world, double live_share = CollectOptions().live_share) {
   NotedPart part("gc");
   auto store = OpenAt(world, OpenStoreOptions::Mode::kWrite);
-  if (store.ok()) (void)Collect(store->get()).ok();
+  if (!store.ok()) return;
+  CollectOptions options;
+  options.wait_ms = 0;
+  options.live_share = live_share;
+  auto collector = Collector::Open(store->get(), options);
+  Collected collected;
+  if (collector.ok()) (void)(*collector)->Run({}, &collected).ok();
 }
 
 void SavesAndCollections(SimWorld* world, Told* told) {
@@ -202,6 +213,7 @@ void CommitsBesideCollection(SimWorld* world, Told* told) {
 void TwoHosts(SimWorld* world, Told* told) {
   world->set_network_file_system(true);
   world->set_locks(SimLocks::kPerHost);
+  world->set_separate_caches(true);
   for (std::int64_t step : {1, 2}) SaveStep(world, told, step);
   auto far = world->NewProcess();
   far->set_host(RunId(77), "far");
@@ -222,12 +234,38 @@ void TwoHosts(SimWorld* world, Told* told) {
   SaveStep(world, told, 5);
 }
 
+// A save of another host's is half done, and relies on what is just being removed, when a
+// collection begins: it is seen by its announcement alone.
+void AnnouncedSave(SimWorld* world, Told* told, bool continues) {
+  world->set_network_file_system(true);
+  world->set_locks(SimLocks::kPerHost);
+  world->set_separate_caches(true);
+  auto far = world->NewProcess();
+  far->set_host(RunId(77), "far");
+  for (std::int64_t step : {1, 2}) SaveStep(world, told, step);
+  if (continues) SaveStep(far.get(), told, 3);
+  SaveStep(world, told, 4);
+  NotedPart part("announced save");
+  auto store = OpenToSave(far.get());
+  if (!store.ok()) return;
+  told->tried.insert(9);
+  auto saving = Saving::Begin(store->get(), 9);
+  if (!saving.ok() || !(*saving)->Put(0, kBlocks, true).ok()) return;
+  for (std::int64_t step : {1, 2}) RemoveStep(world, told, step);
+  CollectAll(world, 1.0);  // waits, and gives up
+  if ((*saving)->End().ok()) told->acknowledged.insert(9);
+  saving->reset();
+  CollectAll(world, 1.0);
+}
+void HostBegins(SimWorld* world, Told* told) { AnnouncedSave(world, told, false); }
+void HostGoesOn(SimWorld* world, Told* told) { AnnouncedSave(world, told, true); }
+
 // A collector dies in the middle, the next one goes on.
 void SecondCollector(SimWorld* world, Told* told) {
   for (std::int64_t step : {1, 2, 3}) SaveStep(world, told, step);
-  for (std::uint64_t died_after : {3u, 8u, 11u, 13u}) {
+  for (std::uint64_t died_after : {3u, 8u, 12u, 14u}) {
     if (died_after == 3) RemoveStep(world, told, 1);
-    if (died_after == 11) RemoveStep(world, told, 2);
+    if (died_after == 12) RemoveStep(world, told, 2);
     auto first = world->NewProcess();
     first->set_stop_after(died_after);
     if (auto store = OpenAt(first.get(), OpenStoreOptions::Mode::kWrite); store.ok()) {
@@ -237,6 +275,67 @@ void SecondCollector(SimWorld* world, Told* told) {
   }
   CollectAll(world);
   SaveStep(world, told, 4);
+}
+
+// A bit of the disk turns: in step 3's own first block, which step 4 has, too.
+void DamageStep3(SimWorld* world, Told* told) {
+  NotedPart part(kDamagePart);
+  auto store = OpenAt(world, OpenStoreOptions::Mode::kRead);
+  if (!store.ok()) return;
+  auto found = ResolveCheckpoint(store->get(), "run@3");
+  if (!found.ok()) return;
+  auto manifest = (*store)->ReadManifest(found->ranks.front());
+  if (!manifest.ok()) return;
+  auto fetcher = Fetcher::Open(store->get(), manifest->packs);
+  if (!fetcher.ok()) return;
+  auto place = (*fetcher)->Locate(HashChunk(BlockOf(3, 0)));
+  if (!place.ok()) return;
+  auto file =
+      (*store)->packs_dir()->OpenFile(PackFileName(place->pack_id), {.mode = OpenMode::kReadWrite});
+  if (!file.ok()) return;
+  told->damaged = {3, 4};
+  const std::byte turned{0x5a};
+  if (!(*file)->WriteAt(place->entry.offset + kRecordHeaderBytes + 7, {&turned, 1}).ok()) return;
+  (void)(*file)->Sync().ok();
+}
+
+// A save that has the same bytes, and reads them all.
+void SaveWhatIsDamaged(SimWorld* world, Told* told) {
+  NotedPart part("healing save");
+  auto store = OpenToSave(world);
+  if (store.ok() && Save(store->get(), 3, true, "heal").ok()) told->damaged.clear();
+}
+
+// Damage that `check` finds and records, healed by a save, then collected.
+void DamageHealed(SimWorld* world, Told* told) {
+  for (std::int64_t step : {1, 2, 3, 4}) SaveStep(world, told, step);
+  DamageStep3(world, told);
+  {
+    NotedPart part("check");
+    auto store = OpenAt(world, OpenStoreOptions::Mode::kWrite);
+    if (!store.ok() || !CheckStore(store->get(), {}).ok()) return;
+  }
+  SaveWhatIsDamaged(world, told);
+  for (std::int64_t step : {1, 2}) RemoveStep(world, told, step);
+  CollectAll(world);
+  SaveStep(world, told, 5);
+}
+
+// The same by `repair`, which sets the pack aside.
+void DamageRepaired(SimWorld* world, Told* told) {
+  for (std::int64_t step : {1, 2, 3, 4}) SaveStep(world, told, step);
+  DamageStep3(world, told);
+  {
+    NotedPart part("repair");
+    auto store = OpenAt(world, OpenStoreOptions::Mode::kWrite);
+    RepairOptions options;
+    options.wait_ms = 0;
+    if (!store.ok() || !RepairStore(store->get(), options).ok()) return;
+  }
+  SaveWhatIsDamaged(world, told);
+  RemoveStep(world, told, 1);
+  CollectAll(world);
+  SaveStep(world, told, 5);
 }
 
 // The disk is full while steps are removed and collected, from the reserve.
@@ -285,9 +384,13 @@ const Life kLives[] = {
     {"poisoned pack", PoisonedPack},
     {"lost host", LostHost},
     {"commits beside a collection", CommitsBesideCollection},
-    {"two hosts", TwoHosts},
+    {"two hosts", TwoHosts, 3000, 2, "nothing"},
+    {"host begins", HostBegins, 3000, 4, "announced save"},
+    {"host goes on", HostGoesOn, 3000, 4, "nothing"},
     {"second collector", SecondCollector},
     {"maker dies", MakerDies},
+    {"damage healed", DamageHealed, 3000, 2},
+    {"damage repaired", DamageRepaired, 3000, 2},
     {"full disk", FullDisk},
     {"full disk, no room to copy", FullDisk, 160000, 20},
 };
@@ -302,129 +405,110 @@ Result<std::unique_ptr<Store>> OpenToSave(Env* env) {
   return OpenAt(env, OpenStoreOptions::Mode::kCreate, kLifePackBytes);
 }
 
-std::unique_ptr<SimWorld> LiveUntil(const Life& life, std::uint64_t n, const LeftOut& left_out,
+std::unique_ptr<SimWorld> LiveUntil(const Life& life, std::uint64_t n, const Mutation& mutation,
                                     Told* told, bool at_once) {
   auto world = std::make_unique<SimWorld>(7);
-  world->LeaveOutSyncs(left_out.first, left_out.last);
+  world->LeaveOutSync(mutation.left_out);
+  world->KeepBack(mutation.kept_back, mutation.until);
   world->LosePowerAfter(n, at_once);
   life.run(world.get(), told);
   return world;
 }
 
-std::vector<LifeSync> SyncsOf(const Life& life, std::uint64_t* changes) {
-  std::vector<LifeSync> syncs;
-  std::string part = "beginning", before;
-  bool creating = true;
-  part_now = &part;
-  SimWorld world(7);
-  *changes = 0;
-  world.set_trace([&](std::uint64_t, SimOp kind, const std::string& what) {
-    if (kind == SimOp::kRead || kind == SimOp::kOpen || kind == SimOp::kLock) return;
-    ++*changes;
-    if (kind == SimOp::kSync || kind == SimOp::kSyncDir) {
-      LifeSync sync{*changes, part, what, before, creating};
-      for (LifeSync& other : syncs) {
-        if (other.what != what) continue;
-        sync.marks_reserve = sync.marks_reserve || other.change + 3 >= *changes;
-        other.again_in_part = other.again_in_part || other.part == part;
-      }
-      syncs.push_back(std::move(sync));
-    }
-    if (kind == SimOp::kRename) creating = false;
-    before = what;
-  });
-  Told told;
-  life.run(&world, &told);
-  part_now = nullptr;
-  return syncs;
-}
-
 namespace {
 
-// What the store holds of the last steps is found again, and what it does not hold is not.
-Status SaveAgain(Store* store, const Told& told, std::set<std::int64_t>* saved) {
-  for (auto step = told.tried.rbegin(); step != told.tried.rend() && saved->size() < 2; ++step) {
-    CKPT_RETURN_IF_ERROR(Save(store, *step, true, "again" + std::to_string(*step)));
-    saved->insert(*step);
-  }
-  return Status();
-}
-
-// A save that is half done when a collection begins and does not answer it: it is waited for.
-Status SaveBesideCollection(Env* env, Store* store) {
-  CKPT_ASSIGN_OR_RETURN(auto own, OpenToSave(env));
-  CKPT_ASSIGN_OR_RETURN(auto saving, Saving::Begin(own.get(), 3, "beside"));
-  CKPT_RETURN_IF_ERROR(saving->Put(0, kBlocks, true));
-  CollectOptions options;
-  options.wait_ms = 0;
-  options.live_share = 1.0;
-  CKPT_ASSIGN_OR_RETURN(auto collector, Collector::Open(store, options));
-  Collected collected;
-  CKPT_RETURN_IF_ERROR(collector->Run({}, &collected));
-  CKPT_RETURN_IF_ERROR(saving->End().status());
-  CKPT_RETURN_IF_ERROR(store->Refresh());
-  return Restore(store, 3, "beside");
-}
-
-std::string GoOnSaving(SimWorld* world, Store* store, const Told& told) {
-  std::set<std::int64_t> again;
-  if (Status s = SaveAgain(store, told, &again); !s.ok()) return "save: " + s.ToString();
-  if (Status s = SaveBesideCollection(world, store); !s.ok()) {
-    return "save beside gc: " + s.ToString();
-  }
-  if (auto c = Collect(store); !c.ok()) return "gc: " + c.status().ToString();
-  for (std::int64_t step : again) {
-    Status s = Restore(store, step, "again" + std::to_string(step));
-    if (!s.ok()) return "saved again: " + s.ToString();
-  }
-  return Violation(store, told);
-}
-
-// What a mark stands behind was flushed before it was written.
-std::string DamageBelowMarks(Store* store) {
-  for (const auto& [id, state] : store->PackStates()) {
-    for (const DamagedRange& range : state.damage) {
-      if (range.begin < state.durable_end) return "damaged below its last mark: " + id.ToHex();
+void FindMarks(LifeStory* story) {
+  std::map<std::string, std::pair<bool, bool>> unflushed;  // a mark, anything else
+  std::string flushed;                                     // by the change before
+  for (LifeChange& change : *story) {
+    if (change.IsSync()) {
+      auto [mark, other] = std::exchange(unflushed[change.what], {});
+      flushed = (other || !mark) && change.part != kDamagePart ? change.what : "";
+      continue;
     }
+    const std::string synced_by = change.SyncedBy();
+    const bool pack = synced_by.starts_with("sync /store/packs/");
+    change.mark = pack && (flushed == synced_by || flushed == "sync directory /store/packs");
+    (change.mark ? unflushed[synced_by].first : unflushed[synced_by].second) = true;
+    flushed.clear();
   }
-  return "";
-}
-
-std::string GoOnFull(SimWorld* world, Store* store, Told* told) {
-  world->set_capacity_bytes(world->used_bytes());
-  std::vector<std::int64_t> there;
-  for (std::int64_t step : told->acknowledged) {
-    if (!told->removing.contains(step)) there.push_back(step);
-  }
-  for (std::size_t i = 0; i + 1 < there.size(); ++i) {
-    Status s = Remove(store, there[i], true);
-    if (!s.ok()) return "rm on a full disk: " + s.ToString();
-    told->removing.insert(there[i]);
-    told->removed.insert(there[i]);
-  }
-  // Something is written into the reserve in any case: a tombstone of nothing.
-  Tombstone tombstone;
-  tombstone.series = "nobody";
-  tombstone.attempt = {RunId(9), 1};
-  auto payload = EncodeTombstone(tombstone);
-  if (!payload.ok()) return payload.status().ToString();
-  Status s = WriteRecords(store, {{RecordType::kTombstone, *payload}});
-  if (!s.ok()) return "writing on a full disk: " + s.ToString();
-  if (auto c = Collect(store); !c.ok()) return "gc on a full disk: " + c.status().ToString();
-  return Violation(store, *told);
 }
 
 }  // namespace
 
-std::string WhatBreaks(SimWorld* world, Told told, GoOn go_on) {
-  auto store = OpenToSave(world);
-  if (!store.ok()) return "opening: " + store.status().ToString();  // I3
-  std::string broken = Violation(store->get(), told);
-  if (broken.empty()) broken = DamageBelowMarks(store->get());
-  if (!broken.empty() || go_on == GoOn::kNot) return broken;
-  if (go_on == GoOn::kFullDisk) return GoOnFull(world, store->get(), &told);
-  world->clear_capacity();
-  return GoOnSaving(world, store->get(), told);
+LifeStory StoryOf(const Life& life) {
+  LifeStory story;
+  std::string part = "beginning";
+  part_now = &part;
+  SimWorld world(7);
+  world.set_trace([&](std::uint64_t, SimOp kind, const std::string& what) {
+    if (kind == SimOp::kRead || kind == SimOp::kOpen || kind == SimOp::kLock) return;
+    story.push_back({story.size() + 1, kind, part, what});
+  });
+  Told told;
+  life.run(&world, &told);
+  part_now = nullptr;
+  FindMarks(&story);
+  return story;
+}
+
+std::vector<LifeSync> SyncsOf(const LifeStory& story) {
+  std::vector<LifeSync> syncs;
+  std::string before;
+  std::map<std::string, std::uint64_t> unflushed;  // changes, by the sync they wait for
+  std::set<std::string> flushed;
+  bool creating = true;
+  for (const LifeChange& change : story) {
+    if (change.IsSync() && change.part != kDamagePart) {
+      LifeSync sync{change.number, change.part, change.what, before, creating};
+      sync.covers = std::exchange(unflushed[change.what], 0);
+      sync.covers_mark = sync.covers == 1 && story[change.number - 2].mark;
+      sync.again = !flushed.insert(change.what).second;
+      for (LifeSync& other : syncs) {
+        if (other.what == change.what && other.part == change.part) other.again_in_part = true;
+      }
+      syncs.push_back(std::move(sync));
+    }
+    if (!change.IsSync()) ++unflushed[change.SyncedBy()];
+    if (change.kind == SimOp::kRename) creating = false;
+    before = change.what;
+  }
+  return syncs;
+}
+
+std::string LifeChange::SyncedBy() const {
+  std::size_t begin = what.find('/');
+  if (kind == SimOp::kRename) begin = what.find('/', what.find(" to "));
+  std::string path = what.substr(begin, what.find(" at ", begin) - begin);
+  switch (kind) {
+    case SimOp::kWrite:
+    case SimOp::kTruncate:
+    case SimOp::kAllocate:
+    case SimOp::kPunch:
+      return "sync " + path;
+    case SimOp::kCreate:
+    case SimOp::kMakeDir:
+    case SimOp::kRemove:
+    case SimOp::kRename:
+    case SimOp::kLink:
+      return "sync directory " + path.substr(0, std::max<std::size_t>(path.rfind('/'), 1));
+    default:
+      return "";  // durable at once, or a sync itself
+  }
+}
+
+std::vector<OrderedPair> OrderedPairsOf(const LifeStory& story) {
+  std::vector<OrderedPair> pairs;
+  for (const LifeChange& first : story) {
+    const std::string synced_by = first.SyncedBy();
+    if (synced_by.empty() || first.part == kDamagePart) continue;
+    auto at = std::find_if(story.begin() + static_cast<std::ptrdiff_t>(first.number), story.end(),
+                           [&](const LifeChange& later) { return later.what == synced_by; });
+    const std::uint64_t sync = at == story.end() ? 0 : at->number;
+    at = std::find_if(at, story.end(), [](const LifeChange& later) { return !later.IsSync(); });
+    if (at != story.end()) pairs.push_back({&first, sync, &*at});
+  }
+  return pairs;
 }
 
 }  // namespace ckpt

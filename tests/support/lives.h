@@ -24,32 +24,61 @@ struct Life {
   std::function<void(SimWorld*, collect_test::Told*)> run;
   std::size_t block_bytes = 3000;
   std::uint64_t slower = 1;  // its states are so many times fewer
+  // The part that is worth mutating; "": all of it, for others do not show the same.
+  const char* mutated = "";
 };
 
 void PrintTo(const Life& life, std::ostream* out);
 std::span<const Life> AllLives();
 
-// One sync of a life, and the save, removal or collection that makes it.
+// A change of the disk, or a sync, that a life makes, and the save, removal or collection it is of.
+struct LifeChange {
+  std::uint64_t number = 0;  // from 1
+  SimOp kind = SimOp::kAny;
+  std::string part;   // "save 3"
+  std::string what;   // "write /store/collect at 0"
+  bool mark = false;  // written into a pack right after what came before it was flushed
+  bool IsSync() const { return kind == SimOp::kSync || kind == SimOp::kSyncDir; }
+  // What the sync is called that makes it durable; "" when none has to.
+  std::string SyncedBy() const;
+};
+using LifeStory = std::vector<LifeChange>;
+LifeStory StoryOf(const Life& life);
+
+// The part in which something damages the disk, from outside.
+inline constexpr const char* kDamagePart = "damage";
+
 struct LifeSync {
-  std::uint64_t change = 0;    // its number among all changes of the disk
-  std::string part;            // "save 3"
+  std::uint64_t change = 0;    // its number
+  std::string part;            // see above
   std::string what;            // "sync /store/collect"
   std::string before;          // the change before it
   bool creating = false;       // the store has no format file yet
-  bool marks_reserve = false;  // the same file was synced just before
+  std::uint64_t covers = 0;    // changes that wait for it
+  bool covers_mark = false;    // and nothing else
+  bool again = false;          // the same was synced before
   bool again_in_part = false;  // and is synced again in this part
 };
-// `changes`: how many the life makes.
-std::vector<LifeSync> SyncsOf(const Life& life, std::uint64_t* changes);
+std::vector<LifeSync> SyncsOf(const LifeStory& story);
+
+// Two changes of which the first is flushed before the second is made.
+struct OrderedPair {
+  const LifeChange* first;
+  std::uint64_t sync;
+  const LifeChange* second;
+};
+std::vector<OrderedPair> OrderedPairsOf(const LifeStory& story);
 
 Result<std::unique_ptr<Store>> OpenToSave(Env* env);
 
-// Runs a life until the power is lost after its n-th change (`at_once`: see SimWorld); syncs among
-// the changes `first` to `last` are left out.
-struct LeftOut {
-  std::uint64_t first = 0, last = 0;
+// What is wrong with a life: a sync that is left out, or a change that no sync flushes before the
+// change `until` was made. Numbers of changes; 0: none.
+struct Mutation {
+  std::uint64_t left_out = 0;
+  std::uint64_t kept_back = 0, until = 0;
 };
-std::unique_ptr<SimWorld> LiveUntil(const Life& life, std::uint64_t n, const LeftOut& left_out,
+// Runs a life until the power is lost after its n-th change (`at_once`: see SimWorld).
+std::unique_ptr<SimWorld> LiveUntil(const Life& life, std::uint64_t n, const Mutation& mutation,
                                     collect_test::Told* told, bool at_once = false);
 
 // What does not hold after opening such a world, and when it goes on.
@@ -59,6 +88,10 @@ enum class GoOn : std::uint8_t {
   kFullDisk,  // removes and collects without a free byte
 };
 std::string WhatBreaks(SimWorld* world, collect_test::Told told, GoOn go_on);
+// The same when the power is lost a second time, while such a world is opened, collected and saved
+// into: after every `stride`-th change of that, from the `first` on (from 1). Counts in *tried.
+std::string WhatBreaksAgain(const SimWorld& world, const collect_test::Told& told,
+                            std::uint64_t first, std::uint64_t stride, std::uint64_t* tried);
 
 }  // namespace ckpt
 

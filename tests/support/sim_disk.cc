@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <functional>
 #include <set>
 #include <utility>
 
@@ -45,6 +46,7 @@ SimDisk::SimDisk() {
 
 SimDisk::SimDisk(const SimDisk& other)
     : capacity_bytes(other.capacity_bytes),
+      separate_caches(other.separate_caches),
       device(other.device),
       next_inode(other.next_inode),
       now_ns(other.now_ns),
@@ -66,13 +68,27 @@ SimDisk::InodePtr SimDisk::Lookup(const SimInode& dir, std::string_view name) co
 
 FileInfo SimDisk::Info(const SimInode& inode) const {
   FileInfo info = inode.info;
-  info.size_bytes =
-      info.kind == FileKind::kSymlink ? inode.link_target.size() : inode.current.size();
+  info.size_bytes = info.kind == FileKind::kSymlink ? inode.link_target.size() : Seen(inode).size();
   info.allocated_bytes = inode.current.allocated_bytes();
   info.device = device;
   info.inode = inode.number;
   info.links = inode.links;
   return info;
+}
+
+SimContent SimDisk::Seen(const SimInode& file) const {
+  auto unseen = [&](const SimFileEffect& effect) { return IsOthers(effect) && !effect.closed; };
+  if (std::ranges::none_of(file.effects, unseen)) return file.current;
+  SimContent seen = file.durable;
+  for (const SimFileEffect& effect : file.effects) {
+    if (!unseen(effect)) ApplySimEffect(effect, &seen);
+  }
+  seen.Resize(seen.size());
+  return seen;
+}
+
+void SimDisk::CloseFile(SimInode* file, const Id128& host) {
+  for (SimFileEffect& effect : file->effects) effect.closed = effect.closed || effect.host == host;
 }
 
 std::uint64_t SimDisk::used_bytes() const {
@@ -174,9 +190,14 @@ int SimDisk::Rename(SimInode* from_dir, std::string_view from, SimInode* to_dir,
   return 0;
 }
 
+void SimDisk::AddEffect(SimInode* file, SimFileEffect effect) {
+  effect.sequence = next_sequence_++;
+  effect.host = acting_host;
+  file->effects.push_back(std::move(effect));
+}
+
 void SimDisk::AddSizeEffect(SimInode* file, std::uint64_t size_bytes, bool cut) {
-  file->effects.push_back(
-      {.sequence = next_sequence_++, .data = nullptr, .size_bytes = size_bytes, .cut = cut});
+  AddEffect(file, {.data = nullptr, .size_bytes = size_bytes, .cut = cut});
 }
 
 int SimDisk::Write(SimInode* file, std::uint64_t offset, ByteSpan data) {
@@ -193,9 +214,8 @@ int SimDisk::Write(SimInode* file, std::uint64_t offset, ByteSpan data) {
   }
   if (data.empty()) return error;
   file->current.Put(offset, data);
-  file->effects.push_back({.sequence = next_sequence_++,
-                           .offset = offset,
-                           .data = std::make_shared<const Bytes>(data.begin(), data.end())});
+  AddEffect(file,
+            {.offset = offset, .data = std::make_shared<const Bytes>(data.begin(), data.end())});
   if (offset + data.size() > file->current.size()) {
     file->current.SetSize(offset + data.size());
     AddSizeEffect(file, offset + data.size(), false);
@@ -209,21 +229,16 @@ int SimDisk::Allocate(SimInode* file, std::uint64_t offset, std::uint64_t length
     return ENOSPC;
   }
   std::uint64_t size = std::max(file->current.size(), offset + length_bytes);
-  file->effects.push_back({.sequence = next_sequence_++,
-                           .offset = offset,
-                           .data = nullptr,
-                           .size_bytes = size,
-                           .allocate_bytes = length_bytes});
+  AddEffect(
+      file,
+      {.offset = offset, .data = nullptr, .size_bytes = size, .allocate_bytes = length_bytes});
   ApplySimEffect(file->effects.back(), &file->current);
   Touch(file);
   return 0;
 }
 
 void SimDisk::Punch(SimInode* file, std::uint64_t offset, std::uint64_t length_bytes) {
-  file->effects.push_back({.sequence = next_sequence_++,
-                           .offset = offset,
-                           .data = nullptr,
-                           .punch_bytes = length_bytes});
+  AddEffect(file, {.offset = offset, .data = nullptr, .punch_bytes = length_bytes});
   ApplySimEffect(file->effects.back(), &file->current);
   Touch(file);
 }
@@ -235,13 +250,20 @@ void SimDisk::Truncate(SimInode* file, std::uint64_t size_bytes) {
 }
 
 void SimDisk::SyncFile(SimInode* file) {
-  if (!file->diverged) {
+  auto stays = [&](const SimFileEffect& effect) {
+    return IsKeptBack(effect.sequence) || IsOthers(effect);
+  };
+  if (!file->diverged && std::ranges::none_of(file->effects, stays)) {
     file->durable = file->current;
-  } else {
-    for (const SimFileEffect& effect : file->effects) ApplySimEffect(effect, &file->durable);
-    file->durable.Resize(file->durable.size());
+    file->effects.clear();
+    return;
   }
-  file->effects.clear();
+  for (const SimFileEffect& effect : file->effects) {
+    if (!stays(effect)) ApplySimEffect(effect, &file->durable);
+  }
+  std::erase_if(file->effects, std::not_fn(stays));
+  // What lies beyond a size that is still to come stays stored.
+  if (file->effects.empty()) file->durable.Resize(file->durable.size());
 }
 
 void SimDisk::FailSyncFile(SimInode* file, SimRng* rng) {
@@ -289,7 +311,7 @@ void SimDisk::MakeNamesDurable(const std::vector<bool>& chosen) {
 void SimDisk::SyncDir(SimInode* dir) {
   std::vector<bool> chosen(name_effects_.size());
   for (std::size_t i = 0; i < chosen.size(); ++i) {
-    chosen[i] = name_effects_[i].synced_by == dir->number;
+    chosen[i] = name_effects_[i].synced_by == dir->number && !IsKeptBack(name_effects_[i].sequence);
   }
   CloseOverNames(&chosen);
   MakeNamesDurable(chosen);

@@ -92,6 +92,8 @@ struct SimFileEffect {
   bool cut = false;                   // what was stored beyond it goes
   std::uint64_t allocate_bytes = 0;   // reserved from `offset`
   std::uint64_t punch_bytes = 0;      // given back from `offset`; then nothing else
+  Id128 host = {};                    // that made it
+  bool closed = false;                // its file was closed there since
 };
 
 // Carries one effect out in full.
@@ -136,6 +138,8 @@ class SimDisk {
   // Null when there is no such name.
   InodePtr Lookup(const SimInode& dir, std::string_view name) const;
   FileInfo Info(const SimInode& inode) const;
+  // A file's bytes as `acting_host` sees them.
+  SimContent Seen(const SimInode& file) const;
 
   // These answer an errno, 0 when done. Times are those of `now_ns`.
   int Create(SimInode* dir, std::string_view name, const FileInfo& info, std::string_view target,
@@ -150,10 +154,15 @@ class SimDisk {
   void Truncate(SimInode* file, std::uint64_t size_bytes);
 
   void SyncFile(SimInode* file);
+  void CloseFile(SimInode* file, const Id128& host);
   // A sync that failed as Linux's do: some of the writes are on disk, the others never will be,
   // reads still show them all, and the next sync succeeds.
   void FailSyncFile(SimInode* file, SimRng* rng);
   void SyncDir(SimInode* dir);
+  // What is changed between the first two is not made durable by any sync until the third.
+  void BeginKeepingBack() { kept_back_first_ = next_sequence_, kept_back_end_ = UINT64_MAX; }
+  void EndKeepingBack() { kept_back_end_ = next_sequence_; }
+  void ForgetKeptBack() { kept_back_first_ = kept_back_end_ = 0; }
   // The page cache forgets: reads show what the disk has and what is still to be written.
   void DropCaches();
 
@@ -164,6 +173,10 @@ class SimDisk {
   std::uint64_t used_bytes() const;
   // Bytes of space, each inode costing one block; nullopt: without end.
   std::optional<std::uint64_t> capacity_bytes;
+  // As on a network file system: bytes that a host wrote are seen by others once it synced or
+  // closed the file, and it syncs its own only. Names are seen at once.
+  bool separate_caches = false;
+  Id128 acting_host;  // of the operation under way
   std::uint64_t device = 0x801;
   std::uint64_t next_inode = 1000;
   std::int64_t now_ns = 0;
@@ -185,6 +198,7 @@ class SimDisk {
   void Touch(SimInode* inode) { inode->info.mtime_ns = inode->info.ctime_ns = now_ns; }
   void SetName(SimInode* dir, std::string_view name, const InodePtr& inode);
   void DropName(SimInode* dir, std::string_view name);
+  void AddEffect(SimInode* file, SimFileEffect effect);
   void AddSizeEffect(SimInode* file, std::uint64_t size_bytes, bool cut);
   void AddNameEffect(std::uint64_t synced_by, std::vector<NameEffect::Change> changes);
   bool IsInside(const SimInode& dir, const SimInode& ancestor) const;
@@ -197,6 +211,13 @@ class SimDisk {
   std::map<std::uint64_t, InodePtr> inodes_;
   std::vector<NameEffect> name_effects_;
   std::uint64_t next_sequence_ = 1;
+  std::uint64_t kept_back_first_ = 0, kept_back_end_ = 0;
+  bool IsOthers(const SimFileEffect& effect) const {
+    return separate_caches && effect.host != acting_host;
+  }
+  bool IsKeptBack(std::uint64_t sequence) const {
+    return sequence >= kept_back_first_ && sequence < kept_back_end_;
+  }
   std::size_t sweep_above_ = 64;  // inodes
 };
 

@@ -28,6 +28,7 @@ class SimFile final : public File {
   ~SimFile() override {
     SimTurn turn(shared_.get());
     --inode_->open_files;
+    if (writable_) shared_->disk->CloseFile(inode_.get(), shared_->Process(process_).host);
     SimProcessState& state = shared_->Process(process_);
     DropLock();
     std::erase_if(state.late_locks, [&](const auto& late) { return late.second == handle_; });
@@ -39,7 +40,7 @@ class SimFile final : public File {
   Result<std::size_t> ReadAt(std::uint64_t offset, MutableByteSpan out) override {
     SimTurn turn(shared_.get());
     CKPT_RETURN_IF_ERROR(shared_->Gate(process_, SimOp::kRead, At("read", offset)));
-    std::size_t got = inode_->current.Read(offset, out);
+    std::size_t got = shared_->disk->Seen(*inode_).Read(offset, out);
     const auto& lie = shared_->Process(process_).lies.reads;
     if (lie) lie(path(), offset, out.first(got));
     return got;

@@ -69,7 +69,7 @@ struct SimShared {
   Status Gate(std::uint64_t process, SimOp kind, const std::string& what) {
     return Begin(process, kind, what).status;
   }
-  // Makes what `inode` has durable, unless LeaveOutSyncs named this one.
+  // Makes what `inode` has durable, unless LeaveOutSync named this one.
   void Sync(const SimDisk::InodePtr& inode);
   SimProcessState& Process(std::uint64_t id) { return *processes.at(id); }
   void ReleaseLocks(std::uint64_t process);
@@ -91,7 +91,8 @@ struct SimShared {
   std::uint64_t changes = 0;
   std::uint64_t power_lost_after = UINT64_MAX;
   bool power_lost_at_once = false;
-  std::uint64_t left_out_first = 0, left_out_last = 0;
+  std::uint64_t left_out = 0;
+  std::uint64_t kept_back = 0, kept_back_until = 0;
 };
 
 inline SimTurn::SimTurn(SimShared* shared) : shared_(shared) {

@@ -36,7 +36,7 @@ std::int64_t SimShared::Tick() {
 }
 
 void SimShared::Sync(const SimDisk::InodePtr& inode) {
-  if (changes >= left_out_first && changes <= left_out_last) return;
+  if (changes == left_out) return;
   if (inode->info.kind == FileKind::kDirectory) {
     disk->SyncDir(inode.get());
   } else {
@@ -52,7 +52,13 @@ SimGate SimShared::Begin(std::uint64_t process, SimOp kind, const std::string& w
     state.dead = true;
     return {.status = DeadStatus(what)};
   }
+  if (Counts(kind) && kept_back != 0) {
+    if (changes == kept_back) disk->EndKeepingBack();
+    if (changes == kept_back_until) disk->ForgetKeptBack();
+  }
   changes += Counts(kind);
+  if (Counts(kind) && changes == kept_back) disk->BeginKeepingBack();
+  disk->acting_host = state.host;
   if (trace) trace(process, kind, what);
   Tick();
   std::uint64_t of_kind = ++state.counts[Index(kind)];
@@ -311,6 +317,11 @@ void SimWorld::set_network_file_system(bool network) {
   shared_->network = network;
 }
 
+void SimWorld::set_separate_caches(bool separate) {
+  std::lock_guard lock(shared_->mutex);
+  shared_->disk->separate_caches = separate;
+}
+
 void SimWorld::set_device(std::uint64_t device) {
   std::lock_guard lock(shared_->mutex);
   shared_->disk->device = device;
@@ -337,10 +348,15 @@ void SimWorld::LosePowerAfter(std::uint64_t n, bool at_once) {
   shared_->power_lost_at_once = at_once;
 }
 
-void SimWorld::LeaveOutSyncs(std::uint64_t first, std::uint64_t last) {
+void SimWorld::LeaveOutSync(std::uint64_t n) {
   std::lock_guard lock(shared_->mutex);
-  shared_->left_out_first = first;
-  shared_->left_out_last = last;
+  shared_->left_out = n;
+}
+
+void SimWorld::KeepBack(std::uint64_t n, std::uint64_t until) {
+  std::lock_guard lock(shared_->mutex);
+  shared_->kept_back = n;
+  shared_->kept_back_until = until;
 }
 
 void SimWorld::Reseed(std::uint64_t seed) {

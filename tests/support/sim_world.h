@@ -153,6 +153,8 @@ class SimWorld final : public SimProcess {
   std::uint64_t used_bytes() const;
   void set_locks(SimLocks locks);
   void set_network_file_system(bool network);
+  // What a host writes, others see when it has synced or closed the file.
+  void set_separate_caches(bool separate);
   void set_device(std::uint64_t device);
   void set_next_inode(std::uint64_t number);
   void AdvanceClock(std::int64_t ns);
@@ -163,9 +165,11 @@ class SimWorld final : public SimProcess {
   std::uint64_t change_count() const;
   // Every process is dead from change n + 1 on; `at_once`: from whatever follows change n.
   void LosePowerAfter(std::uint64_t n, bool at_once = false);
-  // Syncs among the changes `first` to `last`, counted from 1, answer that they are done and do
-  // nothing.
-  void LeaveOutSyncs(std::uint64_t first, std::uint64_t last);
+  // The sync that is change n, counted from 1, answers that it is done and does nothing.
+  void LeaveOutSync(std::uint64_t n);
+  // No sync makes change n durable before change `until` was made: as if the two had been made in
+  // the other order. What programs read is not changed by it.
+  void KeepBack(std::uint64_t n, std::uint64_t until);
 
   // Not owned; null: as the threads come.
   void set_turns(SimTurns* turns);
