@@ -396,7 +396,22 @@ Status PackWriter::Announce() {
   return state_->Poison(state_->file->Sync());
 }
 
-Status PackWriter::FlushMark() { return state_->Poison(state_->file->Sync()); }
+// A mark whose flush failed reads well and may never reach the disk (I6). With an unmarked block
+// behind it nobody goes on with this pack, and what is in it is judged as a tail after a power
+// loss.
+Status PackWriter::FlushMark() {
+  State& s = *state_;
+  Status flushed = s.file->Sync();
+  if (flushed.ok()) return flushed;
+  static constexpr std::byte kZeros[kBlockBytes] = {};
+  RecordHeader header;
+  header.type = RecordType::kPadding;
+  ByteSpan payload = ByteSpan(kZeros).first(kBlockBytes - kRecordHeaderBytes);
+  Status put = s.Put(header, payload, nullptr).status();
+  if (put.ok()) put = s.PadAndFlush();
+  s.ended = true;  // not taken back by Abandon
+  return s.Poison(std::move(flushed));
+}
 
 Result<bool> PackWriter::HasItsName() const {
   return StillLinked(state_->packs_dir, PackFileName(state_->pack_id), state_->info);
