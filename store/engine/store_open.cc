@@ -356,12 +356,12 @@ Status Store::CheckWayToIndex(const std::string& path) {
   return PermissionDenied(path + " is no folder");
 }
 
-// Any failure here means: an index in memory. Nothing is lost but time.
 void Store::WithoutIndex(const Status& why) {
   no_index_because_ = why.message();
   if (writable()) Notice("working without an index on disk: " + no_index_because_);
 }
 
+// Any failure here means: an index in memory. Nothing is lost but time.
 void Store::OpenIndex() {
   auto path = IndexPath();
   if (!path.ok()) return;
