@@ -221,6 +221,11 @@ Result<IndexStats> Store::Reindex() {
 
 Result<IndexStats> Store::RebuildIndex() {
   std::shared_ptr<Index> before = index();
+  const bool given_up = before == nullptr && options_.use_index && no_index_because_.empty();
+  if (given_up && writable()) {
+    OpenIndex();
+    before = index();
+  }
   if (before == nullptr || !writable()) {
     return Unsupported("there is no index on disk to build for " + path_ + ": " +
                        (no_index_because_.empty() ? "the store was opened for reading, or its"

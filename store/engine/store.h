@@ -194,7 +194,7 @@ class Store {
   Status WithoutFormat() const;
   void OpenIndex();
   void WithoutIndex(const Status& why);
-  bool IsOurs(const std::string& folder);
+  Status CheckOurs(const std::string& folder);
   Result<std::string> IndexPath();
   static Result<Bytes> ReadDecoded(const PackReader& reader, std::uint64_t offset);
   Status RefreshPacks();

@@ -328,11 +328,11 @@ Result<std::string> Store::IndexPath() {
   return NodeLocalFolder(env_) + "/" + format_.uuid.ToHex() + "-" + host;
 }
 
-bool Store::IsOurs(const std::string& folder) {
-  auto dir = env_->OpenDir(folder);
-  if (!dir.ok()) return false;
-  auto info = (*dir)->Stat();
-  return info.ok() && info->uid == env_->UserId();
+Status Store::CheckOurs(const std::string& folder) {
+  CKPT_ASSIGN_OR_RETURN(auto dir, env_->OpenDir(folder));
+  CKPT_ASSIGN_OR_RETURN(FileInfo info, dir->Stat());
+  if (info.uid == env_->UserId()) return Status();
+  return PermissionDenied("the index in " + folder + " is another user's");
 }
 
 // LMDB takes a path, and follows links on it: what leads to the index must be folders, and those of
@@ -364,30 +364,27 @@ void Store::WithoutIndex(const Status& why) {
 // Any failure here means: an index in memory. Nothing is lost but time.
 void Store::OpenIndex() {
   auto path = IndexPath();
-  if (!path.ok()) return;
+  if (!path.ok()) return WithoutIndex(path.status());
   Status way = CheckWayToIndex(*path);
   if (way.code() == Code::kNotFound) {
     if (!writable()) return;
     Status made = env_->MakeDir(ParentPath(*path), 0700);
-    if (!made.ok() && made.code() != Code::kExists) return;
+    if (!made.ok() && made.code() != Code::kExists) return WithoutIndex(made);
     way = CheckWayToIndex(*path);  // somebody else may have been first
   }
-  if (!way.ok()) {
-    WithoutIndex(way);
-    return;
-  }
+  if (!way.ok()) return WithoutIndex(way);
   auto here = env_->OpenDir(*path);
   if (!writable() && !here.ok()) return;  // reading makes nothing
   if (writable() && !here.ok()) {
     Status made = env_->MakeDir(ParentPath(*path), 0700);
-    if (!made.ok() && made.code() != Code::kExists) return;
+    if (!made.ok() && made.code() != Code::kExists) return WithoutIndex(made);
   }
-  if (here.ok() && !IsOurs(*path)) return;
+  if (here.ok()) {
+    if (Status ours = CheckOurs(*path); !ours.ok()) return WithoutIndex(ours);
+  }
   auto index = OpenLmdbIndex(env_, LmdbIndexOptions{*path, format_.uuid, env_->HostId()});
-  if (!index.ok()) {
-    WithoutIndex(index.status());
-    return;
-  }
+  if (!index.ok()) return WithoutIndex(index.status());
+  std::unique_lock lock(mutex_);
   index_ = *std::move(index);
 }
 

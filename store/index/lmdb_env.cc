@@ -67,20 +67,25 @@ int LmdbEnv::OpenFile(const Options& options) {
       [&] { return mdb_env_open(env_, options.path.c_str(), kFlags | options.flags, 0600); });
 }
 
+// However it ends, by want of memory too, no transaction is left: closed with one, the environment
+// would take its locked mutex along, and the thread's next transaction trip over where that was.
 int LmdbEnv::OpenTables(const Options& options) {
   MDB_txn* txn = nullptr;
   int rc = mdb_txn_begin(env_, nullptr, options.create ? 0 : MDB_RDONLY, &txn);
   if (rc != 0) return rc;
-  unsigned flags = options.create ? MDB_CREATE : 0;
-  for (unsigned i = 0; i < kTables && rc == 0; ++i) {
-    rc = mdb_dbi_open(txn, kTableNames[i], flags, &tables_[i]);
-  }
-  if (rc == 0) rc = FillTables(txn, options);
-  if (rc != 0) {
+  rc = Guarded([&] {
+    int opened = 0;
+    for (unsigned i = 0; i < kTables && opened == 0; ++i) {
+      opened = mdb_dbi_open(txn, kTableNames[i], options.create ? MDB_CREATE : 0, &tables_[i]);
+    }
+    return opened == 0 ? FillTables(txn, options) : opened;
+  });
+  if (rc == 0) return mdb_txn_commit(txn);  // a read transaction's too: that keeps the handles
+  int aborted = Guarded([&] {
     mdb_txn_abort(txn);
-    return rc;
-  }
-  return mdb_txn_commit(txn);  // of a read transaction too: that keeps the tables' handles
+    return 0;
+  });
+  return aborted != 0 ? aborted : rc;
 }
 
 int LmdbEnv::FillTables(MDB_txn* txn, const Options& options) {

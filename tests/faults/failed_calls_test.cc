@@ -68,7 +68,9 @@ Plan PlanOf(const Failure& failure, std::uint64_t n) {
 // What a person needs to know: what was tried, on which file, and why it failed.
 bool IsClear(const Outcome& outcome, const Failure& failure) {
   if (outcome.code == CKPT_INTERNAL || outcome.code == CKPT_CORRUPTION) return false;
-  if (FirstFailed() == "pthread_create") return true;  // of no file, and for a reason of its own
+  // Of no file, and for a reason of its own. It need not be the first that failed.
+  if (FirstFailed() == "pthread_create") return true;
+  if (outcome.message.find("helper thread") != std::string::npos) return true;
   const bool path = outcome.message.find('/') != std::string::npos;
   // Half of a read or write is no reason in itself.
   const bool reason =
