@@ -175,7 +175,7 @@ Status ArrayWriter::AddChunks(const std::string& name, ByteSpan data, const Arra
     bool known =
         item.has_value() && item->kind == ChunkItem::Kind::kChunk && item->raw_bytes == raw.size();
     CKPT_RETURN_IF_ERROR(
-        pipeline_.AddBytes(list, raw, ElementWidthOf(shape), nullptr, known ? &item->id : nullptr));
+        pipeline_.AddBytes(list, raw, ElementWidthOf(shape), known ? &item->id : nullptr));
   }
   return pipeline_.Drain();  // the memory is the caller's again
 }

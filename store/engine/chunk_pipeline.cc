@@ -30,13 +30,17 @@ ChunkPipeline::~ChunkPipeline() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-Result<ChunkPipeline::Segment*> ChunkPipeline::TakeSegment() {
+Result<ChunkPipeline::Segment*> ChunkPipeline::NextSegment() {
+  if (open_ != nullptr) CKPT_RETURN_IF_ERROR(HandOver());
+  if (current_ != nullptr) current_->filling = false;
+  current_ = nullptr;
   for (;;) {
     CKPT_RETURN_IF_ERROR(Deliver(false));
     for (auto& segment : segments_) {
       if (segment->filling || segment->batches > 0) continue;
-      segment->filling = true;
-      return segment.get();
+      current_ = segment.get();
+      current_->filling = true;
+      return current_;
     }
     if (segments_.size() < kSegments) {
       auto segment = std::make_unique<Segment>();
@@ -47,37 +51,14 @@ Result<ChunkPipeline::Segment*> ChunkPipeline::TakeSegment() {
       }
       if (segments_.empty()) return OutOfMemory("no memory for a buffer to read into");
     }
-    if (open_ != nullptr) CKPT_RETURN_IF_ERROR(HandOver());
-    if (order_.empty()) return OutOfMemory("no memory for another buffer to read into");
     CKPT_RETURN_IF_ERROR(Deliver(true));
   }
 }
 
-Status ChunkPipeline::Release(Segment* segment) {
-  segment->filling = false;
-  return open_ != nullptr && open_->segment == segment ? HandOver() : Status();
-}
-
-std::future<Result<std::size_t>> ChunkPipeline::ReadAhead(Read read) {
-  auto task = std::make_shared<std::packaged_task<Result<std::size_t>()>>(std::move(read));
-  auto answer = task->get_future();
-  if (threads_.empty() && !AddQuietThread(&threads_, [this] { Work(); }).ok()) {
-    (*task)();
-    return answer;
-  }
-  {
-    std::lock_guard lock(mutex_);
-    reads_.push_back(std::move(task));
-  }
-  work_.notify_one();
-  return answer;
-}
-
 Status ChunkPipeline::AddBytes(ChunkListBuilder* list, ByteSpan raw, std::size_t element_width,
-                               Segment* segment, const Id128* known) {
+                               const Id128* known) {
   Job job;
   job.raw = raw;
-  job.segment = segment;
   job.element_width = element_width;
   if (known != nullptr) job.known = *known;
   job.list = list;
@@ -100,15 +81,10 @@ Status ChunkPipeline::AddAction(std::function<Status()> action) {
 
 Status ChunkPipeline::Add(Job job) {
   CKPT_RETURN_IF_ERROR(Status(error_));
-  // The bytes of a batch are in one segment; what has none goes with any.
-  if (open_ != nullptr && open_->segment != nullptr && job.segment != nullptr &&
-      open_->segment != job.segment) {
-    CKPT_RETURN_IF_ERROR(HandOver());
-  }
-  if (open_ == nullptr) open_ = std::make_unique<Batch>();
-  if (open_->segment == nullptr && job.segment != nullptr) {
-    open_->segment = job.segment;
-    ++job.segment->batches;
+  if (open_ == nullptr) {
+    open_ = std::make_unique<Batch>();
+    open_->segment = current_;
+    if (current_ != nullptr) ++current_->batches;
   }
   open_->bytes += job.raw.size();
   open_->jobs.push_back(std::move(job));
@@ -195,17 +171,8 @@ void ChunkPipeline::Work() {
   std::optional<Encoder> encoder;
   std::unique_lock lock(mutex_);
   for (;;) {
-    work_.wait(lock, [&] { return stop_ || !queue_.empty() || !reads_.empty(); });
+    work_.wait(lock, [&] { return stop_ || !queue_.empty(); });
     if (stop_) return;
-    if (!reads_.empty()) {
-      auto read = std::move(reads_.front());
-      reads_.pop_front();
-      lock.unlock();
-      (*read)();
-      read.reset();
-      lock.lock();
-      continue;
-    }
     Batch* batch = queue_.front();
     queue_.pop_front();
     lock.unlock();

@@ -16,7 +16,6 @@
 #include <condition_variable>
 #include <deque>
 #include <functional>
-#include <future>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -45,20 +44,14 @@ class ChunkPipeline {
   ChunkPipeline(const ChunkPipeline&) = delete;
   ChunkPipeline& operator=(const ChunkPipeline&) = delete;
 
-  // A segment nobody uses, the caller's until it is released; waits for one.
-  Result<Segment*> TakeSegment();
-  // It is given back once its chunks are done.
-  Status Release(Segment* segment);
-  // A chunk of list. The bytes must stay until delivered: in `segment`, or (null: memory of the
-  // caller's) until the next Drain.
+  // A segment nobody uses; waits for one. The one before is given back once its chunks are done.
+  Result<Segment*> NextSegment();
+  // A chunk of list. The bytes must stay until delivered: in the current segment, or (for memory of
+  // the caller's) until the next Drain.
   // `known` (may be null) is the id of a chunk that is stored already and relied upon: bytes that
   // have it need no look-up.
-  Status AddBytes(ChunkListBuilder* list, ByteSpan raw, std::size_t element_width, Segment* segment,
+  Status AddBytes(ChunkListBuilder* list, ByteSpan raw, std::size_t element_width,
                   const Id128* known = nullptr);
-  // Done by one of the threads before any chunk that is not begun. Must be waited for before the
-  // pipeline goes.
-  using Read = std::function<Result<std::size_t>()>;
-  std::future<Result<std::size_t>> ReadAhead(Read read);
   Status AddHole(ChunkListBuilder* list, std::uint64_t length_bytes);
   Status AddAction(std::function<Status()> action);
   // Everything is done and delivered when this is ok. The first failure is final.
@@ -69,7 +62,6 @@ class ChunkPipeline {
  private:
   struct Job {
     ByteSpan raw;
-    Segment* segment = nullptr;
     std::size_t element_width = 0;
     std::optional<Id128> known;
     ChunkListBuilder* list = nullptr;
@@ -96,6 +88,7 @@ class ChunkPipeline {
   const int thread_count_;
   std::vector<std::unique_ptr<Segment>> segments_;
   std::size_t segment_bytes_;
+  Segment* current_ = nullptr;
   std::unique_ptr<Batch> open_;
   std::deque<std::unique_ptr<Batch>> order_;  // handed over, not delivered
   Status error_;
@@ -106,7 +99,6 @@ class ChunkPipeline {
   std::condition_variable work_;
   std::condition_variable finished_;
   std::deque<Batch*> queue_;
-  std::deque<std::shared_ptr<std::packaged_task<Result<std::size_t>()>>> reads_;
   bool stop_ = false;
 };
 

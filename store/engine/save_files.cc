@@ -15,8 +15,6 @@ constexpr std::int64_t kTrustAgeNs = 2'000'000'000;
 constexpr int kReadAttempts = 3;
 constexpr std::int64_t kReportEveryNs = 100'000'000;
 constexpr std::int64_t kCountAfterNs = 500'000'000;
-// From here on reading ahead by another thread pays.
-constexpr std::uint64_t kReadAheadBytes = 2u << 20;
 
 bool SameFile(const FileInfo& a, const FileInfo& b) {
   return a.size_bytes == b.size_bytes && a.mtime_ns == b.mtime_ns && a.ctime_ns == b.ctime_ns &&
@@ -81,7 +79,6 @@ class FileSaver {
   enum class Read : std::uint8_t { kDone, kChanged, kVanished };
   Result<Read> ReadFile(const FoundFile& found);
   void RememberName(const FileInfo& info, const std::string& name);
-  Result<std::uint64_t> ReadExtent(File* file, const Extent& extent, ChunkListBuilder* list);
   Status ReadExtents(File* file, const FileInfo& info, ChunkListBuilder* list, std::uint64_t* read);
   Status AddWhenDone(Entry entry, std::shared_ptr<ChunkListBuilder> list, std::uint64_t read);
   Status Submit(Entry entry);
@@ -271,32 +268,18 @@ Status FileSaver::ReadExtents(File* file, const FileInfo& info, ChunkListBuilder
       progress_.done_bytes += extent.length_bytes;
       continue;
     }
-    CKPT_ASSIGN_OR_RETURN(std::uint64_t got, ReadExtent(file, extent, list));
+    std::uint64_t offset = extent.offset;
+    auto next = [&](MutableByteSpan out) -> Result<std::size_t> {
+      CKPT_ASSIGN_OR_RETURN(std::size_t got, file->ReadAt(offset, out));
+      offset += got;
+      progress_.done_bytes += got;
+      CKPT_RETURN_IF_ERROR(Report(false));
+      return got;
+    };
+    CKPT_ASSIGN_OR_RETURN(std::uint64_t got, cutter_.Cut(next, extent.length_bytes, list));
     *read += got;
   }
   return Status();
-}
-
-Result<std::uint64_t> FileSaver::ReadExtent(File* file, const Extent& extent,
-                                            ChunkListBuilder* list) {
-  auto progress = [&](std::size_t got) {
-    progress_.done_bytes += got;
-    return Report(false);
-  };
-  if (extent.length_bytes >= kReadAheadBytes) {
-    auto read_at = [&](std::uint64_t offset, MutableByteSpan out) {
-      return file->ReadAt(extent.offset + offset, out);
-    };
-    return cutter_.CutAhead(read_at, extent.length_bytes, progress, list);
-  }
-  std::uint64_t offset = extent.offset;
-  auto next = [&](MutableByteSpan out) -> Result<std::size_t> {
-    CKPT_ASSIGN_OR_RETURN(std::size_t got, file->ReadAt(offset, out));
-    offset += got;
-    CKPT_RETURN_IF_ERROR(progress(got));
-    return got;
-  };
-  return cutter_.Cut(next, extent.length_bytes, list);
 }
 
 Status FileSaver::AddWhenDone(Entry entry, std::shared_ptr<ChunkListBuilder> list,

@@ -1,6 +1,5 @@
 // StreamCutter: reads a stream into the pipeline's segments and cuts it into chunks there, so that
 // bytes are touched while they are in cache and copied only where a chunk straddles two segments.
-// What can be read at any place is read ahead by the pipeline's threads.
 // Thread rule: the pipeline's owner.
 
 #ifndef CKPT_STORE_ENGINE_STREAM_CUTTER_H_
@@ -24,17 +23,7 @@ class StreamCutter {
   // Reads until the stream or `length_bytes` ends; chunks go to `list`. Answers the bytes read.
   Result<std::uint64_t> Cut(const ReadFn& next, std::uint64_t length_bytes, ChunkListBuilder* list);
 
-  // Fills the span from `offset` on, or to the end; by any thread.
-  using ReadAtFn = std::function<Result<std::size_t>(std::uint64_t offset, MutableByteSpan)>;
-  // From 0 to `length_bytes`, or until less is there. `progress` is told how much was read.
-  Result<std::uint64_t> CutAhead(const ReadAtFn& read_at, std::uint64_t length_bytes,
-                                 const std::function<Status(std::size_t)>& progress,
-                                 ChunkListBuilder* list);
-
  private:
-  struct Ahead;
-  Status Ask(const ReadAtFn& read_at, std::uint64_t offset, std::uint64_t length_bytes,
-             Ahead* ahead);
   Status MakeRoom();
   Status Emit(bool last, ChunkListBuilder* list);
 
