@@ -77,12 +77,7 @@ class SeriesRetention {
 
   AttemptRef RootOf(const AttemptInfo& attempt) const {
     const AttemptInfo* root = &attempt;
-    while (root->has_parent) {
-      const AttemptInfo* parent = view_->FindAttempt(root->parent);
-      // Parents come before their children, so that a hostile circle ends.
-      if (parent == nullptr || !(parent->ref < root->ref)) break;
-      root = parent;
-    }
+    while (const AttemptInfo* parent = view_->ParentOf(*root)) root = parent;
     return root->ref;
   }
 

@@ -148,6 +148,11 @@ const AttemptInfo* SeriesView::FindAttempt(const Id128& id) const {
   return nullptr;
 }
 
+const AttemptInfo* SeriesView::ParentOf(const AttemptInfo& attempt) const {
+  const AttemptInfo* parent = attempt.has_parent ? FindAttempt(attempt.parent) : nullptr;
+  return parent != nullptr && parent->ref < attempt.ref ? parent : nullptr;
+}
+
 std::vector<const CheckpointRow*> SeriesView::Line(std::size_t most) const {
   std::vector<const CheckpointRow*> line;
   const AttemptInfo* attempt = newest_attempt();
@@ -157,11 +162,8 @@ std::vector<const CheckpointRow*> SeriesView::Line(std::size_t most) const {
          ++it) {
       if (rows_[*it].step <= bound) line.push_back(&rows_[*it]);
     }
-    if (!attempt->has_parent) break;
-    bound = std::min(bound, attempt->parent_step);
-    const AttemptInfo* parent = FindAttempt(attempt->parent);
-    // Parents come before their children, so that a hostile circle ends.
-    attempt = parent != nullptr && parent->ref < attempt->ref ? parent : nullptr;
+    bound = std::min(bound, attempt->has_parent ? attempt->parent_step : bound);
+    attempt = ParentOf(*attempt);
   }
   return line;
 }

@@ -45,6 +45,9 @@ class SeriesView {
     return attempts_.empty() ? nullptr : &attempts_.back();
   }
   const AttemptInfo* FindAttempt(const Id128& id) const;
+  // The attempt that it continues. Null: none, or one that does not come before it, so that a
+  // hostile circle ends.
+  const AttemptInfo* ParentOf(const AttemptInfo& attempt) const;
 
   // First rows (rank groups: the one of least rank) of the line, newest first.
   std::vector<const CheckpointRow*> Line(std::size_t most = SIZE_MAX) const;
