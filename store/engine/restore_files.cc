@@ -27,8 +27,14 @@ FileInfo InfoOf(const Entry& entry) {
   return info;
 }
 
-// As whoever owned it where we may, else as ours: then set-user-ID and set-group-ID would lend our
-// rights instead of the owner's, and are dropped.
+// Where the file is not its owner's, set-user-ID and set-group-ID would lend other rights than the
+// owner's, and are dropped.
+std::uint32_t RestoredMode(const Entry& entry, const FileInfo& there) {
+  const bool same_owner = there.uid == entry.uid && there.gid == entry.gid;
+  return same_owner ? entry.mode : entry.mode & 01777u;
+}
+
+// As whoever owned it where we may, else as ours.
 template <typename Object>
 Status SetAttributes(Object* object, const Entry& entry, bool owner) {
   FileInfo info = InfoOf(entry);
@@ -38,7 +44,7 @@ Status SetAttributes(Object* object, const Entry& entry, bool owner) {
     if (s.code() != Code::kPermission && s.code() != Code::kInvalidArgument) return s;
   }
   CKPT_ASSIGN_OR_RETURN(FileInfo there, object->Stat());
-  if (there.uid != entry.uid || there.gid != entry.gid) info.mode &= 01777;
+  info.mode = RestoredMode(entry, there);
   return object->SetAttributes(info, false);
 }
 
@@ -108,9 +114,8 @@ class FileTarget : public ReadTarget {
 // stay.
 Result<bool> SameAttributes(File* file, const Entry& entry, bool owner) {
   CKPT_ASSIGN_OR_RETURN(FileInfo there, file->Stat());
-  const bool same_owner = there.uid == entry.uid && there.gid == entry.gid;
-  if (owner && !same_owner) return false;
-  if (there.mode != (same_owner ? entry.mode : entry.mode & 01777u)) return false;
+  if (owner && (there.uid != entry.uid || there.gid != entry.gid)) return false;
+  if (there.mode != RestoredMode(entry, there)) return false;
   if (there.mtime_ns != entry.mtime_ns) return false;
   if (entry.xattrs.empty()) return true;
   CKPT_ASSIGN_OR_RETURN(auto attributes, file->ExtendedAttributes());
