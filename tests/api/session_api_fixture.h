@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/child.h"
 #include "tests/support/temp_dir.h"
 
 namespace ckpt {
@@ -59,30 +60,6 @@ class SessionApiTest : public ::testing::Test {
       EXPECT_NE(result.error().message().find(part), std::string::npos)
           << "no \"" << part << "\" in: " << result.error().message();
     }
-  }
-
-  // What waitpid says of a child that runs `body` and exits with its answer.
-  static int InChild(const std::function<int()>& body) {
-    const pid_t child = fork();
-    if (child == 0) {
-      alarm(120);  // a child that hangs does not hang the test
-      try {
-        _exit(body());
-      } catch (const std::exception& e) {
-        (void)!write(STDERR_FILENO, e.what(), std::string(e.what()).size());
-        _exit(99);
-      }
-    }
-    int status = 0;
-    while (waitpid(child, &status, 0) < 0) {
-    }
-    return status;
-  }
-  static bool KilledBy(int status, int signal) {
-    return WIFSIGNALED(status) && WTERMSIG(status) == signal;
-  }
-  static bool Exited(int status, int code) {
-    return WIFEXITED(status) && WEXITSTATUS(status) == code;
   }
 
   TempDir tmp_;

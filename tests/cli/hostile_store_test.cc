@@ -18,6 +18,8 @@
 #include "store/manifest/node.h"
 #include "store/pack/writer.h"
 #include "tests/cli/cli_fixture.h"
+#include "tests/manifest/hostile_bytes.h"
+#include "tests/support/pack_fixture.h"
 
 namespace ckpt {
 namespace {
@@ -26,16 +28,6 @@ namespace fs = std::filesystem;
 
 constexpr std::uint64_t kMemoryMaxBytes = 512u << 20;  // what docs/design.md promises
 constexpr char kAnswersWithin[] = "timeout -k 5 60 ";
-
-template <typename T>
-T Must(Result<T> result) {
-  if (!result.ok()) {
-    ADD_FAILURE() << result.status().ToString();
-    std::abort();
-  }
-  return *std::move(result);
-}
-void ExpectOk(const Status& status) { ASSERT_TRUE(status.ok()) << status.ToString(); }
 
 // Appends what no builder would let through.
 class HostilePack : public ChunkSink {
@@ -101,7 +93,7 @@ Entry File(const std::string& name, TreeRef content, std::uint64_t bytes, std::u
   return entry;
 }
 
-Bytes NodeOf(int kind, int level, std::uint32_t items, const Bytes& body) {
+Bytes NodeBytes(int kind, int level, std::uint32_t items, const Bytes& body) {
   Bytes node;
   ByteWriter out(&node);
   out.U8(static_cast<std::uint8_t>(kind));
@@ -119,7 +111,7 @@ TreeRef Table(const std::vector<Entry>& entries, HostilePack* pack,
   Bytes body;
   for (const Entry& entry : entries) EncodeEntry(entry, &body);
   if (change) change(&body);
-  const Bytes node = NodeOf(3, 0, static_cast<std::uint32_t>(entries.size()), body);
+  const Bytes node = NodeBytes(3, 0, static_cast<std::uint32_t>(entries.size()), body);
   TreeRef tree;
   tree.root = {
       NodeRef::How::kChunk, {}, Must(pack->PutNode(node)), static_cast<std::uint32_t>(node.size())};
@@ -129,7 +121,7 @@ TreeRef Table(const std::vector<Entry>& entries, HostilePack* pack,
 TreeRef ListOf(const ChunkItem& item, std::uint32_t times, HostilePack* pack) {
   Bytes body;
   for (std::uint32_t i = 0; i < times; ++i) EncodeChunkItem(item, &body);
-  const Bytes node = NodeOf(1, 0, times, body);
+  const Bytes node = NodeBytes(1, 0, times, body);
   TreeRef tree;
   tree.root = {
       NodeRef::How::kChunk, {}, Must(pack->PutNode(node)), static_cast<std::uint32_t>(node.size())};
@@ -213,7 +205,7 @@ TEST_F(HostileStore, FileThatRepeatsItselfWithoutEnd) {
       EncodeChild(TreeKind::kChunkList, {"", list.root.id, list.root.raw_bytes, span, count},
                   &body);
     }
-    const Bytes node = NodeOf(2, level, kNodeItemsMax, body);
+    const Bytes node = NodeBytes(2, level, kNodeItemsMax, body);
     list.level = static_cast<std::uint8_t>(level);
     list.root.id = Must(pack.PutNode(node));
     list.root.raw_bytes = static_cast<std::uint32_t>(node.size());
@@ -331,7 +323,7 @@ TEST_F(HostileStore, ManifestThatPromisesWhatItDoesNotHave) {
   ExpectNotRestored(RunAll(), 3);
 }
 
-TEST_F(HostileStore, AttemptsThatAreEachOthersParents) {
+TEST_F(HostileStore, AnAttemptThatIsItsOwnParent) {
   HostilePack pack(Store());
   const TreeRef content = Inline("evil", &pack);
   const TreeRef table = Table({File("file", content, 4, 0)}, &pack);

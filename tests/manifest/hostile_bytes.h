@@ -1,9 +1,11 @@
-// Every way to cut bytes and to flip one bit of them. Thread rule: pure functions.
+// Every way to cut bytes and to flip one bit of them, and nodes of trees that no builder would
+// make. Thread rule: pure functions.
 
 #ifndef CKPT_TESTS_MANIFEST_HOSTILE_BYTES_H_
 #define CKPT_TESTS_MANIFEST_HOSTILE_BYTES_H_
 
 #include "store/base/bytes.h"
+#include "store/manifest/node.h"
 
 namespace ckpt {
 
@@ -24,6 +26,19 @@ void ForEveryFlip(const Bytes& bytes, Fn fn) {
     fn(flipped);
     flipped[bit / 8] ^= mask;
   }
+}
+
+// A stored node with this header, whatever its items are.
+inline Bytes NodeBytes(int kind, int level, std::uint32_t items, const Bytes& body) {
+  Bytes node;
+  ByteWriter out(&node);
+  out.U8(static_cast<std::uint8_t>(kind));
+  out.U8(static_cast<std::uint8_t>(level));
+  out.U16(0);
+  out.U32(items);
+  out.Raw(body);
+  if (node.size() < kStoredNodeBytesMin) out.Zeros(kStoredNodeBytesMin - node.size());
+  return node;
 }
 
 }  // namespace ckpt

@@ -25,18 +25,6 @@ class ForgedChunks : public MemoryChunks {
   Bytes forged;
 };
 
-Bytes NodeBytes(int kind, int level, std::uint32_t items, const Bytes& body) {
-  Bytes node;
-  ByteWriter out(&node);
-  out.U8(static_cast<std::uint8_t>(kind));
-  out.U8(static_cast<std::uint8_t>(level));
-  out.U16(0);
-  out.U32(items);
-  out.Raw(body);
-  if (node.size() < kStoredNodeBytesMin) out.Zeros(kStoredNodeBytesMin - node.size());
-  return node;
-}
-
 Bytes SampleChunkLeaf() {
   Bytes body;
   for (const ChunkItem& item : {ChunkOf(1), InlineOf("hello"), HoleOf(99), ChunkOf(2, 1000)}) {

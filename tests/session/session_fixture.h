@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "store/session/session.h"
+#include "tests/support/child.h"
 #include "tests/support/temp_dir.h"
 
 namespace ckpt {
@@ -103,26 +104,6 @@ class SessionTest : public ::testing::Test {
       if (text.find(part) != std::string::npos) return true;
     }
     return false;
-  }
-
-  // Runs `body` in a forked child, whose exit status it answers (when it returns); the status that
-  // waitpid gives is the answer here.
-  static int InChild(const std::function<int()>& body) {
-    pid_t child = fork();
-    if (child == 0) {
-      alarm(120);  // a child that hangs does not hang the test
-      ::_exit(body());
-    }
-    int status = 0;
-    while (waitpid(child, &status, 0) < 0) {
-    }
-    return status;
-  }
-  static bool KilledBy(int status, int signal) {
-    return WIFSIGNALED(status) && WTERMSIG(status) == signal;
-  }
-  static bool Exited(int status, int code) {
-    return WIFEXITED(status) && WEXITSTATUS(status) == code;
   }
 
   // Restores into *data and answers the step; -1: nothing was there.
