@@ -65,6 +65,14 @@ Status ChunkPipeline::AddBytes(ChunkListBuilder* list, ByteSpan raw, std::size_t
   return Add(std::move(job));
 }
 
+Status ChunkPipeline::AddKnown(ChunkListBuilder* list, ChunkItem known) {
+  Job job;
+  job.list = list;
+  job.known = known.id;
+  job.item = std::move(known);
+  return Add(std::move(job));
+}
+
 Status ChunkPipeline::AddHole(ChunkListBuilder* list, std::uint64_t length_bytes) {
   Job job;
   job.list = list;

@@ -52,6 +52,8 @@ class ChunkPipeline {
   // have it need no look-up.
   Status AddBytes(ChunkListBuilder* list, ByteSpan raw, std::size_t element_width,
                   const Id128* known = nullptr);
+  // A chunk that was found to be `known` already: nothing is computed.
+  Status AddKnown(ChunkListBuilder* list, ChunkItem known);
   Status AddHole(ChunkListBuilder* list, std::uint64_t length_bytes);
   Status AddAction(std::function<Status()> action);
   // Everything is done and delivered when this is ok. The first failure is final.

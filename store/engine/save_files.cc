@@ -7,12 +7,15 @@
 #include "store/engine/chunk_pipeline.h"
 #include "store/engine/file_walk.h"
 #include "store/engine/stream_cutter.h"
+#include "store/engine/unchanged_chunks.h"
 
 namespace ckpt {
 namespace {
 
 constexpr std::int64_t kTrustAgeNs = 2'000'000'000;
 constexpr int kReadAttempts = 3;
+// In a smaller file there is little to be spared.
+constexpr std::uint64_t kCompareBytesLeast = 1u << 20;
 constexpr std::int64_t kReportEveryNs = 100'000'000;
 constexpr std::int64_t kCountAfterNs = 500'000'000;
 
@@ -68,6 +71,7 @@ class FileSaver {
   // all that a collection keeps.
   Status Finish() {
     CKPT_RETURN_IF_ERROR(pipeline_.Drain());
+    if (pipeline_.known_used()) writer_->InheritPrevious();
     if (entries_ > 0) return Status();
     return NotFound("nothing to save: what was named is empty, excluded or left out");
   }
@@ -77,9 +81,14 @@ class FileSaver {
   Status AddPlain(const FoundFile& found, EntryKind kind, std::string target);
   Status AddFile(const FoundFile& found);
   enum class Read : std::uint8_t { kDone, kChanged, kVanished };
-  Result<Read> ReadFile(const FoundFile& found);
+  Result<Read> ReadFile(const FoundFile& found, const Entry* before);
   void RememberName(const FileInfo& info, const std::string& name);
-  Status ReadExtents(File* file, const FileInfo& info, ChunkListBuilder* list, std::uint64_t* read);
+  Status ReadExtents(File* file, const FileInfo& info, UnchangedChunks* unchanged,
+                     ChunkListBuilder* list, std::uint64_t* read);
+  Result<std::uint64_t> AddUnchanged(File* file, std::uint64_t offset, std::uint64_t end,
+                                     UnchangedChunks* unchanged, ChunkListBuilder* list);
+  Result<std::uint64_t> CutData(File* file, std::uint64_t offset, std::uint64_t end,
+                                UnchangedChunks* unchanged, ChunkListBuilder* list);
   Status AddWhenDone(Entry entry, std::shared_ptr<ChunkListBuilder> list, std::uint64_t read);
   Status Submit(Entry entry);
   void FillStat(const FileInfo& info, Entry* entry) const;
@@ -220,7 +229,7 @@ Status FileSaver::AddFile(const FoundFile& found) {
     return Status();
   }
   for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
-    CKPT_ASSIGN_OR_RETURN(Read read, ReadFile(found));
+    CKPT_ASSIGN_OR_RETURN(Read read, ReadFile(found, before));
     if (read != Read::kChanged) return Status();
   }
   return IoError("'" + found.name + "' kept changing while it was read (" +
@@ -228,7 +237,7 @@ Status FileSaver::AddFile(const FoundFile& found) {
 }
 
 // What was read of a file that changed meanwhile is dropped.
-Result<FileSaver::Read> FileSaver::ReadFile(const FoundFile& found) {
+Result<FileSaver::Read> FileSaver::ReadFile(const FoundFile& found, const Entry* before) {
   auto file = found.dir->OpenFile(found.component, OpenOptions{});
   if (!file.ok()) {
     bool vanished = file.status().code() == Code::kNotFound && !found.named;
@@ -243,7 +252,14 @@ Result<FileSaver::Read> FileSaver::ReadFile(const FoundFile& found) {
   CKPT_ASSIGN_OR_RETURN(entry.xattrs, (*file)->ExtendedAttributes());
   std::uint64_t read = 0;
   std::uint64_t done_before = progress_.done_bytes;
-  CKPT_RETURN_IF_ERROR(ReadExtents(file->get(), info, list.get(), &read));
+  std::optional<UnchangedChunks> unchanged;
+  if (before != nullptr && before->kind == EntryKind::kFile &&
+      std::min(before->logical_bytes, info.size_bytes) >= kCompareBytesLeast) {
+    unchanged.emplace(before->content, writer_->previous_source(),
+                      store_->format().chunker.max_bytes, store_->threads());
+  }
+  CKPT_RETURN_IF_ERROR(
+      ReadExtents(file->get(), info, unchanged ? &*unchanged : nullptr, list.get(), &read));
   CKPT_ASSIGN_OR_RETURN(FileInfo after, (*file)->Stat());
   if (!SameFile(info, after)) {
     progress_.done_bytes = done_before;
@@ -255,8 +271,8 @@ Result<FileSaver::Read> FileSaver::ReadFile(const FoundFile& found) {
   return Read::kDone;
 }
 
-Status FileSaver::ReadExtents(File* file, const FileInfo& info, ChunkListBuilder* list,
-                              std::uint64_t* read) {
+Status FileSaver::ReadExtents(File* file, const FileInfo& info, UnchangedChunks* unchanged,
+                              ChunkListBuilder* list, std::uint64_t* read) {
   std::vector<Extent> extents{{0, info.size_bytes, false}};
   if (info.allocated_bytes < info.size_bytes) {
     CKPT_ASSIGN_OR_RETURN(extents, file->Extents());
@@ -268,18 +284,55 @@ Status FileSaver::ReadExtents(File* file, const FileInfo& info, ChunkListBuilder
       progress_.done_bytes += extent.length_bytes;
       continue;
     }
+    const std::uint64_t end = extent.offset + extent.length_bytes;
     std::uint64_t offset = extent.offset;
-    auto next = [&](MutableByteSpan out) -> Result<std::size_t> {
-      CKPT_ASSIGN_OR_RETURN(std::size_t got, file->ReadAt(offset, out));
-      offset += got;
-      progress_.done_bytes += got;
-      CKPT_RETURN_IF_ERROR(Report(false));
-      return got;
-    };
-    CKPT_ASSIGN_OR_RETURN(std::uint64_t got, cutter_.Cut(next, extent.length_bytes, list));
-    *read += got;
+    for (bool ended = false; offset < end && !ended;) {
+      CKPT_ASSIGN_OR_RETURN(offset, AddUnchanged(file, offset, end, unchanged, list));
+      if (offset == end) break;
+      CKPT_ASSIGN_OR_RETURN(const std::uint64_t cut, CutData(file, offset, end, unchanged, list));
+      ended = cut == offset;  // a file that became shorter
+      offset = cut;
+    }
+    *read += offset - extent.offset;
   }
   return Status();
+}
+
+// Both answer the offset they came to.
+Result<std::uint64_t> FileSaver::AddUnchanged(File* file, std::uint64_t offset, std::uint64_t end,
+                                              UnchangedChunks* unchanged, ChunkListBuilder* list) {
+  while (unchanged != nullptr && offset < end) {
+    CKPT_ASSIGN_OR_RETURN(std::vector<ChunkItem> run, unchanged->From(file, offset, end));
+    if (run.empty()) break;
+    for (ChunkItem& item : run) {
+      offset += item.raw_bytes;
+      progress_.done_bytes += item.raw_bytes;
+      CKPT_RETURN_IF_ERROR(pipeline_.AddKnown(list, std::move(item)));
+    }
+    CKPT_RETURN_IF_ERROR(Report(false));
+  }
+  return offset;
+}
+
+// Until what comes may be as before again, the data ends, or the file does.
+Result<std::uint64_t> FileSaver::CutData(File* file, std::uint64_t offset, std::uint64_t end,
+                                         UnchangedChunks* unchanged, ChunkListBuilder* list) {
+  std::uint64_t reading = offset;
+  const std::uint64_t done_before = progress_.done_bytes;
+  auto next = [&](MutableByteSpan out) -> Result<std::size_t> {
+    CKPT_ASSIGN_OR_RETURN(std::size_t got, file->ReadAt(reading, out));
+    reading += got;
+    progress_.done_bytes += got;
+    CKPT_RETURN_IF_ERROR(Report(false));
+    return got;
+  };
+  StreamCutter::StopFn stop;
+  if (unchanged != nullptr) {
+    stop = [&](std::uint64_t cut) { return unchanged->MayGoOn(offset + cut); };
+  }
+  CKPT_ASSIGN_OR_RETURN(std::uint64_t cut, cutter_.Cut(next, end - offset, list, stop));
+  progress_.done_bytes = done_before + cut;
+  return offset + cut;
 }
 
 Status FileSaver::AddWhenDone(Entry entry, std::shared_ptr<ChunkListBuilder> list,

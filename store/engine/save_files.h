@@ -2,9 +2,10 @@
 //
 // Files whose size, times, device and inode are as at the checkpoint before, on the same host, and
 // were at least 2 s old then (a file written to within its time stamp's grain looks unchanged), are
-// not read again. What is read is read in one pass by many threads (chunk_pipeline.h); a file that
-// changes meanwhile is read again, and is an error when it does not come to rest.
-// Thread rule: one thread a call.
+// not read again. What is read is compared with the checkpoint before (unchanged_chunks.h), the
+// rest is cut and stored in one pass by many threads (chunk_pipeline.h); a file that changes
+// meanwhile is read again, and is an error when it does not come to rest. Thread rule: one thread a
+// call.
 
 #ifndef CKPT_STORE_ENGINE_SAVE_FILES_H_
 #define CKPT_STORE_ENGINE_SAVE_FILES_H_

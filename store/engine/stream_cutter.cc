@@ -25,19 +25,22 @@ Status StreamCutter::MakeRoom() {
   return Status();
 }
 
-Status StreamCutter::Emit(bool last, ChunkListBuilder* list) {
+Result<bool> StreamCutter::Emit(bool last, ChunkListBuilder* list, const StopFn& stop) {
   for (;;) {
     ByteSpan pending(segment_->buffer.data() + begin_, end_ - begin_);
     std::size_t length = chunker_.Next(pending, last);
-    if (length == 0) return Status();
+    if (length == 0) return true;
     CKPT_RETURN_IF_ERROR(pipeline_->AddBytes(list, pending.first(length), 0));
     begin_ += length;
+    cut_bytes_ += length;
+    if (stop && stop(cut_bytes_)) return false;
   }
 }
 
 Result<std::uint64_t> StreamCutter::Cut(const ReadFn& next, std::uint64_t length_bytes,
-                                        ChunkListBuilder* list) {
-  begin_ = end_;
+                                        ChunkListBuilder* list, const StopFn& stop) {
+  begin_ = end_;  // what was read beyond a stop is not wanted any more
+  cut_bytes_ = 0;
   std::uint64_t total = 0;
   for (bool last = false; !last;) {
     CKPT_RETURN_IF_ERROR(MakeRoom());
@@ -51,9 +54,10 @@ Result<std::uint64_t> StreamCutter::Cut(const ReadFn& next, std::uint64_t length
     end_ += got;
     total += got;
     last = got == 0 || total == length_bytes;
-    CKPT_RETURN_IF_ERROR(Emit(last, list));
+    CKPT_ASSIGN_OR_RETURN(bool go_on, Emit(last, list, stop));
+    if (!go_on) break;
   }
-  return total;
+  return cut_bytes_;
 }
 
 }  // namespace ckpt

@@ -20,18 +20,24 @@ class StreamCutter {
   StreamCutter(ChunkPipeline* pipeline, const Chunker& chunker)
       : pipeline_(pipeline), chunker_(chunker) {}
 
-  // Reads until the stream or `length_bytes` ends; chunks go to `list`. Answers the bytes read.
-  Result<std::uint64_t> Cut(const ReadFn& next, std::uint64_t length_bytes, ChunkListBuilder* list);
+  // Asked at each cut, with the bytes before it: true ends the cutting there.
+  using StopFn = std::function<bool(std::uint64_t)>;
+
+  // Reads until the stream or `length_bytes` ends; chunks go to `list`. Answers the bytes cut.
+  Result<std::uint64_t> Cut(const ReadFn& next, std::uint64_t length_bytes, ChunkListBuilder* list,
+                            const StopFn& stop = nullptr);
 
  private:
   Status MakeRoom();
-  Status Emit(bool last, ChunkListBuilder* list);
+  // Cuts what can be cut; false: `stop` was true.
+  Result<bool> Emit(bool last, ChunkListBuilder* list, const StopFn& stop);
 
   ChunkPipeline* const pipeline_;
   const Chunker chunker_;
   ChunkPipeline::Segment* segment_ = nullptr;
   std::size_t begin_ = 0;  // of the bytes not cut yet
   std::size_t end_ = 0;
+  std::uint64_t cut_bytes_ = 0;
 };
 
 }  // namespace ckpt

@@ -3,7 +3,9 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include <atomic>
 #include <csignal>
+#include <new>
 #include <system_error>
 #include <utility>
 
@@ -58,6 +60,27 @@ Status AddQuietThread(std::vector<std::thread>* threads, std::function<void()> m
   if (!thread.ok()) return threads->empty() ? thread.status() : Status();
   threads->push_back(*std::move(thread));
   return Status();
+}
+
+Status RunOnThreads(std::size_t threads, const std::function<void(std::size_t)>& main) {
+  std::atomic<bool> no_memory{false};
+  auto run = [&](std::size_t thread) {  // a thread has nobody to throw to
+    try {
+      main(thread);
+    } catch (const std::bad_alloc&) {
+      no_memory = true;
+    }
+  };
+  std::vector<std::thread> others;
+  try {
+    for (std::size_t thread = 1; thread < threads; ++thread) {
+      if (!AddQuietThread(&others, [&run, thread] { run(thread); }).ok()) break;
+    }
+  } catch (const std::bad_alloc&) {  // fewer, then: the work is shared
+  }
+  run(0);
+  for (std::thread& other : others) other.join();
+  return no_memory ? NoMemoryLeft() : Status();
 }
 
 }  // namespace ckpt

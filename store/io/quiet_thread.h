@@ -20,6 +20,11 @@ Result<std::thread> StartQuietThread(std::function<void()> main);
 // is one.
 Status AddQuietThread(std::vector<std::thread>* threads, std::function<void()> main);
 
+// Calls main(0), main(1) ... main(threads - 1), each once, on the calling thread and others, as far
+// as there is room for them: main must share out its work by itself. Comes back when all are done.
+// OutOfMemory: some main threw std::bad_alloc.
+Status RunOnThreads(std::size_t threads, const std::function<void(std::size_t)>& main);
+
 }  // namespace ckpt
 
 #endif  // CKPT_STORE_IO_QUIET_THREAD_H_
