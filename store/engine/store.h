@@ -51,7 +51,9 @@ struct OpenStoreOptions {
   bool verify = true;     // decompress and compare each chunk before it is written
   std::string index_dir;  // empty: $CKPT_INDEX_DIR, else chosen (docs/design.md)
   bool use_index = true;  // false: always in memory (tests, simulated worlds)
-  StoreFormat format;     // at creation: parameters; the uuid is made
+  // With use_index false: as if it were the one on disk.
+  std::shared_ptr<Index> index;
+  StoreFormat format;                             // at creation: parameters; the uuid is made
   std::function<bool(const Progress&)> progress;  // false cancels
   std::function<void(const std::string&)> notice;
 };

@@ -186,7 +186,11 @@ Result<std::unique_ptr<Store>> Store::Open(Env* env, const std::string& path,
   CKPT_ASSIGN_OR_RETURN(store->packs_dir_, OpenOwnDir(store->root_.get(), "packs"));
   CKPT_RETURN_IF_ERROR(store->CheckAccessBelow());
   store->pack_set_.Init(store->packs_dir_.get(), store->format_.uuid);
-  if (store->options_.use_index) store->OpenIndex();
+  if (store->options_.use_index) {
+    store->OpenIndex();
+  } else {
+    store->index_ = store->options_.index;
+  }
   if (WorthReindexing(store.get())) {
     auto built = store->Reindex();  // only a help: Refresh does the same, more slowly
     if (!built.ok() && built.status().code() == Code::kCancelled) return built.status();

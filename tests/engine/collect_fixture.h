@@ -18,6 +18,7 @@
 #include "store/engine/checkpoint_writer.h"
 #include "store/engine/collect.h"
 #include "store/engine/retention.h"
+#include "tests/support/kept_index.h"
 #include "tests/support/sim_world.h"
 
 namespace ckpt::collect_test {
@@ -54,6 +55,7 @@ inline Result<std::unique_ptr<Store>> OpenAt(
   options.mode = mode;
   options.threads = 1;
   options.use_index = false;
+  if (kept_indexes != nullptr) options.index = kept_indexes->Open(static_cast<SimWorld*>(env));
   options.format.pack_bytes_max = pack_bytes;
   return Store::Open(env, "/store", options);
 }

@@ -337,6 +337,11 @@ void SimWorld::AdvanceClock(std::int64_t ns) {
   shared_->clock_ns += ns;
 }
 
+bool SimWorld::alive() const {
+  std::lock_guard lock(shared_->mutex);
+  return !shared_->Process(id_).dead;
+}
+
 std::uint64_t SimWorld::change_count() const {
   std::lock_guard lock(shared_->mutex);
   return shared_->changes;

@@ -161,6 +161,8 @@ class SimWorld final : public SimProcess {
   // From now on random numbers follow from `seed`.
   void Reseed(std::uint64_t seed);
 
+  // Nothing was refused to this process because it, or the power, is gone.
+  bool alive() const;
   // Changes of the disk and syncs that all processes made or tried.
   std::uint64_t change_count() const;
   // Every process is dead from change n + 1 on; `at_once`: from whatever follows change n.
