@@ -502,12 +502,15 @@ typedef struct ckpt_session_options {
    * one (none with keep_all). What still does not fit is CKPT_NO_SPACE, as on a full disk. */
   uint64_t quota_bytes; /* allocated by the files in its packs folder */
   uint64_t quota_files; /* files and folders in all */
+  /* Threads that look for what changed while the application waits in a save, its own among them:
+   * the cores that are idle then. 0 means 1. The others live no longer than that. */
+  uint32_t hash_threads;
 } ckpt_session_options;
 #define CKPT_SESSION_OPTIONS_INIT                                                                  \
   {                                                                                                \
     sizeof(ckpt_session_options), NULL, NULL, 0, 0, 0, 0.0, 0.0, 0, CKPT_DURABLE_EACH_SAVE, 60.0,  \
         0, NULL, 0, NULL, 0, 0.0, CKPT_ON_STOP_SIGNAL, CKPT_ON_ERROR_GO_ON, 2, 0, 0, 0, 0.0, 0, 1, \
-        NULL, NULL, 10000, 0, 0, 0, 0                                                              \
+        NULL, NULL, 10000, 0, 0, 0, 0, 1                                                           \
   }
 
 /* A compatibility key for a computation that depends on an input file: the XXH3-128 of the file's

@@ -53,6 +53,7 @@ Result<SessionOptions> ToSessionOptions(const ckpt_session_options& in) {
   if (in.housekeeping_share != 0) out.housekeeping_share = in.housekeeping_share;
   out.quota_bytes = in.quota_bytes;
   out.quota_files = in.quota_files;
+  out.hash_threads = std::max<std::uint32_t>(1, in.hash_threads);
   return out;
 }
 

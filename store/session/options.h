@@ -49,6 +49,7 @@ struct SessionOptions {
   Durability durability = Durability::kEachSave;
   double durable_seconds = 60;             // kInterval
   std::uint64_t buffer_bytes = 64u << 20;  // of what is captured and not yet written
+  std::size_t hash_threads = 1;            // of a save, while the application waits; its own is one
 
   std::vector<int> stop_signals{SIGTERM};
   std::vector<int> save_signals{SIGUSR1};

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <new>
 
-#include "store/codec/hash.h"
+#include "store/session/chunk_hasher.h"
 #include "store/session/session.h"
 
 namespace ckpt {
@@ -41,16 +41,16 @@ bool Session::CaptureChunks(ByteSpan data, const ArrayShape& shape, Known* known
   const std::size_t count = (chunked + known->chunk_bytes - 1) / known->chunk_bytes;
   known->ids.resize(count);
   Id128 copied;  // the last one: runs of equal chunks are copied once
+  ChunkHasher hasher(data.first(chunked), known->chunk_bytes, options_.hash_threads);
   for (std::size_t i = 0; i < count; ++i) {
-    const std::size_t at = i * known->chunk_bytes;
-    ByteSpan raw = data.subspan(at, std::min(known->chunk_bytes, chunked - at));
-    const Id128 id = HashChunk(raw);
+    const Id128 id = hasher.Id(i);
     if (i < known_count && known->ids[i] == id) {
       array->inherits = true;
       continue;
     }
+    hasher.Changed();
     array->unchanged = false;
-    if (!(id == copied) && !committer_->Copy(raw, id, width)) return false;
+    if (!(id == copied) && !committer_->Copy(hasher.Chunk(i), id, width)) return false;
     known->ids[i] = copied = id;
   }
   ByteSpan rest = data.last(inline_bytes);
