@@ -34,7 +34,12 @@ std::optional<std::int64_t> TimeField(const std::string& line, const std::string
   return std::int64_t{mktime(&parts)};
 }
 
-bool IsRunning(const std::string& line) { return Field(line, "JobState") == "RUNNING"; }
+// SIGNALING: it runs, and the CONT before TERM is still under way; TERM may be there already, and
+// the program have ended by it.
+bool IsRunning(const std::string& line) {
+  const std::string state = Field(line, "JobState");
+  return state == "RUNNING" || state == "SIGNALING";
+}
 
 // Only while its grace lasts: afterwards Slurm has requeued it by itself, or scancel has ended it.
 bool WasPreempted(const std::string& line) {

@@ -4,8 +4,8 @@
 // uncancellable. What tells them apart was tried out with Slurm 22.05 (tests/slurm):
 //
 //   time limit       Reason=TimeLimit
-//   preemption       JobState=RUNNING, PreemptTime is set, and not before StartTime
-//   early warning    (--signal=...@N) JobState=RUNNING, EndTime near
+//   preemption       JobState=RUNNING or SIGNALING, PreemptTime is set, and not before StartTime
+//   early warning    (--signal=...@N) JobState=RUNNING or SIGNALING, EndTime near
 //   scancel          none of these: JobState=CANCELLED or COMPLETING, also of a job that was
 //                    preempted before
 //

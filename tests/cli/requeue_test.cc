@@ -42,11 +42,13 @@ TEST_F(RequeueTest, RequeuesAtTheTimeLimitAndAtPreemptionOnly) {
   InJob("", "exit 0");
   EXPECT_FALSE(Requeued());
 
-  FakeScontrol(
-      "JobId=77 Requeue=1 JobState=RUNNING Reason=None StartTime=2026-01-01T10:00:00 "
-      "PreemptTime=2026-01-01T11:00:00");
-  EXPECT_EQ(InJob("", "kill -TERM $$").exit, 143);
-  EXPECT_TRUE(Requeued());
+  // SIGNALING: the program was faster than Slurm.
+  for (const std::string state : {"RUNNING", "SIGNALING"}) {
+    FakeScontrol("JobId=77 Requeue=1 JobState=" + state +
+                 " Reason=None StartTime=2026-01-01T10:00:00 PreemptTime=2026-01-01T11:00:00");
+    EXPECT_EQ(InJob("", "kill -TERM $$").exit, 143);
+    EXPECT_TRUE(Requeued()) << state;
+  }
 
   // Preempted in an earlier life of the job.
   FakeScontrol(

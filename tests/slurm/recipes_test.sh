@@ -41,6 +41,9 @@ before=2026-01-01T11:00:00 since=2026-01-01T13:00:00
 job RUNNING "$far" $since
 expect yes c 143
 expect yes bash 1
+job SIGNALING "$far" $since  # the signal has just been sent
+expect yes c 143
+expect yes bash 1
 job RUNNING "$far" $before  # in an earlier life of the job
 expect no c 143
 expect no bash 1
@@ -50,6 +53,8 @@ expect no bash 1
 job RUNNING "$far" None
 expect no c 143
 expect no bash 1
+job SIGNALING "$near" None
+expect yes c 143
 job RUNNING "$near" None
 expect yes c 143
 expect no c 139

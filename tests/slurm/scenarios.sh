@@ -80,7 +80,7 @@ has_ended() {
   [[ $(field "$1" JobState) =~ ^(COMPLETED|FAILED|CANCELLED|TIMEOUT|NODE_FAIL|OUT_OF_MEMORY)$ ]]
 }
 was_requeued() { [[ $(field "$1" Restarts) -ge 1 ]]; }
-is_running() { [[ $(field "$1" JobState) == RUNNING ]]; }
+is_running() { [[ $(field "$1" JobState) =~ ^(RUNNING|SIGNALING)$ ]]; }
 job_folder() { if [[ -d $1/task-1 ]]; then echo "$1/task-1"; else echo "$1"; fi; }
 has_saved() { grep -qsE "$logged|saved melt" "$1/out"; }
 has_begun() {
