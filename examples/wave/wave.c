@@ -154,7 +154,7 @@ static int run(const struct options* options, struct wave* wave) {
   } else {
     printf("stopped after step %" PRId64 "\n", done);
   }
-  fflush(stdout); /* stopped by a signal, the next line does not return */
+  /* Flushes standard output, also where it ends here by the signal that stopped it. */
   return ckpt_session_finish(session, done == options->steps);
 }
 
