@@ -1,10 +1,10 @@
 // Sessions: what a save costs the application, and how long a stop signal takes to be safe; beside
 // what the machine can do, measured before each save.
 //
-// Ratios of medians are counters: "x_xxh3" is blocked time over one XXH3-128 pass by one thread,
-// "x_memcpy", "x_write" likewise; least_ms and most_ms are the spread. Sizes: $CKPT_BENCH_BYTES (1
-// GiB) of state, $CKPT_BENCH_TRIALS (1,000) signals. Stores are below $TMPDIR (/tmp), which should
-// be a real disk.
+// Ratios of medians are counters: "x_xxh3" is blocked time over one XXH3-128 pass by as many
+// threads as the save has, "x_memcpy" (by one), "x_write" likewise; least_ms and most_ms are the
+// spread. Sizes: $CKPT_BENCH_BYTES (1 GiB) of state, $CKPT_BENCH_TRIALS (1,000) signals. Stores are
+// below $TMPDIR (/tmp), which should be a real disk.
 
 #include <benchmark/benchmark.h>
 #include <fcntl.h>
@@ -18,9 +18,11 @@
 #include <optional>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "store/codec/hash.h"
+#include "store/io/quiet_thread.h"
 #include "store/session/session.h"
 
 namespace ckpt {
@@ -90,12 +92,16 @@ double Seconds(std::int64_t since_ns) {
 // ---- limits ------------------------------------------------------------------------------------
 
 // Seconds for the whole state.
-double HashOnce() {
+double HashOnce(std::size_t threads = 1) {
   ByteSpan bytes = BytesOf(SharedState());
+  const std::size_t share = bytes.size() / threads / kChunkBytes * kChunkBytes;
   const std::int64_t begin = PosixEnv()->MonotonicNs();
-  for (std::size_t at = 0; at < bytes.size(); at += kChunkBytes) {
-    benchmark::DoNotOptimize(HashChunk(bytes.subspan(at, kChunkBytes)));
-  }
+  Check(RunOnThreads(threads, [&](std::size_t thread) {
+    const std::size_t end = thread + 1 == threads ? bytes.size() : (thread + 1) * share;
+    for (std::size_t at = thread * share; at < end; at += kChunkBytes) {
+      benchmark::DoNotOptimize(HashChunk(bytes.subspan(at, kChunkBytes)));
+    }
+  }));
   return Seconds(begin);
 }
 
@@ -136,8 +142,10 @@ std::vector<double> g_write;
 
 std::unique_ptr<Session> OpenSession(const std::string& folder, State* state,
                                      std::uint64_t buffer_bytes,
-                                     Durability durability = Durability::kEachSave) {
+                                     Durability durability = Durability::kEachSave,
+                                     std::size_t hash_threads = 1) {
   SessionOptions options;
+  options.hash_threads = hash_threads;
   options.every_steps = 1;
   options.buffer_bytes = buffer_bytes;
   options.durability = durability;
@@ -181,10 +189,11 @@ void Report(benchmark::State& bench, const Samples& samples, const SessionReport
 
 // permille: how much changes between saves, in one block. Each save follows one measurement of each
 // limit.
-void Saves(benchmark::State& bench, std::uint64_t permille, std::uint64_t buffer_bytes) {
+void Saves(benchmark::State& bench, std::uint64_t permille, std::uint64_t buffer_bytes,
+           std::size_t threads = 1) {
   State& state = SharedState();
   TempFolder folder;
-  auto session = OpenSession(folder.path(), &state, buffer_bytes);
+  auto session = OpenSession(folder.path(), &state, buffer_bytes, Durability::kEachSave, threads);
   std::int64_t step = 1;
   Check(session->Step(step).error);
   Check(session->Commit());
@@ -195,7 +204,7 @@ void Saves(benchmark::State& bench, std::uint64_t permille, std::uint64_t buffer
                                                  : (static_cast<std::size_t>(step) * count) %
                                                        (state.size() - count + 1);
     for (std::size_t i = 0; i < count; ++i) state[at + i] += static_cast<std::uint64_t>(step) | 1;
-    samples.hash.push_back(HashOnce());
+    samples.hash.push_back(HashOnce(threads));
     samples.copy.push_back(CopyOnce());
     samples.write.push_back(WriteAndSyncOnce());
     const std::int64_t begin = PosixEnv()->MonotonicNs();
@@ -211,6 +220,24 @@ void Saves(benchmark::State& bench, std::uint64_t permille, std::uint64_t buffer
 
 void BM_Session_NothingChanged(benchmark::State& bench) { Saves(bench, 0, 64u << 20); }
 BENCHMARK(BM_Session_NothingChanged)->UseManualTime()->Iterations(5)->Unit(benchmark::kMillisecond);
+
+std::size_t Cores() { return std::max(2u, std::thread::hardware_concurrency()); }
+
+void BM_Session_NothingChangedAllCores(benchmark::State& bench) {
+  Saves(bench, 0, 64u << 20, Cores());
+}
+BENCHMARK(BM_Session_NothingChangedAllCores)
+    ->UseManualTime()
+    ->Iterations(5)
+    ->Unit(benchmark::kMillisecond);
+
+void BM_Session_AllChangedAllCores(benchmark::State& bench) {
+  Saves(bench, 1000, StateBytes() + (16u << 20), Cores());
+}
+BENCHMARK(BM_Session_AllChangedAllCores)
+    ->UseManualTime()
+    ->Iterations(5)
+    ->Unit(benchmark::kMillisecond);
 
 void BM_Session_OnePercentChanged(benchmark::State& bench) { Saves(bench, 10, 64u << 20); }
 BENCHMARK(BM_Session_OnePercentChanged)
