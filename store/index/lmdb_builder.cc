@@ -64,7 +64,12 @@ LmdbBuilder::~LmdbBuilder() {
     static_cast<void>(lmdb_.release());
     return;
   }
-  if (txn_ != nullptr) mdb_txn_abort(txn_);
+  if (txn_ != nullptr) {  // not at all where an assertion of LMDB's failed
+    static_cast<void>(lmdb_->Guarded([this] {
+      mdb_txn_abort(txn_);
+      return 0;
+    }));
+  }
   bool unfinished = lmdb_ != nullptr;
   lmdb_.reset();
   if (unfinished) Quietly([this] { index_->dir().RemoveBuild(); });

@@ -35,22 +35,6 @@ std::atomic<bool> disk_full{false};
 
 thread_local bool tests_own = false;
 
-// Counts one, and whether it is to fail.
-bool Hit(Site site, const char* name) {
-  if (armed.load(std::memory_order_acquire) != site || tests_own) return false;
-  const std::uint64_t n = ++count;
-  if (n < plan.first || n > plan.last) return false;
-  if (plan.interrupts) {  // once, then let through
-    thread_local const char* interrupted = nullptr;
-    const bool again = interrupted == name;
-    interrupted = again ? nullptr : name;
-    if (again) return false;
-  }
-  const char* none = nullptr;
-  first_failed.compare_exchange_strong(none, name);
-  return true;
-}
-
 // No signal interrupts these.
 bool NeverWaits(std::string_view name) { return name == "lseek" || name == "pthread_create"; }
 
@@ -103,6 +87,23 @@ bool NoRoomHere(int fd, std::size_t bytes) {
 
 TestsOwn::TestsOwn(bool own) : before_(tests_own) { tests_own = own; }
 TestsOwn::~TestsOwn() { tests_own = before_; }
+
+bool Hit(Site site, const char* name) {
+  if (armed.load(std::memory_order_acquire) != site || tests_own) return false;
+  const std::uint64_t n = ++count;
+  if (n < plan.first || n > plan.last) return false;
+  if (plan.interrupts) {  // once, then let through
+    thread_local const char* interrupted = nullptr;
+    const bool again = interrupted == name;
+    interrupted = again ? nullptr : name;
+    if (again) return false;
+  }
+  const char* none = nullptr;
+  first_failed.compare_exchange_strong(none, name);
+  return true;
+}
+
+const Plan& Armed() { return plan; }
 
 void Arm(const Plan& p) {
   plan = p;

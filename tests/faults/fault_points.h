@@ -14,12 +14,17 @@
 #ifndef CKPT_TESTS_FAULTS_FAULT_POINTS_H_
 #define CKPT_TESTS_FAULTS_FAULT_POINTS_H_
 
+#include <climits>
 #include <cstdint>
 #include <string>
 
 namespace ckpt::faults {
 
-enum class Site : std::uint8_t { kNone, kCalls, kAllocations };
+// kIndexCalls: of our code into LMDB, and kIndexRows: those that read a row (index_points.cc).
+enum class Site : std::uint8_t { kNone, kCalls, kAllocations, kIndexCalls, kIndexRows };
+
+// A Plan's error of kIndexCalls: an assertion inside LMDB fails.
+inline constexpr int kAssertion = INT_MIN;
 
 struct Plan {
   Site site = Site::kNone;
@@ -61,6 +66,10 @@ class DiskFull {
 
 // The first call that failed ("pwrite"), or had half done; "" if none.
 std::string FirstFailed();
+
+// For the functions that are put in the place of others: counts one, and whether it is to fail.
+bool Hit(Site site, const char* name);
+const Plan& Armed();
 
 }  // namespace ckpt::faults
 
