@@ -1,6 +1,9 @@
 // Arrays from memory and back.
 
+#include "store/codec/hash.h"
 #include "store/engine/array_io.h"
+#include "store/engine/checkpoint_writer.h"
+#include "store/engine/remove.h"
 #include "store/engine/restore_files.h"
 #include "tests/engine/look_fixture.h"
 
@@ -202,6 +205,131 @@ TEST_F(Array, FilesReadIntoMemoryWithTheirHoles) {
   std::string out(1 << 20, '?');
   ASSERT_OK((*reader)->Get("d/f", std::as_writable_bytes(std::span(out))));
   EXPECT_EQ(out, ReadWholeFile(tmp_ / "d/f"));
+}
+
+TEST_F(Array, UnknownTypesAndTooManyBytesAreRefused) {
+  for (int dtype : {0, 21, -1}) {
+    ArrayShape shape{static_cast<Dtype>(dtype), false, 8, {10}, {}, {}};
+    std::uint64_t bytes = 0;
+    EXPECT_EQ(CompleteShape(&shape, &bytes).code(), Code::kInvalidArgument) << dtype;
+    EXPECT_STREQ(DtypeName(dtype), "unknown");
+    EXPECT_FALSE(ElementBytesOf(static_cast<Dtype>(dtype)).has_value());
+  }
+  std::uint64_t bytes = 0;
+  ArrayShape most{Dtype::kFloat64, false, 8, {(1ull << 60) - 1}, {}, {}};
+  EXPECT_TRUE(CompleteShape(&most, &bytes).ok());
+  EXPECT_EQ(bytes, (1ull << 63) - 8);
+  ArrayShape above{Dtype::kFloat64, false, 8, {1ull << 60}, {}, {}};
+  EXPECT_EQ(CompleteShape(&above, &bytes).code(), Code::kInvalidArgument);
+}
+
+TEST_F(Array, OtherLengthsAndKindsBeforeCostOnlyWhatIsNew) {
+  auto store = Open();
+  Arrays arrays{{"grows", Numbers(20000, 1)}, {"shrinks", Numbers(20000, 2)}};
+  SaveArrays(store.get(), arrays);
+  arrays["grows"].resize(50000, 7.0);
+  arrays["shrinks"].resize(10000);
+  arrays["comes"] = Numbers(20000, 3);
+  const Saved saved = SaveArrays(store.get(), arrays);
+  EXPECT_LE(saved.new_bytes, (30000u + 20000) * 8 + (2u << 16));
+  auto reader = CheckpointReader::Open(store.get(), "melt");
+  ASSERT_TRUE(reader.ok());
+  for (const auto& [name, numbers] : arrays) {
+    EXPECT_EQ(Get(reader->get(), name, numbers.size()), numbers) << name;
+  }
+  // What was a file of this name is no array to continue.
+  WriteFile(tmp_ / "d/f", RandomText(100000, 1));
+  SaveDir(store.get(), "both");
+  SaveArrays(store.get(), {{"d/f", arrays["grows"]}}, "both");
+  reader = CheckpointReader::Open(store.get(), "both");
+  ASSERT_TRUE(reader.ok());
+  EXPECT_EQ(Get(reader->get(), "d/f", 50000), arrays["grows"]);
+}
+
+TEST_F(Array, OnlyNumbersAreConvertedIntoMemoryThatFits) {
+  auto store = Open();
+  WriteFile(tmp_ / "d/f", RandomText(100, 1));
+  SaveDir(store.get());
+  SaveArrays(store.get(), {{"x", Numbers(100, 1)}}, "arrays");
+  auto files = CheckpointReader::Open(store.get(), "melt");
+  auto arrays = CheckpointReader::Open(store.get(), "arrays");
+  ASSERT_TRUE(files.ok() && arrays.ok());
+  std::vector<float> floats(100);
+  const MutableByteSpan out = std::as_writable_bytes(std::span(floats));
+  EXPECT_EQ((*files)->GetAs("d/f", Dtype::kFloat32, out).code(), Code::kInvalidArgument);
+  EXPECT_EQ((*arrays)->GetAs("x", Dtype::kString, out).code(), Code::kInvalidArgument);
+  const Status small = (*arrays)->GetAs("x", Dtype::kFloat32, out.first(396));
+  EXPECT_EQ(small.code(), Code::kInvalidArgument);
+  EXPECT_NE(small.message().find("100 elements, and memory for 99"), std::string::npos);
+  ASSERT_OK((*arrays)->GetAs("x", Dtype::kFloat32, out));
+  EXPECT_EQ(floats[7], static_cast<float>(Numbers(100, 1)[7]));
+  EXPECT_EQ((*arrays)->UseRank(3).code(), Code::kNotFound);
+}
+
+// An entry that says something else than its content is damage, never more or less memory written.
+TEST_F(Array, ContentOfAnotherLengthIsCorruption) {
+  auto store = Open();
+  SaveOptions options;
+  options.series = "lies";
+  auto writer = CheckpointWriter::Begin(store.get(), options);
+  ASSERT_TRUE(writer.ok());
+  const std::vector<double> numbers = Numbers(8192, 1);
+  const ByteSpan bytes = std::as_bytes(std::span(numbers));
+  for (const auto& [name, elements] :
+       std::map<std::string, std::uint64_t>{{"long", 8191}, {"much longer", 10}, {"short", 8193}}) {
+    ChunkListBuilder list(FanOut::kFixed, (*writer)->chunks());
+    for (std::size_t at : {std::size_t{0}, std::size_t{32768}}) {
+      Encoder encoder;
+      ChunkItem item;
+      item.raw_bytes = 32768;
+      item.id = HashChunk(bytes.subspan(at, 32768));
+      ASSERT_OK((*writer)->chunks()->Put(bytes.subspan(at, 32768), item.id, 0, &encoder));
+      ASSERT_OK(list.Add(item));
+    }
+    Entry entry;
+    entry.kind = EntryKind::kArray;
+    entry.name = name;
+    entry.array = {Dtype::kFloat64, false, 8, {elements}, {}, {}};
+    entry.logical_bytes = elements * 8;
+    entry.chunks = list.chunks();
+    auto content = list.Finish();
+    ASSERT_TRUE(content.ok());
+    entry.content = *content;
+    ASSERT_OK((*writer)->AddEntry(entry, 0));
+  }
+  ASSERT_TRUE((*writer)->End().ok());
+  auto reader = CheckpointReader::Open(store.get(), "lies");
+  ASSERT_TRUE(reader.ok());
+  for (const auto& [name, elements] :
+       std::map<std::string, std::size_t>{{"long", 8191}, {"much longer", 10}, {"short", 8193}}) {
+    std::vector<double> doubles(elements);
+    const Status read = (*reader)->Get(name, std::as_writable_bytes(std::span(doubles)));
+    EXPECT_EQ(read.code(), Code::kCorruption) << name << ": " << read.ToString();
+    std::vector<float> floats(elements);
+    const Status converted =
+        (*reader)->GetAs(name, Dtype::kFloat32, std::as_writable_bytes(std::span(floats)));
+    EXPECT_EQ(converted.code(), Code::kCorruption) << name << ": " << converted.ToString();
+  }
+}
+
+TEST_F(Array, RemovedWhileItIsReadIsNotFoundAndNoDamage) {
+  auto store = Open();
+  SaveArrays(store.get(), {{"x", Numbers(30000, 1)}});
+  SaveArrays(store.get(), {{"x", Numbers(30000, 2)}});
+  auto reading = OpenToRead();
+  auto reader = CheckpointReader::Open(reading.get(), "melt@1");
+  ASSERT_TRUE(reader.ok());
+  auto removals = PlanRemoval(store.get(), {"melt@1"}, false);
+  ASSERT_TRUE(removals.ok());
+  ASSERT_OK(CommitRemovals(store.get(), *removals, 0));
+  // The chunk goes bad at the same time: nobody is to be told that what is gone is damaged.
+  for (const std::string& path : Packs()) {
+    for (const auto& [id, at] : PayloadPlaces(store.get(), path)) FlipByte(path, at + 5);
+  }
+  std::vector<double> out(30000);
+  const Status read = (*reader)->Get("x", std::as_writable_bytes(std::span(out)));
+  EXPECT_EQ(read.code(), Code::kNotFound) << read.ToString();
+  EXPECT_NE(read.message().find("was removed while it was read"), std::string::npos);
 }
 
 }  // namespace

@@ -87,6 +87,40 @@ Outcome Reindex(const std::string& path) {
   return calls.outcome();
 }
 
+// Structure alone, then a part of the bytes.
+Outcome CheckLess(const std::string& path) {
+  Calls calls;
+  OpenStore store(&calls, path, CKPT_OPEN_READ);
+  if (!store) return calls.outcome();
+  std::string damage;
+  for (const bool quick : {true, false}) {
+    ckpt_check_options options = CKPT_CHECK_OPTIONS_INIT;
+    options.quick = quick ? 1 : 0;
+    options.part_percent = quick ? 100.0 : 60.0;
+    ckpt_check_result result = CKPT_CHECK_RESULT_INIT;
+    calls.CKPT_CALL(ckpt_check(store.get(), &options, NoteDamage, nullptr, &damage, &result));
+  }
+  if (calls.outcome().code == CKPT_OK && !damage.empty()) return {CKPT_IO, damage};
+  return calls.outcome();
+}
+
+Outcome ReadArrays(const std::string& path) {
+  Calls calls;
+  OpenStore store(&calls, path, CKPT_OPEN_READ);
+  ckpt_reader* reader = nullptr;
+  if (!store || !calls.CKPT_CALL(ckpt_read(store.get(), "session", &reader))) {
+    return calls.outcome();
+  }
+  std::vector<double> numbers(kNumbers);
+  const bool ok = calls.CKPT_CALL(ckpt_get(reader, "T", numbers.data(), kNumbers * sizeof(double)));
+  {
+    TestsOwn library(false);
+    ckpt_reader_close(reader);
+  }
+  if (ok && numbers != NumbersOf(2)) return {CKPT_INTERNAL, "other numbers"};
+  return calls.outcome();
+}
+
 }  // namespace
 
 int NoteDamage(const ckpt_damage* found, void* user) {
@@ -251,6 +285,8 @@ const std::vector<Operation>& Operations() {
        {}},
       {"list, inspect, diff, stats", "plain", Look, {1, 2}, {}},
       {"check", "plain", Check, {1, 2}, {}},
+      {"check, quick and in part", "plain", CheckLess, {1, 2}, {}},
+      {"read arrays", "session", ReadArrays, {}, {}},
       {"reindex", "plain", Reindex, {1, 2}, {}, true},
       {"session", "session", RunSession, {}, {}},
   };
