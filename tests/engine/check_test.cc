@@ -313,5 +313,40 @@ TEST_F(CheckTest, PartReadsItsShare) {
   EXPECT_FALSE(CheckStore(store.get(), {false, 101.0}).ok());
 }
 
+// Records are read 4 MiB at a time: some are larger.
+TEST_F(CheckTest, ChunksLargerThanAWindowAreVerifiedAndNamed) {
+  options_.format.array_chunk_bytes = 8 << 20;
+  std::uint64_t place = 0;
+  {
+    auto store = Open();
+    std::string random = RandomText(20 << 20, 1);
+    std::vector<double> numbers(random.size() / 8);
+    std::memcpy(numbers.data(), random.data(), random.size());
+    SaveArrays(store.get(), {{"x", numbers}, {"y", Numbers(10, 2)}});
+    EXPECT_TRUE(Check(store.get()).damage.empty());
+    EXPECT_GT(Check(store.get()).verified_bytes, 20u << 20);
+    place = PlaceOf(store.get(), "melt", "x");
+  }
+  for (const std::uint64_t at : {place + (6 << 20), place - 40}) {  // its payload, its header
+    FlipByte(BigPack(), at);
+    CheckReport report = Check(OpenToRead().get());
+    // Readers go by directories: without its header a chunk is as good as its payload.
+    EXPECT_EQ(Hurt(report).size(), at > place ? 1u : 0u) << Text(report);
+    ASSERT_EQ(report.damage.size(), 1u) << Text(report);
+    EXPECT_EQ(report.damage[0].offset, place - kRecordHeaderBytes);
+    FlipByte(BigPack(), at);
+  }
+}
+
+// A part is chosen by directories: what they list is not where they say.
+TEST_F(CheckTest, APartFindsAChunkWithoutItsHeader) {
+  auto store = Open();
+  SaveArrays(store.get(), {{"x", Numbers(8192, 1)}});
+  FlipByte(BigPack(), PlaceOf(store.get(), "melt", "x") - 40);
+  CheckReport report = Check(OpenToRead().get(), CheckOptions{false, 99.9});
+  ASSERT_EQ(report.damage.size(), 1u) << Text(report);
+  EXPECT_NE(Text(report).find("not the chunk that the directory lists"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace ckpt

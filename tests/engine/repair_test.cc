@@ -225,6 +225,56 @@ TEST_F(RepairTest, ACollectionAfterItKeepsTheMemoryOfWhatWasLost) {
   EXPECT_TRUE(VerifyStep(store.get(), "garbage@2").ok());
 }
 
+// Two saves at once store the same chunks twice, neither knowing of the other's.
+TEST_F(RepairTest, WhatIsSoundInAnotherPackStandsIn) {
+  const std::vector<double> numbers = Numbers(8192 * 3, 1);
+  const ByteSpan bytes = std::as_bytes(std::span(numbers));
+  {
+    auto one = Open(), two = Open();
+    std::vector<std::unique_ptr<ArrayWriter>> writers;
+    for (auto [store, series] : {std::pair(one.get(), "a"), std::pair(two.get(), "b")}) {
+      SaveOptions options;
+      options.series = series;
+      auto writer = ArrayWriter::Begin(store, options);
+      ASSERT_TRUE(writer.ok());
+      writers.push_back(*std::move(writer));
+    }
+    for (auto& writer : writers) {
+      ASSERT_OK(writer->Put("x", bytes, {Dtype::kFloat64, false, 8, {numbers.size()}, {}, {}}));
+    }
+    for (auto& writer : writers) ASSERT_TRUE(writer->End().ok());
+  }
+  ASSERT_EQ(Packs().size(), 2u);
+  const std::uint64_t at = PayloadPlaces(OpenToRead().get(), BigPack()).begin()->second;
+  FlipByte(BigPack(), at + 100);
+  auto store = Open();
+  RepairReport report = Repair(store.get());
+  EXPECT_EQ(Lost(report), std::set<std::string>());
+  ASSERT_EQ(report.packs.size(), 1u);
+  EXPECT_EQ(report.packs[0].lost_chunks, 0u);
+  store = OpenToRead();
+  for (const char* name : {"a@1", "b@1"}) {
+    EXPECT_TRUE(VerifyStep(store.get(), name).ok()) << name;
+    EXPECT_EQ(State(store.get(), name), CheckpointState::kCommitted) << name;
+  }
+  EXPECT_TRUE(Hurt(store.get()).empty());
+}
+
+TEST_F(RepairTest, APackThatWasPutBackGoesAsideUnderAnotherName) {
+  auto store = Open();
+  SaveArrays(store.get(), {{"x", Numbers(8192, 1)}});
+  const std::string pack = BigPack();
+  FlipByte(pack, PlaceOf(store.get(), "melt", "x") + 100);
+  const std::string damaged = ReadWholeFile(pack);
+  Repair(store.get());
+  ASSERT_EQ(Quarantined().size(), 1u);
+  std::filesystem::copy(Quarantined()[0], pack);
+  Repair(Open().get());
+  ASSERT_EQ(Quarantined().size(), 2u);
+  for (const std::string& path : Quarantined()) EXPECT_EQ(ReadWholeFile(path), damaged) << path;
+  EXPECT_FALSE(std::filesystem::exists(pack));
+}
+
 // ---- what is not there, told by the index ----------------------------------------------------
 
 class LostPackTest : public RepairTest {
