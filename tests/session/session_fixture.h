@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "store/engine/collect.h"
 #include "store/session/session.h"
 #include "tests/support/child.h"
 #include "tests/support/temp_dir.h"
@@ -114,6 +115,16 @@ class SessionTest : public ::testing::Test {
     auto restored = session->Restore();
     EXPECT_TRUE(restored.ok()) << restored.status().ToString();
     return restored.ok() && restored->restored ? restored->step : -1;
+  }
+
+  // As `ckpt-store gc` does.
+  void Collect() const {
+    auto store = Store::Open(PosixEnv(), store_path(), {});
+    ASSERT_TRUE(store.ok()) << store.status().ToString();
+    auto collector = Collector::Open(store->get(), {});
+    ASSERT_TRUE(collector.ok()) << collector.status().ToString();
+    Collected collected;
+    ASSERT_OK((*collector)->Run({}, &collected));
   }
 
   TempDir tmp_;

@@ -108,6 +108,10 @@ class SessionSignalSweep : public SessionTest {
       if (step > 0) {
         ASSERT_EQ(x, std::vector<double>(20000, static_cast<double>(step)));
       }
+      // Else the runs' own collections have thousands of calls in the end.
+      if (which == Calls::kEach && !anew) {
+        ASSERT_NO_FATAL_FAILURE(Collect());
+      }
     }
     EXPECT_GT(signals, 20);
     EXPECT_GT(stops, 5);  // the others came before there was a session, or too late
