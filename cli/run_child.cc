@@ -70,7 +70,7 @@ void BecomeProgram(const ProcessPlan& plan, pid_t parent) {
   if (!PipeSignalWasIgnored()) signal(SIGPIPE, SIG_DFL);
   for (const auto& [name, value] : plan.variables) setenv(name.c_str(), value.c_str(), 1);
   if (plan.output_fd >= 0) dup2(plan.output_fd, STDOUT_FILENO);
-  sigprocmask(SIG_SETMASK, &g_mask_before, nullptr);
+  if (!plan.signals_blocked) sigprocmask(SIG_SETMASK, &g_mask_before, nullptr);
 }
 
 std::vector<char*> ArgumentPointers(const std::vector<std::string>& arguments) {

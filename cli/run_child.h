@@ -44,9 +44,10 @@ using Variables = std::vector<std::pair<std::string, std::string>>;
 
 struct ProcessPlan {
   std::vector<std::string> arguments;
-  Variables variables;        // set besides our own
-  bool ends_with_us = false;  // SIGTERM when we die
-  int output_fd = -1;         // standard output; -1: ours
+  Variables variables;           // set besides our own
+  bool ends_with_us = false;     // SIGTERM when we die
+  bool signals_blocked = false;  // as ours are
+  int output_fd = -1;            // standard output; -1: ours
 };
 // {"sh", "-c", command, "sh", arguments...}
 std::vector<std::string> ShellCommand(const std::string& command,

@@ -2,6 +2,8 @@
 
 #include <cstdlib>
 #include <ctime>
+#include <utility>
+#include <vector>
 
 #include "cli/parse.h"
 #include "cli/run_child.h"
@@ -55,6 +57,16 @@ bool WasWarned(const std::string& line, Warning warning, std::int64_t now, std::
   return warned && IsRunning(line) && end && *end - now <= near_s;
 }
 
+// With proctrack/linuxproc the TERM of a time limit goes to all that the job has started, and may
+// come just when we ask.
+ProcessPlan Scontrol(std::vector<std::string> arguments) {
+  ProcessPlan plan;
+  plan.arguments = std::move(arguments);
+  plan.arguments.insert(plan.arguments.begin(), "scontrol");
+  plan.signals_blocked = true;
+  return plan;
+}
+
 }  // namespace
 
 std::string SlurmJobName() {
@@ -88,18 +100,15 @@ RequeueChoice AskSlurm(Warning warning, std::int64_t near_s) {
   const std::string job = SlurmJobName();
   if (job.empty()) return {false, false, "this is no Slurm job"};
   std::string output;
-  ProcessPlan plan;
-  plan.arguments = {"scontrol", "show", "job", "-o", job};
-  const int exit = RunForOutput(plan, &output);
+  const int exit = RunForOutput(Scontrol({"show", "job", "-o", job}), &output);
   if (exit == kExitNoCommand) return {false, false, "there is no scontrol here"};
   if (exit != 0) return {false, false, "'scontrol show job " + job + "' failed"};
   return ChooseRequeue(output, warning, std::time(nullptr), near_s);
 }
 
 std::string RequeueJob() {
-  ProcessPlan plan;
-  plan.arguments = {"scontrol", "requeue", SlurmJobName()};
-  return RunToEnd(plan) == 0 ? "" : "'scontrol requeue " + plan.arguments[2] + "' failed";
+  const std::string job = SlurmJobName();
+  return RunToEnd(Scontrol({"requeue", job})) == 0 ? "" : "'scontrol requeue " + job + "' failed";
 }
 
 }  // namespace ckpt

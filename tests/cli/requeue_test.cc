@@ -67,6 +67,14 @@ TEST_F(RequeueTest, RequeuesAtTheTimeLimitAndAtPreemptionOnly) {
   EXPECT_FALSE(Requeued());
 }
 
+// Slurm may send TERM to all processes of the job just then.
+TEST_F(RequeueTest, AStopSignalDoesNotEndScontrol) {
+  FakeScontrol("JobId=77 Requeue=1 JobState=COMPLETING Reason=TimeLimit$(kill -TERM $$)");
+  const Outcome outcome = InJob("", kFailing);
+  EXPECT_EQ(outcome.exit, 1) << outcome.err;
+  EXPECT_TRUE(Requeued());
+}
+
 TEST_F(RequeueTest, NeverRequeuesAfterScancel) {
   FakeScontrol(
       "JobId=77 Requeue=1 JobState=COMPLETING Reason=None StartTime=2026-01-01T10:00:00 "
