@@ -21,6 +21,7 @@
 
 #include "ckpt/ckpt.h"
 #include "tests/cli/cli_fixture.h"
+#include "tests/support/sweep.h"
 
 namespace ckpt {
 namespace {
@@ -434,7 +435,7 @@ void KillStorm::Verify() const {
 
 TEST_F(KillStorm, NothingAcknowledgedIsLost) {
   const char* number = std::getenv("CKPT_KILLS");
-  const int wanted = number == nullptr ? 300 : std::atoi(number);
+  const int wanted = number == nullptr ? (kSanitized ? 100 : 300) : std::atoi(number);
   const auto begin = Clock::now();
   while (kills_ < wanted && shared_->violations == 0 && !HasFatalFailure()) {
     StormUntil(std::min(wanted, kills_ + std::max(100, wanted / 20)));

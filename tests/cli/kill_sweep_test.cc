@@ -10,6 +10,7 @@
 
 #include "ckpt/ckpt.h"
 #include "tests/cli/cli_fixture.h"
+#include "tests/support/sweep.h"
 #include "tests/support/traced.h"
 
 namespace ckpt {
@@ -166,7 +167,7 @@ TEST_P(KillSweep, AtEachCallNothingAcknowledgedIsLost) {
   ASSERT_TRUE(WIFEXITED(whole.status) && WEXITSTATUS(whole.status) == 0) << whole.status;
   ASSERT_GT(whole.calls, 8);
   std::int64_t kills = 0;
-  for (std::int64_t fatal = 1; !HasFailure(); ++fatal) {
+  for (std::int64_t fatal = 1; !HasFailure(); fatal += std::int64_t{kSweepStride}) {
     SCOPED_TRACE("call " + std::to_string(fatal));
     Reset();
     const Traced traced = Kill(fatal);

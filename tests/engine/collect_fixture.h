@@ -20,15 +20,9 @@
 #include "store/engine/retention.h"
 #include "tests/support/kept_index.h"
 #include "tests/support/sim_world.h"
+#include "tests/support/sweep.h"
 
 namespace ckpt::collect_test {
-
-// Which is ten times slower, and looks for other mistakes: sweeps take fewer cases then.
-#if defined(__SANITIZE_ADDRESS__)
-inline constexpr bool kAddressSanitizer = true;
-#else
-inline constexpr bool kAddressSanitizer = false;
-#endif
 
 inline constexpr std::size_t kBlocks = 9;
 inline std::size_t block_bytes = 3000;  // a test that wants full packs makes it larger

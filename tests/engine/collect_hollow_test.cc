@@ -182,9 +182,11 @@ TEST_F(HollowTest, DamageInWhatIsNeededIsStillFound) {
 
 // A save that deduplicates against garbage, begun, going on and ended between any two phases.
 TEST_F(HollowTest, SaveBesideEveryPhaseCommitsAndHolds) {
+  SampledSweep sweep;
   for (int begin = 0; begin <= kHollowPhases; ++begin) {
     for (int middle = begin; middle <= kHollowPhases; ++middle) {
       for (int end = middle; end <= kHollowPhases && !HasFailure(); ++end) {
+        if (!sweep.Takes()) continue;
         std::string when = "begun " + std::to_string(begin) + ", went on " +
                            std::to_string(middle) + ", ended " + std::to_string(end);
         Mine mine(3, false);
@@ -253,7 +255,7 @@ TEST_F(HollowTest, StoppedAfterEveryOperationHolds) {
     operations = world->op_count();
     EXPECT_GT(world->op_count(SimOp::kPunch), 0u);
   }
-  for (std::uint64_t n = 0; n <= operations && !HasFailure(); ++n) {
+  for (std::uint64_t n = 0; n <= operations && !HasFailure(); n += kSweepStride) {
     for (int kind = 0; kind < 3; ++kind) {
       auto world = mine.world.KillProcess();
       world->set_stop_after(n);
@@ -288,7 +290,7 @@ TEST_F(HollowTest, StoppedCollectionOfFullDiskIsFinishedByTheNext) {
   Mine mine;
   mine.store.reset();
   std::uint64_t before = mine.world.used_bytes();
-  for (std::uint64_t n = 0; n <= 120 && !HasFailure(); n += 3) {
+  for (std::uint64_t n = 0; n <= 120 && !HasFailure(); n += 3 * kSweepStride) {
     auto world = mine.world.KillProcess();
     world->set_stop_after(n);
     {

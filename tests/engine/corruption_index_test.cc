@@ -25,7 +25,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kIndexFlipsShort = collect_test::kAddressSanitizer ? 20 : 100;
+constexpr int kIndexFlipsShort = kSanitized ? 20 : 100;
 constexpr int kLockFlipsShort = 8;      // of the header, and as many of the rest
 constexpr unsigned kChildSeconds = 60;  // more is a hang
 

@@ -41,7 +41,7 @@ namespace {
 
 using namespace corruption_test;  // NOLINT
 
-constexpr std::uint64_t kFlipsShort = collect_test::kAddressSanitizer ? 2000 : 20000;
+constexpr std::uint64_t kFlipsShort = kSanitized ? 2000 : 20000;
 constexpr std::uint64_t kRestoreEvery = 8;  // of those that cannot make a difference
 // `check` is asked, too: once in so many flips of payloads, and of anything else that it must find.
 constexpr std::uint64_t kCheckPayloadEvery = 503;
@@ -79,7 +79,7 @@ class CorruptionTest : public LookTest {
   // is a violation. (AddressSanitizer takes all address space there is.)
   void LimitMemory() {
     ASSERT_EQ(getrlimit(RLIMIT_AS, &address_space_), 0);
-    if (collect_test::kAddressSanitizer) return;
+    if (kSanitized) return;
     std::ifstream statm("/proc/self/statm");
     std::uint64_t pages = 0;
     ASSERT_TRUE(statm >> pages);
@@ -510,7 +510,7 @@ TEST_F(CorruptionTest, AnyBitFlippedRestoresExactlyOrNamesThePlace) {
 
 TEST_F(CorruptionTest, CutToAnyLengthRestoresExactlyOrNamesThePlace) {
   auto begin = std::chrono::steady_clock::now();
-  std::uint64_t stride = FlipsWanted() == 0 ? 1 : 1009;
+  std::uint64_t stride = FlipsWanted() == 0 ? 1 : 1009 * kSweepStride;
   for (auto& [name, content] : env_->files()) {
     if (!name.starts_with("packs/")) continue;
     // Of a run of lengths with equal tables the longest and the shortest are restored.

@@ -101,7 +101,7 @@ TEST(EngineCrash, UndisturbedScriptHolds) {
 
 TEST(EngineCrash, KilledAfterEveryOperationHolds) {
   std::uint64_t operations = ScriptOperations();
-  for (std::uint64_t n = 0; n <= operations && !HasFailure(); ++n) {
+  for (std::uint64_t n = 0; n <= operations && !HasFailure(); n += kSweepStride) {
     SimWorld world(7);
     world.set_stop_after(n, n % 3 == 0 ? 100 : 0);
     Told told;
@@ -112,7 +112,7 @@ TEST(EngineCrash, KilledAfterEveryOperationHolds) {
 
 TEST(EngineCrash, PowerLostAfterEveryOperationHolds) {
   std::uint64_t operations = ScriptOperations();
-  for (std::uint64_t n = 0; n <= operations && !HasFailure(); ++n) {
+  for (std::uint64_t n = 0; n <= operations && !HasFailure(); n += kSweepStride) {
     SimWorld world(7);
     world.set_stop_after(n);
     Told told;
@@ -128,7 +128,7 @@ TEST(EngineCrash, PowerLostAfterEveryOperationHolds) {
 TEST(EngineCrash, FullPacksHold) {
   block_bytes = 90000;
   std::uint64_t operations = ScriptOperations();
-  for (std::uint64_t n = 0; n <= operations && !HasFailure(); n += 2) {
+  for (std::uint64_t n = 0; n <= operations && !HasFailure(); n += 2 * kSweepStride) {
     SimWorld world(7);
     world.set_stop_after(n);
     Told told;
@@ -143,7 +143,7 @@ TEST(EngineCrash, FullPacksHold) {
 // The recovery itself is cut short: by a kill, then by power loss.
 TEST(EngineCrash, SecondCrashDuringRecoveryHolds) {
   std::uint64_t operations = ScriptOperations();
-  for (std::uint64_t n = 1; n <= operations && !HasFailure(); n += 3) {
+  for (std::uint64_t n = 1; n <= operations && !HasFailure(); n += 3 * kSweepStride) {
     SimWorld world(7);
     world.set_stop_after(n);
     Told told;
@@ -167,8 +167,7 @@ TEST(EngineCrash, SecondCrashDuringRecoveryHolds) {
 TEST(EngineCrash, AnyFailedOperationHolds) {
   std::uint64_t operations = ScriptOperations();
   for (int error : {EIO, ENOSPC}) {
-    const std::uint64_t stride = kAddressSanitizer ? 4 : 1;
-    for (std::uint64_t n = 1; n <= operations && !HasFailure(); n += stride) {
+    for (std::uint64_t n = 1; n <= operations && !HasFailure(); n += kSweepStride) {
       SimWorld world(7);
       world.FailOp(n, error);
       Told told;
@@ -182,7 +181,7 @@ TEST(EngineCrash, AnyFailedOperationHolds) {
 }
 
 TEST(EngineCrash, FullDiskLosesNothingAndCollects) {
-  for (std::uint64_t spare = 0; spare <= 200000 && !HasFailure(); spare += 4096) {
+  for (std::uint64_t spare = 0; spare <= 200000 && !HasFailure(); spare += 4096 * kSweepStride) {
     SimWorld world(7);
     Told told;
     {

@@ -23,7 +23,7 @@ using races::BaseStore;
 using races::Race;
 using races::RaceOptions;
 
-constexpr std::uint64_t kSchedulesShort = collect_test::kAddressSanitizer ? 200 : 10000;
+constexpr std::uint64_t kSchedulesShort = kSanitized ? 200 : 10000;
 constexpr std::uint64_t kBases = 8;
 constexpr std::uint64_t kCallsOfARace = 2000;  // about: where priorities change
 
@@ -212,7 +212,7 @@ struct FewPreemptions {
       std::uint64_t rest = schedules - std::min(schedules, calls * actors);
       *stride = rest == 0 ? pairs : std::max<std::uint64_t>(1, pairs / rest);
       std::uint64_t pair = 0;
-      for (std::uint64_t i = 1; i <= calls && broken.empty(); ++i) {
+      for (std::uint64_t i = 1; i <= calls && broken.empty(); i += kSweepStride) {
         broken = Try(first, {i}, &with_one);
         for (std::uint64_t j = i + 1; j <= with_one && broken.empty(); ++j) {
           if (pair++ % *stride == *stride - 1) broken = Try(first, {i, j}, &with_two);

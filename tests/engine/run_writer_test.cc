@@ -100,7 +100,8 @@ TEST_P(RunWriter, UndisturbedScriptHolds) {
 
 TEST_P(RunWriter, KilledAfterEveryOperationStagedCheckpointsStay) {
   const std::uint64_t operations = RunScriptOperations();
-  for (std::uint64_t n = 0; n <= operations && !testing::Test::HasFailure(); n += stride()) {
+  for (std::uint64_t n = 0; n <= operations && !testing::Test::HasFailure();
+       n += stride() * kSweepStride) {
     SimWorld world(7);
     world.set_stop_after(n, n % 3 == 0 ? 100 : 0);
     Promised told;
@@ -111,7 +112,8 @@ TEST_P(RunWriter, KilledAfterEveryOperationStagedCheckpointsStay) {
 
 TEST_P(RunWriter, PowerLostAfterEveryOperationCommittedCheckpointsStay) {
   const std::uint64_t operations = RunScriptOperations();
-  for (std::uint64_t n = 0; n <= operations && !testing::Test::HasFailure(); n += stride()) {
+  for (std::uint64_t n = 0; n <= operations && !testing::Test::HasFailure();
+       n += stride() * kSweepStride) {
     SimWorld world(7);
     world.set_stop_after(n);
     Promised told;
@@ -130,7 +132,7 @@ TEST_P(RunWriter, AnyFailedOperationHolds) {
   const std::uint64_t operations = RunScriptOperations();
   for (int error : {EIO, ENOSPC}) {
     for (std::uint64_t n = 1; n <= operations && !testing::Test::HasFailure();
-         n += failure_stride()) {
+         n += failure_stride() * kSweepStride) {
       SimWorld world(7);
       world.FailOp(n, error);
       Promised told;

@@ -6,6 +6,7 @@
 
 #include "tests/support/pack_fixture.h"
 #include "tests/support/sim_world.h"
+#include "tests/support/sweep.h"
 
 namespace ckpt {
 namespace {
@@ -127,7 +128,7 @@ TEST(PackCrash, StoppedAnywhereEverythingPromisedIsFound) {
     for (const CrashChoice& choice : {CrashChoice::All(), CrashChoice::None()}) {
       GoOnAndCheck(world.Crash(choice).get(), life, life.committed);
     }
-    for (std::uint64_t seed = 0; seed < 60; ++seed) {
+    for (std::uint64_t seed = 0; seed < 60; seed += kSweepStride) {
       GoOnAndCheck(world.Crash(CrashChoice::Random(seed * 1000 + stop)).get(), life,
                    life.committed);
       ASSERT_FALSE(::testing::Test::HasFailure()) << "stopped after " << stop << ", seed " << seed;

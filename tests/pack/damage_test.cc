@@ -8,6 +8,7 @@
 
 #include "tests/support/pack_fixture.h"
 #include "tests/support/sim_world.h"
+#include "tests/support/sweep.h"
 
 namespace ckpt {
 namespace {
@@ -120,7 +121,8 @@ void CheckDamaged(SmallPack* pack, ByteSpan damaged, DamagedRange touched) {
 
 void CheckEveryCut(End end) {
   SmallPack pack(end);
-  for (std::size_t length = 0; length < pack.bytes.size(); length += 1 + length % 3) {
+  for (std::size_t length = 0; length < pack.bytes.size();
+       length += (1 + length % 3) * kSweepStride) {
     CheckDamaged(&pack, ByteSpan(pack.bytes).first(length), {length, pack.bytes.size()});
     if (::testing::Test::HasFailure()) FAIL() << "cut at " << length;
   }
@@ -143,7 +145,7 @@ void CheckEveryFlip(End end) {
   }
   for (std::size_t bit = 0; bit < 8 * pack.bytes.size(); ++bit) {
     bool dull = payload[bit / 8] || pack.bytes[bit / 8] == std::byte{0};
-    if (dull && bit % 97 != 0) continue;
+    if (bit % (dull ? 97 : kSweepStride) != 0) continue;
     Bytes flipped = pack.bytes;
     flipped[bit / 8] ^= static_cast<std::byte>(1 << bit % 8);
     CheckDamaged(&pack, flipped, {bit / 8, bit / 8 + 1});

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "tests/session/session_fixture.h"
+#include "tests/support/sweep.h"
 
 namespace ckpt {
 namespace {
@@ -100,7 +101,7 @@ TEST_F(SessionKill, AtAnyMomentNothingStagedIsLost) {
   ASSERT_NE(shared, MAP_FAILED);
   std::mt19937 random(11);
   std::int64_t before = 0;
-  for (int round = 0; round < 25; ++round) {
+  for (int round = 0; round < (kSanitized ? 8 : 25); ++round) {
     new (shared) KillShared();
     shared->staged = before;
     pid_t child = fork();

@@ -6,6 +6,7 @@
 
 #include "tests/session/session_fixture.h"
 #include "tests/support/sim_world.h"
+#include "tests/support/sweep.h"
 
 namespace ckpt {
 namespace {
@@ -73,7 +74,7 @@ TEST_F(SessionLostNode, TheLastCommittedCheckpointIsThere) {
     ASSERT_EQ(Run(calm.get(), 4), 6);
     const std::uint64_t changes = calm->change_count();
     EXPECT_GT(changes, 10u);
-    for (std::uint64_t n = 1; n <= changes; ++n) {
+    for (std::uint64_t n = 1; n <= changes; n += kSweepStride) {
       auto world = first.KillProcess();
       world->LosePowerAfter(n);
       const std::int64_t acknowledged = Run(world.get(), 4);
