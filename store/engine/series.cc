@@ -1,23 +1,12 @@
 #include "store/engine/series.h"
 
 #include <algorithm>
-#include <charconv>
 #include <set>
 
 #include "store/engine/fetcher.h"
 
 namespace ckpt {
 namespace {
-
-std::string StepText(std::int64_t step) { return std::to_string(step); }
-
-// A name with a digit string that is too long for a step is no step.
-std::optional<std::int64_t> ParseStep(std::string_view text) {
-  std::int64_t step = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), step);
-  if (error != std::errc() || end != text.data() + text.size() || step < 0) return std::nullopt;
-  return step;
-}
 
 bool NamesAttempt(const std::string& text, const AttemptRef& attempt) {
   if (text.size() >= 4 && attempt.id.ToHex().starts_with(text)) return true;
@@ -218,31 +207,6 @@ Result<std::vector<std::string>> ListSeries(Store* store) {
   return std::vector<std::string>(names.begin(), names.end());
 }
 
-Result<CheckpointName> ParseCheckpointName(std::string_view name) {
-  CheckpointName parsed;
-  std::size_t at = name.rfind('@');
-  parsed.series = std::string(name.substr(0, at));
-  CKPT_RETURN_IF_ERROR(ValidateSeriesName(parsed.series));
-  if (at == std::string_view::npos) return parsed;
-  std::string_view rest = name.substr(at + 1);
-  std::size_t colon = rest.find(':');
-  if (colon != std::string_view::npos) {
-    parsed.attempt = std::string(rest.substr(0, colon));
-    rest = rest.substr(colon + 1);
-  }
-  parsed.step = ParseStep(rest);
-  if (!parsed.step.has_value() || (colon != std::string_view::npos && parsed.attempt.empty())) {
-    return InvalidArgument("'" + std::string(name) + "' names no checkpoint: write SERIES, " +
-                           "SERIES@STEP or SERIES@ATTEMPT:STEP, such as melt@5000 or melt@2:5000");
-  }
-  return parsed;
-}
-
-std::string FormatCheckpointName(const std::string& series, const AttemptRef& attempt,
-                                 std::int64_t step) {
-  return series + "@" + std::to_string(attempt.ordinal) + ":" + StepText(step);
-}
-
 std::string_view StateName(CheckpointState state) {
   switch (state) {
     case CheckpointState::kCommitted:
@@ -346,7 +310,7 @@ Status NoSuchStep(const SeriesView& view, std::string_view name) {
   std::vector<const CheckpointRow*> line = view.Line(1);
   std::string message = "there is no checkpoint " + std::string(name);
   if (!line.empty()) {
-    message += "; the newest of '" + view.series() + "' is step " + StepText(line[0]->step);
+    message += "; the newest of '" + view.series() + "' is step " + std::to_string(line[0]->step);
   }
   return NotFound(std::move(message));
 }

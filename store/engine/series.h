@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "store/engine/checkpoint_name.h"
 #include "store/engine/store.h"
 
 namespace ckpt {
@@ -77,17 +78,6 @@ class SeriesView {
 
 // All series of a store, ascending.
 Result<std::vector<std::string>> ListSeries(Store* store);
-
-// "SERIES", "SERIES@STEP", "SERIES@ATTEMPT:STEP" (ATTEMPT: ordinal, or at least 4 hexadecimal
-// digits of the id).
-struct CheckpointName {
-  std::string series;
-  std::string attempt;
-  std::optional<std::int64_t> step;
-};
-Result<CheckpointName> ParseCheckpointName(std::string_view name);
-std::string FormatCheckpointName(const std::string& series, const AttemptRef& attempt,
-                                 std::int64_t step);
 
 enum class CheckpointState { kCommitted, kStaged, kIncomplete, kDamaged };
 std::string_view StateName(CheckpointState state);

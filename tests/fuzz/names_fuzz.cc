@@ -2,8 +2,8 @@
 
 #include <string>
 
+#include "store/engine/checkpoint_name.h"
 #include "store/engine/glob.h"
-#include "store/engine/series.h"
 #include "store/io/entry_name.h"
 #include "store/manifest/manifest.h"
 #include "store/pack/format.h"
