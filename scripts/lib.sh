@@ -96,6 +96,10 @@ configure() {
     { cat "$build/configure.log"; return 1; }
 }
 
+# ccache, where there is one, learns of included files from the compiler; else it preprocesses every file once
+# more, which a machine that has compiled nothing before pays for in vain.
+export CCACHE_DEPEND=${CCACHE_DEPEND:-1}
+
 # build BUILD_DIR [TARGET...]: shows warnings and errors; progress only on a terminal.
 build() {
   local build=$1
