@@ -9,6 +9,7 @@
 
 #include "tests/support/kept_index.h"
 #include "tests/support/lives.h"
+#include "tests/support/sweep.h"
 
 namespace ckpt {
 namespace {
@@ -75,7 +76,7 @@ std::string TryAges(const Life& life, std::uint64_t changes, std::uint64_t strid
 TEST_P(IndexAfterPowerLoss, AnIndexOfAnyAgeMisleadsNobody) {
   const std::uint64_t changes = StoryOf(GetParam()).size();
   const char* text = std::getenv("CKPT_PROOF_STATES");
-  const std::uint64_t usual = (kAddressSanitizer ? 20 : 3) * GetParam().slower;
+  const std::uint64_t usual = (kSanitized ? 21 : 3) * GetParam().slower;
   const std::uint64_t stride = text != nullptr ? 1 : usual;
   std::uint64_t tried = 0;
   EXPECT_EQ(TryAges(GetParam(), changes, stride, &tried), "");
