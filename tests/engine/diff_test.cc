@@ -55,6 +55,31 @@ TEST_F(Diff, NamesWhatWasAddedRemovedChangedAndTouched) {
   EXPECT_TRUE(Run(store.get(), "melt@2", "melt@2").empty());
 }
 
+TEST_F(Diff, ModesKindsAndTargetsAreSeen) {
+  namespace fs = std::filesystem;
+  for (const char* name : {"d/mode", "d/kind", "d/same"}) {
+    WriteFile(tmp_ / name, "the same bytes");
+    MakeOld(tmp_ / name);
+  }
+  fs::create_symlink("mode", tmp_ / "d/link");
+  auto store = Open();
+  SaveDir(store.get());
+  fs::permissions(tmp_ / "d/mode", fs::perms::owner_read);
+  fs::remove(tmp_ / "d/kind");
+  fs::create_directory(tmp_ / "d/kind");
+  fs::remove(tmp_ / "d/link");
+  fs::create_symlink("same", tmp_ / "d/link");
+  SaveDir(store.get());
+  auto diff = Run(store.get(), "melt@1", "melt@2");
+  diff.erase("d");
+  ASSERT_EQ(diff.size(), 3u);
+  EXPECT_EQ(diff["d/mode"].status, DiffStatus::kMetadata);
+  EXPECT_EQ(diff["d/kind"].status, DiffStatus::kChanged);
+  EXPECT_EQ(diff["d/link"].status, DiffStatus::kChanged);
+  EXPECT_EQ(DiffStatusName(diff["d/mode"].status), "metadata");
+  EXPECT_EQ(DiffStatusName(diff["d/link"].status), "changed");
+}
+
 TEST_F(Diff, BytesThatOnlyMovedAreNotChanged) {
   std::string text = RandomText(3 << 20, 3);
   WriteFile(tmp_ / "d/f", text);
