@@ -34,7 +34,7 @@ void UnchangedChunks::ReadAhead() {
 
 // A chunk behind which a hole or the end came was cut there for that reason alone: it says
 // something only of data that ends there, too.
-void UnchangedChunks::FillWindow(std::uint64_t offset, std::uint64_t end) {
+std::uint64_t UnchangedChunks::FillWindow(std::uint64_t offset, std::uint64_t end) {
   window_.clear();
   next_ = 0;
   std::uint64_t bytes = 0;
@@ -50,7 +50,7 @@ void UnchangedChunks::FillWindow(std::uint64_t offset, std::uint64_t end) {
     bytes += length;
     window_.push_back(std::move(guess));
   }
-  window_end_ = bytes < window_bytes_ ? end : ahead_offset_;
+  return bytes < window_bytes_ ? end : ahead_offset_;
 }
 
 Status UnchangedChunks::LookAtWindow(File* file) {
@@ -74,7 +74,7 @@ Status UnchangedChunks::LookAtWindow(File* file) {
   return status;
 }
 
-void UnchangedChunks::Adapt() {
+void UnchangedChunks::Adapt(std::uint64_t window_end) {
   std::uint64_t bytes = 0, held_bytes = 0;
   for (const Guess& guess : window_) {
     bytes += guess.item.raw_bytes;
@@ -85,15 +85,15 @@ void UnchangedChunks::Adapt() {
   window_bytes_ = most ? std::min(2 * window_bytes_, kWindowBytesMost)
                        : std::max(window_bytes_ / 2, kWindowBytesLeast);
   skip_bytes_ = little ? std::clamp(2 * skip_bytes_, kWindowBytesLeast, kSkipBytesMost) : 0;
-  resume_ = window_end_ + skip_bytes_;
+  resume_ = window_end + skip_bytes_;
 }
 
 Result<std::vector<ChunkItem>> UnchangedChunks::From(File* file, std::uint64_t offset,
                                                      std::uint64_t end) {
   if (offset >= resume_ && ahead_.has_value()) {
-    FillWindow(offset, end);
+    const std::uint64_t window_end = FillWindow(offset, end);
     CKPT_RETURN_IF_ERROR(LookAtWindow(file));
-    Adapt();
+    Adapt(window_end);
   }
   std::vector<ChunkItem> run;
   if (!MayGoOn(offset)) return run;

@@ -8,8 +8,8 @@
 //   ... until unchanged.MayGoOn(offset): the rest may be as before again
 //
 // What does not pay is not done: where little is as it was, longer and longer stretches are left
-// out. Memory: a greatest chunk a thread, and 64 bytes a chunk of a window (at most 32 MiB of the
-// file). Thread rule: one thread.
+// out. Memory: a greatest chunk a thread, and some 130 bytes a chunk of a window (at most 32 MiB of
+// the file). Thread rule: one thread.
 
 #ifndef CKPT_STORE_ENGINE_UNCHANGED_CHUNKS_H_
 #define CKPT_STORE_ENGINE_UNCHANGED_CHUNKS_H_
@@ -44,9 +44,10 @@ class UnchangedChunks {
   };
 
   void ReadAhead();
-  void FillWindow(std::uint64_t offset, std::uint64_t end);
+  // Answers how far it goes.
+  std::uint64_t FillWindow(std::uint64_t offset, std::uint64_t end);
   Status LookAtWindow(File* file);
-  void Adapt();
+  void Adapt(std::uint64_t window_end);
 
   ChunkListReader before_;
   const std::size_t chunk_bytes_max_;
@@ -56,9 +57,8 @@ class UnchangedChunks {
   std::uint64_t ahead_offset_ = 0;
 
   std::vector<Guess> window_;
-  std::size_t next_ = 0;          // in window_
-  std::uint64_t window_end_ = 0;  // nothing is known from here on
-  std::uint64_t resume_ = 0;      // and nobody asks before here
+  std::size_t next_ = 0;      // in window_
+  std::uint64_t resume_ = 0;  // where the next window may begin
   std::uint64_t window_bytes_;
   std::uint64_t skip_bytes_ = 0;
 };

@@ -45,7 +45,8 @@ void ChunkHasher::HashWindow(std::size_t first) {
   first_ = first;
   const std::size_t share = std::max<std::size_t>(1, kShareBytes / chunk_bytes_);
   std::atomic<std::size_t> taken{0};
-  const Status hashed = RunOnThreads(threads_, [&](std::size_t) {
+  const std::size_t threads = std::min(threads_, (count + share - 1) / share);
+  const Status hashed = RunOnThreads(threads, [&](std::size_t) {
     for (std::size_t at; (at = taken.fetch_add(share)) < count;) {
       for (std::size_t i = at; i < std::min(at + share, count); ++i) {
         ids_[i] = HashChunk(Chunk(first + i));

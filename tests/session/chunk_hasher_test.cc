@@ -13,8 +13,8 @@ namespace {
 TEST(ChunkHasherTest, IdsAreThoseOfTheChunks) {
   const std::string data = RandomText((40u << 20) + 12345, 1);
   for (std::size_t chunk : {1000u, 65536u, 3u << 20, 64u << 20}) {
-    for (std::size_t threads : {1u, 2u, 5u}) {
-      for (std::size_t changed_every : {0u, 7u}) {  // windows that grow, and that begin anew
+    for (std::size_t threads : {1u, 2u, 5u, 1000000u}) {  // no more than have work
+      for (std::size_t changed_every : {0u, 7u}) {        // windows that grow, and that begin anew
         ChunkHasher hasher(AsBytes(data), chunk, threads);
         for (std::size_t i = 0; i * chunk < data.size(); ++i) {
           ByteSpan bytes = AsBytes(data).subspan(i * chunk);
