@@ -28,6 +28,7 @@
 #include <thread>
 #include <vector>
 
+#include "bench/temp_folder.h"
 #include "store/codec/chunker.h"
 #include "store/codec/hash.h"
 #include "store/io/env.h"
@@ -120,11 +121,7 @@ class Machine {
       word = x;
     }
     std::memset(to_.data(), 1, to_.size());
-    const char* base = std::getenv("TMPDIR");
-    folder_ = std::string(base != nullptr ? base : "/tmp") + "/ckpt-limits-XXXXXX";
-    if (mkdtemp(folder_.data()) == nullptr) Die("a folder below $TMPDIR");
   }
-  ~Machine() { std::filesystem::remove_all(folder_); }
   Machine(const Machine&) = delete;
   Machine& operator=(const Machine&) = delete;
 
@@ -227,7 +224,7 @@ class Machine {
 
   // One file, whole; each block by one of `threads` calls at a time.
   double Transfer(int flags, bool writes, int threads) {
-    const std::string path = folder_ + "/file";
+    const std::string path = folder_.path() + "/file";
     const int fd = open(path.c_str(), flags | O_CLOEXEC, 0600);
     if (fd < 0) return 0;  // O_DIRECT is not everywhere
     const double seconds = Seconds([&] {
@@ -248,7 +245,7 @@ class Machine {
   }
 
   void AddTransfer(const std::string& name, int flags, bool writes, int threads) {
-    if (writes) std::filesystem::remove(folder_ + "/file");
+    if (writes) std::filesystem::remove(folder_.path() + "/file");
     const double seconds = Transfer(flags, writes, threads);
     if (seconds > 0) limits_.AddRate(name, static_cast<double>(from_.size()), seconds);
   }
@@ -266,7 +263,7 @@ class Machine {
 
   void Flushing() {
     constexpr int kTimes = 50;
-    const int fd = open((folder_ + "/small").c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    const int fd = open((folder_.path() + "/small").c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
     if (fd < 0) Die("a file below $TMPDIR");
     const double seconds = Seconds([&] {
       for (int i = 0; i < kTimes; ++i) {
@@ -287,7 +284,7 @@ class Machine {
 
   // Keys as an index has them: 16 bytes in no order, 24 bytes of value.
   void Lmdb() {
-    const std::string path = folder_ + "/lmdb";
+    const std::string path = folder_.path() + "/lmdb";
     MDB_env* env = nullptr;
     MDB_txn* txn = nullptr;
     MDB_dbi dbi = 0;
@@ -323,7 +320,7 @@ class Machine {
   const unsigned all_ = std::max(2u, std::thread::hardware_concurrency());
   AlignedBuffer from_, to_;
   const std::vector<char> data_;
-  std::string folder_;
+  const TempFolder folder_;
   Limits limits_;
   std::atomic<std::uint64_t> checked_{0};  // so that what is read is read
 };

@@ -21,6 +21,7 @@
 #include <thread>
 #include <vector>
 
+#include "bench/temp_folder.h"
 #include "store/codec/hash.h"
 #include "store/io/quiet_thread.h"
 #include "store/session/session.h"
@@ -47,22 +48,6 @@ void Check(const Status& status) {
   std::fprintf(stderr, "%s\n", status.ToString().c_str());
   std::abort();
 }
-
-class TempFolder {
- public:
-  TempFolder() {
-    const char* base = std::getenv("TMPDIR");
-    path_ = std::string(base != nullptr ? base : "/tmp") + "/ckpt-bench-XXXXXX";
-    if (mkdtemp(path_.data()) == nullptr) std::abort();
-  }
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  ~TempFolder() { std::filesystem::remove_all(path_); }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 using State = std::vector<std::uint64_t>;
 
