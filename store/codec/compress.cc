@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "store/codec/element_width.h"
+#include "store/codec/incompressible.h"
 #include "store/codec/shuffle.h"
 
 namespace ckpt {
@@ -262,7 +263,7 @@ Encoder& Encoder::operator=(Encoder&&) noexcept = default;
 
 Result<Encoded> Encoder::Encode(ByteSpan raw, const EncodeOptions& options) {
   Encoded best{Codec::kRaw, 0, raw};
-  if (raw.size() < kLeastEncodedBytes) return best;
+  if (raw.size() < kLeastEncodedBytes || LooksIncompressible(raw)) return best;
   CKPT_RETURN_IF_ERROR(state_->Prepare());
   state_->SetLevel(std::clamp(options.level, kLevelLeast, kLevelMost));
   std::size_t width =

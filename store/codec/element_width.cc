@@ -47,29 +47,12 @@ std::uint32_t CountEqual(const std::byte* const places[kPlaces], std::size_t dis
   return SumLanes(counts);
 }
 
-// Random bytes have nothing to resemble: the sum of squared counts (chi-square, 255 degrees of
-// freedom, twelve standard deviations) tells them in a fraction of the time.
-bool LooksRandom(const std::byte* const places[kPlaces]) {
-  std::array<std::uint16_t, 256> counts{};
-  for (std::size_t place = 0; place < kPlaces; ++place) {
-    for (std::size_t i = 0; i < kPlaceBytes; ++i) {
-      ++counts[std::to_integer<std::size_t>(places[place][i])];
-    }
-  }
-  std::uint64_t squares = 0;
-  for (std::uint64_t count : counts) squares += count * count;
-  constexpr std::uint64_t kExpected = kSampleBytes * kSampleBytes / 256 + kSampleBytes;
-  constexpr std::uint64_t kDeviation = 23 * kSampleBytes / 256;
-  return squares < kExpected + 12 * kDeviation;
-}
-
 }  // namespace
 
 std::size_t GuessElementWidth(ByteSpan bytes) {
   if (bytes.size() < kLeastBytes) return 0;
   const std::byte* places[kPlaces];
   for (std::size_t i = 0; i < kPlaces; ++i) places[i] = &bytes[(2 * i + 1) * bytes.size() / 8];
-  if (LooksRandom(places)) return 0;
 
   std::array<std::uint32_t, kShuffleWidthMost + 1> equal{};
   for (std::size_t d = 1; d <= kShuffleWidthMost; ++d) equal[d] = CountEqual(places, d);

@@ -1,36 +1,17 @@
 #include "store/pack/write_behind.h"
 
-#include <pthread.h>
-#include <signal.h>
-
 #include <algorithm>
 #include <cstring>
-#include <system_error>
+#include <new>
 
 #include "store/base/check.h"
+#include "store/io/quiet_thread.h"
 
 namespace ckpt {
 namespace {
 
 // Enough for a save of a few small files, and quick to have.
 constexpr std::size_t kFirstBufferBytes = 256u << 10;
-
-// A thread inherits the mask of the one that starts it: the application's handlers must not run in
-// ours (I9).
-class AllSignalsBlocked {
- public:
-  AllSignalsBlocked() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~AllSignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  AllSignalsBlocked(const AllSignalsBlocked&) = delete;
-  AllSignalsBlocked& operator=(const AllSignalsBlocked&) = delete;
-
- private:
-  sigset_t before_;
-};
 
 }  // namespace
 
@@ -41,20 +22,20 @@ WriteBehind::WriteBehind(File* file, std::uint64_t offset, std::size_t buffer_by
 }
 
 WriteBehind::~WriteBehind() {
-  if (!thread_.joinable()) return;
   {
     std::lock_guard lock(mutex_);
     stop_ = true;
   }
   changed_.notify_all();
-  thread_.join();
+  for (std::thread& thread : threads_) thread.join();
 }
 
 Status WriteBehind::Append(ByteSpan bytes) {
   while (!bytes.empty()) {
     CKPT_RETURN_IF_ERROR(Reserve());
-    std::size_t count = std::min(bytes.size(), filling_.size() - used_);
-    std::memcpy(filling_.data() + used_, bytes.data(), count);
+    AlignedBuffer& buffer = filling().buffer;
+    std::size_t count = std::min(bytes.size(), buffer.size() - used_);
+    std::memcpy(buffer.data() + used_, bytes.data(), count);
     used_ += count;
     bytes = bytes.subspan(count);
   }
@@ -74,25 +55,28 @@ Status WriteBehind::AppendZeros(std::uint64_t count) {
 // Makes room for at least one byte.
 Status WriteBehind::Reserve() {
   if (!error_.ok()) return error_;
-  if (filling_.size() == 0) {
-    filling_ = AlignedBuffer(std::min(buffer_bytes_, kFirstBufferBytes));
-    if (filling_.size() == 0) return error_ = OutOfMemory("no memory for a pack's write buffer");
+  AlignedBuffer& buffer = filling().buffer;
+  if (buffer.size() == 0) {
+    buffer = AlignedBuffer(std::min(buffer_bytes_, kFirstBufferBytes));
+    if (buffer.size() == 0) return error_ = OutOfMemory("no memory for a pack's write buffer");
   }
-  return used_ < filling_.size() ? Status() : HandOver();
+  return used_ < buffer.size() ? Status() : HandOver();
 }
 
-// The filled buffer goes to the thread and the other one comes back. Without memory for another or
+// The filled buffer goes to the threads and the next is filled. Without memory for another or
 // without a thread, the buffer is written here: slower, not wrong.
 Status WriteBehind::HandOver() {
-  CKPT_RETURN_IF_ERROR(WaitIdle());
-  if (writing_.size() != buffer_bytes_) writing_ = AlignedBuffer(buffer_bytes_);
-  if (writing_.size() == 0 || !StartThread()) return WriteHere();
+  CKPT_ASSIGN_OR_RETURN(bool free, NextIsFree());
+  if (!free || !StartThread()) {
+    CKPT_RETURN_IF_ERROR(WaitIdle());
+    return WriteHere();
+  }
   {
     std::lock_guard lock(mutex_);
-    std::swap(filling_, writing_);
-    writing_bytes_ = used_;
-    writing_offset_ = begin_;
-    busy_ = true;
+    filling().bytes = used_;
+    filling().offset = begin_;
+    filling().theirs = true;
+    ++filling_;
   }
   changed_.notify_all();
   begin_ += used_;
@@ -100,44 +84,68 @@ Status WriteBehind::HandOver() {
   return {};
 }
 
-bool WriteBehind::StartThread() {
-  if (thread_.joinable()) return true;
-  AllSignalsBlocked blocked;
-  try {
-    thread_ = std::thread([this] { ThreadMain(); });
-  } catch (const std::system_error&) {
-    return false;
+// Waits for it. False: there is no memory for it. That a write failed is told when none is under
+// way any more: the caller may take the file's end back then.
+Result<bool> WriteBehind::NextIsFree() {
+  Slot& next = slots_[(filling_ + 1) % kSlots];
+  {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return thread_error_.ok() ? !next.theirs : under_way_ == 0; });
+    error_ = thread_error_;
   }
-  return true;
+  if (!error_.ok()) return error_;
+  if (next.buffer.size() != buffer_bytes_) next.buffer = AlignedBuffer(buffer_bytes_);
+  return next.buffer.size() != 0;
+}
+
+// One, and another when that one has work already.
+bool WriteBehind::StartThread() {
+  bool wanted = threads_.empty();
+  if (!wanted && threads_.size() < kThreads) {
+    std::lock_guard lock(mutex_);
+    wanted = taken_ < filling_ || under_way_ == threads_.size();
+  }
+  return !wanted || AddQuietThread(&threads_, [this] { ThreadMain(); }).ok();
 }
 
 void WriteBehind::ThreadMain() {
   std::unique_lock lock(mutex_);
   while (true) {
-    changed_.wait(lock, [this] { return busy_ || stop_; });
+    changed_.wait(lock, [this] { return taken_ < filling_ || stop_; });
     if (stop_) return;
-    lock.unlock();  // while busy_, writing_ is ours
-    Status status = file_->WriteAt(writing_offset_, {writing_.data(), writing_bytes_});
-    lock.lock();
-    if (thread_error_.ok()) thread_error_ = std::move(status);
-    busy_ = false;
+    Slot& slot = slots_[taken_++ % kSlots];
+    if (thread_error_.ok()) {
+      ++under_way_;
+      lock.unlock();
+      Status status = WriteSlot(slot);
+      lock.lock();
+      --under_way_;
+      if (thread_error_.ok()) thread_error_ = std::move(status);
+    }
+    slot.theirs = false;
     changed_.notify_all();
   }
 }
 
-// Only called while the thread is idle.
+Status WriteBehind::WriteSlot(const Slot& slot) noexcept try {
+  return file_->WriteAt(slot.offset, {slot.buffer.data(), slot.bytes});
+} catch (const std::bad_alloc&) {  // a thread has nobody to throw to
+  return NoMemoryLeft();
+}
+
+// Only called while the threads are idle.
 Status WriteBehind::WriteHere() {
   if (used_ == 0) return error_;
-  error_ = file_->WriteAt(begin_, {filling_.data(), used_});
+  error_ = file_->WriteAt(begin_, {filling().buffer.data(), used_});
   begin_ += used_;
   used_ = 0;
   return error_;
 }
 
 Status WriteBehind::WaitIdle() {
-  if (!error_.ok() || !thread_.joinable()) return error_;
+  if (!error_.ok() || threads_.empty()) return error_;
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return !busy_; });
+  changed_.wait(lock, [this] { return taken_ == filling_ && under_way_ == 0; });
   error_ = thread_error_;
   return error_;
 }

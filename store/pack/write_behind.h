@@ -1,11 +1,12 @@
-// WriteBehind: appends bytes to a file through aligned buffers. While the caller fills one, a
-// thread writes the other; what fits into the first small buffer costs neither the big buffers nor
-// the thread, so that a tiny save takes milliseconds.
+// WriteBehind: appends bytes to a file through aligned buffers. While the caller fills one, threads
+// write the others, two at a time so that the device always has work; what fits into the first
+// small buffer costs neither big buffers nor threads, so that a tiny save takes milliseconds.
 //
-// Every write has offset, length and address in multiples of kBlockBytes (direct I/O), goes out in
-// order of offset and is issued once. The first failure is final: nothing is written after it (I6).
-// Thread rule: one caller at a time; the thread it owns has all signals blocked (I9) and is joined
-// by the destructor, which drops what was not flushed.
+// Every write has offset, length and address in multiples of kBlockBytes (direct I/O) and is issued
+// once, in order of offset; the one before may still be under way. The first failure is final:
+// nothing is issued once it is known (I6).
+// Thread rule: one caller at a time; the threads it owns have all signals blocked (I9) and are
+// joined by the destructor, which drops what was not flushed.
 
 #ifndef CKPT_STORE_PACK_WRITE_BEHIND_H_
 #define CKPT_STORE_PACK_WRITE_BEHIND_H_
@@ -14,6 +15,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <thread>
+#include <vector>
 
 #include "store/io/env.h"
 #include "store/pack/format.h"
@@ -28,7 +30,7 @@ class WriteBehind {
   WriteBehind(const WriteBehind&) = delete;
   WriteBehind& operator=(const WriteBehind&) = delete;
 
-  // Copies. Waits while both buffers are full.
+  // Copies. Waits while all buffers are full.
   Status Append(ByteSpan bytes);
   Status AppendZeros(std::uint64_t count);
   // Everything appended has reached the kernel when this is ok.
@@ -39,31 +41,44 @@ class WriteBehind {
   std::uint64_t offset() const { return begin_ + used_; }
 
  private:
+  // A buffer is the caller's while it is empty or being filled, then the threads' until written.
+  struct Slot {
+    AlignedBuffer buffer;
+    std::size_t bytes = 0;
+    std::uint64_t offset = 0;
+    bool theirs = false;  // guarded by mutex_
+  };
+  static constexpr std::size_t kSlots = 4;
+  static constexpr std::size_t kThreads = 2;
+
+  Slot& filling() { return slots_[filling_ % kSlots]; }
   Status Reserve();
   Status HandOver();
+  Result<bool> NextIsFree();
   bool StartThread();
   void ThreadMain();
+  Status WriteSlot(const Slot& slot) noexcept;
   Status WriteHere();
   Status WaitIdle();
 
   File* const file_;
   const std::size_t buffer_bytes_;
+  std::array<Slot, kSlots> slots_;
 
   // The caller's.
-  AlignedBuffer filling_;
-  std::size_t used_ = 0;     // of filling_
-  std::uint64_t begin_ = 0;  // offset of filling_'s first byte
+  std::size_t used_ = 0;     // of filling()
+  std::uint64_t begin_ = 0;  // offset of filling()'s first byte
   Status error_;             // the first, for good
-  std::thread thread_;
+  std::vector<std::thread> threads_;
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  // Guarded by mutex_. One buffer at a time is with the thread: busy_ from HandOver until written.
-  bool busy_ = false;
+  // Counted since the beginning, in order of offset; changed under mutex_. Slots from taken_ to
+  // filling_ wait to be written.
+  std::size_t filling_ = 0;  // read by the caller without it
+  std::size_t taken_ = 0;
+  std::size_t under_way_ = 0;
   bool stop_ = false;
-  AlignedBuffer writing_;
-  std::size_t writing_bytes_ = 0;
-  std::uint64_t writing_offset_ = 0;
   Status thread_error_;
 };
 

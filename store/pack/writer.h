@@ -1,5 +1,5 @@
-// PackWriter: the one writer of one pack. Appends records into aligned buffers that a thread of its
-// own writes out (direct I/O where possible) while the caller goes on; a stage is complete when
+// PackWriter: the one writer of one pack. Appends records into aligned buffers that threads of its
+// own write out (direct I/O where possible) while the caller goes on; a stage is complete when
 // Stage() returns, durable when Commit() does.
 //
 //          Create/Continue            Append*              Stage               Commit
@@ -31,7 +31,7 @@ struct PackWriterOptions {
   std::uint64_t pack_bytes_max = 512u << 20;
   // A reserve is preallocated to pack_bytes_max when it is made, and written in place.
   bool reserve = false;
-  // Two buffers of this size; a multiple of kBlockBytes.
+  // Up to four buffers of this size; a multiple of kBlockBytes.
   std::size_t buffer_bytes = 4u << 20;
   bool direct_io = true;
   std::uint32_t permissions = 0600;
@@ -59,7 +59,7 @@ class PackWriter {
   ~PackWriter();  // publishes nothing; releases the lock
 
   // `header_fields`: type, codec, codec_param, raw_bytes, id; the rest is filled in. Copies the
-  // payload before it returns. Waits while both buffers are being written. With codec 0, raw_bytes
+  // payload before it returns. Waits while all buffers are being written. With codec 0, raw_bytes
   // is filled in, too. InvalidArgument (nothing written, not poisoned): larger than format.md
   // allows for the type.
   Result<Placed> Append(const RecordHeader& header_fields, ByteSpan payload,
