@@ -133,7 +133,7 @@ TEST(DamagedPack, CutAnywhereKeepsWhatIsBefore) {
 }
 
 // Every bit of headers, marks and directories; of payloads, padding and the pack's own header every
-// seventh.
+// 97th.
 void CheckEveryFlip(End end) {
   SmallPack pack(end);
   std::vector<bool> payload(pack.bytes.size(), false);

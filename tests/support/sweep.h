@@ -1,8 +1,8 @@
 // How much of a sweep a build takes: one that tries every operation, byte, call or interleaving of
 // something. Built without sanitizers, all of it. Sanitizers are ten times slower and look for
-// other mistakes, which show at one point as at its neighbour: with them it is every seventh point,
-// always the same ones. Seven shares no factor with the two to six ways in which sweeps vary from
-// one point to the next, so all of these are met.
+// other mistakes, which show at one point as at its neighbour: with them it is every thirteenth
+// point, always the same ones. Thirteen shares no factor with the two to six ways in which sweeps
+// vary from one point to the next, so all of these are met.
 
 #ifndef CKPT_TESTS_SUPPORT_SWEEP_H_
 #define CKPT_TESTS_SUPPORT_SWEEP_H_
@@ -17,7 +17,7 @@ inline constexpr bool kSanitized = true;
 inline constexpr bool kSanitized = false;
 #endif
 
-inline constexpr std::uint64_t kSweepStride = kSanitized ? 7 : 1;
+inline constexpr std::uint64_t kSweepStride = kSanitized ? 13 : 1;
 
 // For sweeps that are no simple count: whether the next point is among those taken.
 class SampledSweep {
