@@ -22,12 +22,13 @@ WriteBehind::WriteBehind(File* file, std::uint64_t offset, std::size_t buffer_by
 }
 
 WriteBehind::~WriteBehind() {
+  if (!thread_.joinable()) return;
   {
     std::lock_guard lock(mutex_);
     stop_ = true;
   }
   changed_.notify_all();
-  for (std::thread& thread : threads_) thread.join();
+  thread_.join();
 }
 
 Status WriteBehind::Append(ByteSpan bytes) {
@@ -63,7 +64,7 @@ Status WriteBehind::Reserve() {
   return used_ < buffer.size() ? Status() : HandOver();
 }
 
-// The filled buffer goes to the threads and the next is filled. Without memory for another or
+// The filled buffer goes to the thread and the next is filled. Without memory for another or
 // without a thread, the buffer is written here: slower, not wrong.
 Status WriteBehind::HandOver() {
   CKPT_ASSIGN_OR_RETURN(bool free, NextIsFree());
@@ -75,8 +76,7 @@ Status WriteBehind::HandOver() {
     std::lock_guard lock(mutex_);
     filling().bytes = used_;
     filling().offset = begin_;
-    filling().theirs = true;
-    ++filling_;
+    ++filled_;
   }
   changed_.notify_all();
   begin_ += used_;
@@ -84,45 +84,39 @@ Status WriteBehind::HandOver() {
   return {};
 }
 
-// Waits for it. False: there is no memory for it. That a write failed is told when none is under
-// way any more: the caller may take the file's end back then.
+// Waits for it. False: there is no memory for it.
 Result<bool> WriteBehind::NextIsFree() {
-  Slot& next = slots_[(filling_ + 1) % kSlots];
   {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return thread_error_.ok() ? !next.theirs : under_way_ == 0; });
+    changed_.wait(lock, [this] { return filled_ + 1 - written_ < kSlots; });
     error_ = thread_error_;
   }
   if (!error_.ok()) return error_;
-  if (next.buffer.size() != buffer_bytes_) next.buffer = AlignedBuffer(buffer_bytes_);
-  return next.buffer.size() != 0;
+  AlignedBuffer& next = slots_[(filled_ + 1) % kSlots].buffer;
+  if (next.size() != buffer_bytes_) next = AlignedBuffer(buffer_bytes_);
+  return next.size() != 0;
 }
 
-// One, and another when that one has work already.
 bool WriteBehind::StartThread() {
-  bool wanted = threads_.empty();
-  if (!wanted && threads_.size() < kThreads) {
-    std::lock_guard lock(mutex_);
-    wanted = taken_ < filling_ || under_way_ == threads_.size();
-  }
-  return !wanted || AddQuietThread(&threads_, [this] { ThreadMain(); }).ok();
+  if (thread_.joinable()) return true;
+  Result<std::thread> thread = StartQuietThread([this] { ThreadMain(); });
+  if (thread.ok()) thread_ = *std::move(thread);
+  return thread.ok();
 }
 
 void WriteBehind::ThreadMain() {
   std::unique_lock lock(mutex_);
   while (true) {
-    changed_.wait(lock, [this] { return taken_ < filling_ || stop_; });
+    changed_.wait(lock, [this] { return written_ < filled_ || stop_; });
     if (stop_) return;
-    Slot& slot = slots_[taken_++ % kSlots];
     if (thread_error_.ok()) {
-      ++under_way_;
+      const Slot& slot = slots_[written_ % kSlots];
       lock.unlock();
       Status status = WriteSlot(slot);
       lock.lock();
-      --under_way_;
-      if (thread_error_.ok()) thread_error_ = std::move(status);
+      thread_error_ = std::move(status);
     }
-    slot.theirs = false;
+    ++written_;
     changed_.notify_all();
   }
 }
@@ -133,7 +127,7 @@ Status WriteBehind::WriteSlot(const Slot& slot) noexcept try {
   return NoMemoryLeft();
 }
 
-// Only called while the threads are idle.
+// Only called while the thread is idle.
 Status WriteBehind::WriteHere() {
   if (used_ == 0) return error_;
   error_ = file_->WriteAt(begin_, {filling().buffer.data(), used_});
@@ -143,9 +137,9 @@ Status WriteBehind::WriteHere() {
 }
 
 Status WriteBehind::WaitIdle() {
-  if (!error_.ok() || threads_.empty()) return error_;
+  if (!error_.ok() || !thread_.joinable()) return error_;
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return taken_ == filling_ && under_way_ == 0; });
+  changed_.wait(lock, [this] { return written_ == filled_; });
   error_ = thread_error_;
   return error_;
 }

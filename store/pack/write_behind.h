@@ -1,12 +1,12 @@
-// WriteBehind: appends bytes to a file through aligned buffers. While the caller fills one, threads
-// write the others, two at a time so that the device always has work; what fits into the first
-// small buffer costs neither big buffers nor threads, so that a tiny save takes milliseconds.
+// WriteBehind: appends bytes to a file through aligned buffers. While the caller fills one, a
+// thread writes those that are full, up to three, so that neither waits for the other's hiccups;
+// what fits into the first small buffer costs neither big buffers nor the thread, so that a tiny
+// save takes milliseconds.
 //
-// Every write has offset, length and address in multiples of kBlockBytes (direct I/O) and is issued
-// once, in order of offset; the one before may still be under way. The first failure is final:
-// nothing is issued once it is known (I6).
-// Thread rule: one caller at a time; the threads it owns have all signals blocked (I9) and are
-// joined by the destructor, which drops what was not flushed.
+// Every write has offset, length and address in multiples of kBlockBytes (direct I/O), goes out in
+// order of offset and is issued once. The first failure is final: nothing is written after it (I6).
+// Thread rule: one caller at a time; the thread it owns has all signals blocked (I9) and is joined
+// by the destructor, which drops what was not flushed.
 
 #ifndef CKPT_STORE_PACK_WRITE_BEHIND_H_
 #define CKPT_STORE_PACK_WRITE_BEHIND_H_
@@ -15,7 +15,6 @@
 #include <condition_variable>
 #include <mutex>
 #include <thread>
-#include <vector>
 
 #include "store/io/env.h"
 #include "store/pack/format.h"
@@ -41,17 +40,14 @@ class WriteBehind {
   std::uint64_t offset() const { return begin_ + used_; }
 
  private:
-  // A buffer is the caller's while it is empty or being filled, then the threads' until written.
   struct Slot {
     AlignedBuffer buffer;
     std::size_t bytes = 0;
     std::uint64_t offset = 0;
-    bool theirs = false;  // guarded by mutex_
   };
   static constexpr std::size_t kSlots = 4;
-  static constexpr std::size_t kThreads = 2;
 
-  Slot& filling() { return slots_[filling_ % kSlots]; }
+  Slot& filling() { return slots_[filled_ % kSlots]; }
   Status Reserve();
   Status HandOver();
   Result<bool> NextIsFree();
@@ -63,21 +59,19 @@ class WriteBehind {
 
   File* const file_;
   const std::size_t buffer_bytes_;
-  std::array<Slot, kSlots> slots_;
+  std::array<Slot, kSlots> slots_;  // those from written_ to filled_ are the thread's
 
   // The caller's.
   std::size_t used_ = 0;     // of filling()
   std::uint64_t begin_ = 0;  // offset of filling()'s first byte
   Status error_;             // the first, for good
-  std::vector<std::thread> threads_;
+  std::thread thread_;
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  // Counted since the beginning, in order of offset; changed under mutex_. Slots from taken_ to
-  // filling_ wait to be written.
-  std::size_t filling_ = 0;  // read by the caller without it
-  std::size_t taken_ = 0;
-  std::size_t under_way_ = 0;
+  // Guarded by mutex_. Slots since the beginning: handed over, and written or given up.
+  std::size_t filled_ = 0;  // read by the caller without it
+  std::size_t written_ = 0;
   bool stop_ = false;
   Status thread_error_;
 };

@@ -1,5 +1,5 @@
-// PackWriter: the one writer of one pack. Appends records into aligned buffers that threads of its
-// own write out (direct I/O where possible) while the caller goes on; a stage is complete when
+// PackWriter: the one writer of one pack. Appends records into aligned buffers that a thread of its
+// own writes out (direct I/O where possible) while the caller goes on; a stage is complete when
 // Stage() returns, durable when Commit() does.
 //
 //          Create/Continue            Append*              Stage               Commit
