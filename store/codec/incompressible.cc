@@ -8,9 +8,9 @@ namespace ckpt {
 namespace {
 
 constexpr std::size_t kLeastLookedAt = 4 << 10;
-constexpr std::size_t kPlaces = 16;
-constexpr std::size_t kPlaceBytes = 128;
-constexpr std::size_t kSampleBytes = kPlaces * kPlaceBytes;
+constexpr std::size_t kSpots = 16;
+constexpr std::size_t kSpotBytes = 128;
+constexpr std::size_t kSpotBytesAll = kSpots * kSpotBytes;
 constexpr int kSlotBits = 11;
 
 // The sum of squared counts (chi-square, 255 degrees of freedom) within six standard deviations of
@@ -18,14 +18,14 @@ constexpr int kSlotBits = 11;
 // packed.
 bool AllValuesAsFrequent(ByteSpan bytes) {
   std::array<std::uint16_t, 256> counts{};
-  for (std::size_t place = 0; place < kPlaces; ++place) {
-    const std::byte* p = &bytes[(2 * place + 1) * (bytes.size() - kPlaceBytes) / (2 * kPlaces)];
-    for (std::size_t i = 0; i < kPlaceBytes; ++i) ++counts[std::to_integer<std::size_t>(p[i])];
+  for (std::size_t spot = 0; spot < kSpots; ++spot) {
+    const std::byte* p = &bytes[(2 * spot + 1) * (bytes.size() - kSpotBytes) / (2 * kSpots)];
+    for (std::size_t i = 0; i < kSpotBytes; ++i) ++counts[std::to_integer<std::size_t>(p[i])];
   }
   std::uint64_t squares = 0;
   for (std::uint64_t count : counts) squares += count * count;
-  constexpr std::uint64_t kExpected = kSampleBytes * kSampleBytes / 256 + kSampleBytes;
-  constexpr std::uint64_t kDeviation = 23 * kSampleBytes / 256;
+  constexpr std::uint64_t kExpected = kSpotBytesAll * kSpotBytesAll / 256 + kSpotBytesAll;
+  constexpr std::uint64_t kDeviation = 23 * kSpotBytesAll / 256;
   return squares < kExpected + 6 * kDeviation;
 }
 
