@@ -9,8 +9,8 @@
 packages_build=(cmake g++ ninja-build pkg-config liblmdb-dev libxxhash-dev libzstd-dev libcli11-dev
   nlohmann-json3-dev)
 packages_test=(libgtest-dev librapidcheck-dev)
-packages_all=(attr btrfs-progs ccache clang clang-format clang-tidy libbenchmark-dev lammps munge rsync slurm-wlm
-  spin strace xfsprogs)
+packages_all=(attr btrfs-progs ccache clang clang-format clang-tidy libbenchmark-dev lammps munge python3-xxhash
+  python3-zstandard rsync slurm-wlm spin strace xfsprogs)
 packages_fuzz=(clang libclang-rt-14-dev)
 
 source_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
