@@ -128,9 +128,12 @@ std::vector<double> g_write;
 std::unique_ptr<Session> OpenSession(const std::string& folder, State* state,
                                      std::uint64_t buffer_bytes,
                                      Durability durability = Durability::kEachSave,
-                                     std::size_t hash_threads = 1) {
+                                     std::size_t hash_threads = 1,
+                                     ChangeDetection detection = ChangeDetection::kHash) {
   SessionOptions options;
   options.hash_threads = hash_threads;
+  options.change_detection = detection;
+  options.audit_saves = 0;
   options.every_steps = 1;
   options.buffer_bytes = buffer_bytes;
   options.durability = durability;
@@ -202,6 +205,61 @@ void Saves(benchmark::State& bench, std::uint64_t permille, std::uint64_t buffer
   Report(bench, samples, session->Report());
   bench.SetBytesProcessed(bench.iterations() * static_cast<std::int64_t>(state.size() * 8));
 }
+
+// Nothing changed, or the first word of one page in a hundred, anywhere: by the kernel, and in
+// turns by hashing all, two sessions of which see the same changes ("x_hashing").
+void Tracked(benchmark::State& bench, std::size_t one_page_in) {
+  constexpr std::size_t kPageWords = 4096 / sizeof(std::uint64_t);
+  State& state = SharedState();
+  const std::uint64_t buffer_bytes = StateBytes() / 2;
+  TempFolder kernel_folder, hash_folder;
+  auto kernel = OpenSession(kernel_folder.path(), &state, buffer_bytes, Durability::kEachSave, 1,
+                            ChangeDetection::kKernel);
+  auto hashing = OpenSession(hash_folder.path(), &state, buffer_bytes);
+  Samples samples;
+  std::vector<double> hashed;
+  std::mt19937_64 random(11);
+  std::int64_t step = 0;
+  auto save = [&](Session* session) {
+    const std::int64_t begin = PosixEnv()->MonotonicNs();
+    Check(session->Step(step).error);
+    const double took = Seconds(begin);
+    Check(session->Commit());
+    return took;
+  };
+  ++step;
+  save(kernel.get());
+  save(hashing.get());
+  for (auto _ : bench) {
+    const std::size_t pages = state.size() / kPageWords;
+    for (std::size_t i = 0; one_page_in > 0 && i < pages / one_page_in; ++i) {
+      state[random() % pages * kPageWords] = random();
+    }
+    ++step;
+    samples.hash.push_back(HashOnce());
+    samples.copy.push_back(CopyOnce());
+    samples.write.push_back(WriteAndSyncOnce());
+    hashed.push_back(save(hashing.get()));
+    samples.blocked.push_back(save(kernel.get()));
+    bench.SetIterationTime(samples.blocked.back());
+  }
+  const SessionReport report = kernel->Report();
+  Report(bench, samples, report);
+  bench.counters["x_hashing"] = Median(samples.blocked) / Median(hashed);
+  bench.counters["vouched"] = static_cast<double>(report.last.vouched_bytes) /
+                              static_cast<double>(report.last.logical_bytes);
+  bench.counters["first_write_ms"] = report.last.first_write_s * 1e3;
+}
+void BM_Session_TrackedNothingChanged(benchmark::State& bench) { Tracked(bench, 0); }
+BENCHMARK(BM_Session_TrackedNothingChanged)
+    ->UseManualTime()
+    ->Iterations(9)
+    ->Unit(benchmark::kMillisecond);
+void BM_Session_TrackedOnePageInHundred(benchmark::State& bench) { Tracked(bench, 100); }
+BENCHMARK(BM_Session_TrackedOnePageInHundred)
+    ->UseManualTime()
+    ->Iterations(5)
+    ->Unit(benchmark::kMillisecond);
 
 void BM_Session_NothingChanged(benchmark::State& bench) { Saves(bench, 0, 64u << 20); }
 BENCHMARK(BM_Session_NothingChanged)->UseManualTime()->Iterations(5)->Unit(benchmark::kMillisecond);

@@ -444,6 +444,16 @@ typedef enum ckpt_durability {
   CKPT_DURABLE_ON_REQUEST = 2 /* on a signal, by ckpt_session_commit and ckpt_session_finish */
 } ckpt_durability;
 
+/* How a save finds what changed. The kernel sees writes to private anonymous memory (malloc's,
+ * static arrays without initial values) on Linux 6.7 and later, for any user; everything else is
+ * read and hashed, as without it. It costs the first write to each 4 KiB after a save some
+ * microseconds (first_write_s). */
+typedef enum ckpt_change_detection {
+  CKPT_DETECT_HASH = 0,   /* by reading everything */
+  CKPT_DETECT_KERNEL = 1, /* by the kernel, where it can; a notice says when it cannot */
+  CKPT_DETECT_AUTO = 2    /* by whichever costs less, for each array anew now and then */
+} ckpt_change_detection;
+
 /* When storage fails. What was saved before stays in any case, and old checkpoints that retention
  * lets go are collected when the disk is full. */
 typedef enum ckpt_on_error {
@@ -505,12 +515,15 @@ typedef struct ckpt_session_options {
   /* Threads that look for what changed while the application waits in a save, its own among them:
    * the cores that are idle then. 0 means 1. The others live no longer than that. */
   uint32_t hash_threads;
+  int32_t change_detection; /* ckpt_change_detection */
+  uint32_t audit_saves; /* every so many saves everything is hashed nevertheless; 0 means 16. What
+                           changed unseen is noticed, counted (missed_bytes), and ends that trust */
 } ckpt_session_options;
 #define CKPT_SESSION_OPTIONS_INIT                                                                  \
   {                                                                                                \
     sizeof(ckpt_session_options), NULL, NULL, 0, 0, 0, 0.0, 0.0, 0, CKPT_DURABLE_EACH_SAVE, 60.0,  \
         0, NULL, 0, NULL, 0, 0.0, CKPT_ON_STOP_SIGNAL, CKPT_ON_ERROR_GO_ON, 2, 0, 0, 0, 0.0, 0, 1, \
-        NULL, NULL, 10000, 0, 0, 0, 0, 1                                                           \
+        NULL, NULL, 10000, 0, 0, 0, 0, 1, CKPT_DETECT_HASH, 0                                      \
   }
 
 /* A compatibility key for a computation that depends on an input file: the XXH3-128 of the file's
@@ -652,6 +665,11 @@ CKPT_API ckpt_code ckpt_session_put(ckpt_session* session, const char* name, con
 CKPT_API ckpt_code ckpt_session_end(ckpt_session* session, int32_t* outcome);
 CKPT_API ckpt_code ckpt_session_abort(ckpt_session* session);
 
+/* Memory that the kernel does not see written (by a device: RDMA, a GPU, io_uring's registered
+ * buffers) was, or will be before the next save: it is hashed then. Say it before each save. Needed
+ * with CKPT_DETECT_KERNEL and CKPT_DETECT_AUTO only. */
+CKPT_API ckpt_code ckpt_session_written(ckpt_session* session, const void* data, uint64_t bytes);
+
 /* Waits until everything captured is staged (survives the process); durable (survives the node). */
 CKPT_API ckpt_code ckpt_session_wait_staged(ckpt_session* session);
 CKPT_API ckpt_code ckpt_session_commit(ckpt_session* session);
@@ -682,11 +700,15 @@ typedef struct ckpt_session_report {
   uint64_t removed;          /* checkpoints, by retention */
   uint64_t freed_bytes;
   double interval_s; /* between saves, as chosen now; 0: by steps alone */
+  /* With CKPT_DETECT_KERNEL and CKPT_DETECT_AUTO, of the newest save: */
+  uint64_t vouched_bytes; /* of logical_bytes: not read, as the kernel saw nobody write to them */
+  double first_write_s;   /* what its looking cost the application before, as measured elsewhere */
+  uint64_t missed_bytes;  /* of the session: what changed unseen, as audits found. Should be 0 */
 } ckpt_session_report;
 #define CKPT_SESSION_REPORT_INIT                                                                   \
   {                                                                                                \
     sizeof(ckpt_session_report), -1, 0, 0, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1, 0, 0, 0, -1, \
-        0, 0, 0, 0                                                                                 \
+        0, 0, 0, 0, 0, 0, 0                                                                        \
   }
 CKPT_API ckpt_code ckpt_session_get_report(ckpt_session* session, ckpt_session_report* report);
 

@@ -586,6 +586,10 @@ class Session {
     return ToStepped(code, outcome);
   }
   Result<void> Abort() { return internal::Check(ckpt_session_abort(handle())); }
+  // A device wrote to this memory, or will before the next save: ckpt_session_written.
+  Result<void> Written(const void* data, std::uint64_t bytes) {
+    return internal::Check(ckpt_session_written(handle(), data, bytes));
+  }
   // Of the restored checkpoint, until the first save.
   Result<ckpt_entry> Query(const std::string& name) {
     ckpt_entry entry{};

@@ -35,6 +35,11 @@ Result<SessionOptions> ToSessionOptions(const ckpt_session_options& in) {
   }
   out.end_time_ns = in.end_time_ns;
   out.ask_scheduler = in.ask_scheduler != 0;
+  if (in.change_detection < 0 || in.change_detection > CKPT_DETECT_AUTO) {
+    return InvalidArgument("change_detection has a value that is not known");
+  }
+  out.change_detection = static_cast<ChangeDetection>(in.change_detection);
+  if (in.audit_saves != 0) out.audit_saves = in.audit_saves;
   if (in.durability < 0 || in.durability > CKPT_DURABLE_ON_REQUEST || in.on_stop < 0 ||
       in.on_stop > CKPT_ON_STOP_LEAVE || in.on_error < 0 || in.on_error > CKPT_ON_ERROR_STOP) {
     return InvalidArgument("durability, on_stop or on_error has a value that is not known");
@@ -108,6 +113,9 @@ ckpt_session_report ToReport(const SessionReport& in) {
   out.handlers_replaced = in.handlers_replaced ? 1 : 0;
   out.removed = in.removed;
   out.freed_bytes = in.freed_bytes;
+  out.vouched_bytes = in.last.vouched_bytes;
+  out.first_write_s = in.last.first_write_s;
+  out.missed_bytes = in.missed_bytes;
   out.interval_s = in.interval_s;
   return out;
 }
@@ -211,6 +219,14 @@ ckpt_code ckpt_session_put(ckpt_session* session, const char* name, const void* 
                           ToShape(dtype, element_bytes, false, dimensions, shape, &bytes));
     CKPT_ASSIGN_OR_RETURN(ArrayView view, ToView(data, array, bytes));
     return session->session->Put(name, view);
+  });
+}
+
+ckpt_code ckpt_session_written(ckpt_session* session, const void* data, uint64_t bytes) {
+  return Guard([&]() -> Status {
+    CKPT_RETURN_IF_ERROR(Need(session, "session"));
+    if (bytes > 0) CKPT_RETURN_IF_ERROR(Need(data, "data"));
+    return session->session->Written({static_cast<const std::byte*>(data), bytes});
   });
 }
 

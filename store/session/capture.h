@@ -44,6 +44,8 @@ struct Capture {
   double waited_s = 0;
   std::uint64_t logical_bytes = 0;
   std::uint64_t changed_bytes = 0;
+  std::uint64_t vouched_bytes = 0;
+  double first_write_s = 0;
   // When it is staged.
   double staged_s = -1;
   std::uint64_t stored_bytes = 0;

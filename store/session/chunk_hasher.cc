@@ -17,8 +17,13 @@ constexpr std::size_t kShareBytes = 1u << 20;
 
 }  // namespace
 
-ChunkHasher::ChunkHasher(ByteSpan data, std::size_t chunk_bytes, std::size_t threads)
-    : data_(data), chunk_bytes_(chunk_bytes), threads_(threads), window_bytes_(kWindowBytesLeast) {}
+ChunkHasher::ChunkHasher(ByteSpan data, std::size_t chunk_bytes, std::size_t threads,
+                         const std::vector<bool>* skipped)
+    : data_(data),
+      chunk_bytes_(chunk_bytes),
+      threads_(threads),
+      skipped_(skipped),
+      window_bytes_(kWindowBytesLeast) {}
 
 ByteSpan ChunkHasher::Chunk(std::size_t i) const {
   const std::size_t at = i * chunk_bytes_;
@@ -49,7 +54,7 @@ void ChunkHasher::HashWindow(std::size_t first) {
   const Status hashed = RunOnThreads(threads, [&](std::size_t) {
     for (std::size_t at; (at = taken.fetch_add(share)) < count;) {
       for (std::size_t i = at; i < std::min(at + share, count); ++i) {
-        ids_[i] = HashChunk(Chunk(first + i));
+        if (!Skips(first + i)) ids_[i] = HashChunk(Chunk(first + i));
       }
     }
   });

@@ -17,10 +17,12 @@ namespace ckpt {
 
 class ChunkHasher {
  public:
-  // `data` is cut every `chunk_bytes`. `threads`: the caller's among them.
-  ChunkHasher(ByteSpan data, std::size_t chunk_bytes, std::size_t threads);
+  // `data` is cut every `chunk_bytes`. `threads`: the caller's among them. Those of `skipped`, by
+  // chunk, nobody will ask for (nullptr: none); it outlives this.
+  ChunkHasher(ByteSpan data, std::size_t chunk_bytes, std::size_t threads,
+              const std::vector<bool>* skipped = nullptr);
 
-  // Of chunk `i`. REQUIRES: asked for in order. May throw std::bad_alloc.
+  // Of chunk `i`. REQUIRES: asked for in order, not skipped. May throw std::bad_alloc.
   Id128 Id(std::size_t i);
   // The chunk asked for last had changed.
   void Changed() { changed_ = true; }
@@ -28,10 +30,14 @@ class ChunkHasher {
 
  private:
   void HashWindow(std::size_t first);
+  bool Skips(std::size_t i) const {
+    return skipped_ != nullptr && i < skipped_->size() && (*skipped_)[i];
+  }
 
   const ByteSpan data_;
   const std::size_t chunk_bytes_;
   const std::size_t threads_;
+  const std::vector<bool>* const skipped_;
   std::size_t window_bytes_;
   std::size_t first_ = 0;  // of the chunks in ids_
   std::vector<Id128> ids_;

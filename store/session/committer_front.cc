@@ -155,6 +155,8 @@ double Committer::End(double blocked_s) {
     report_.last.waited_s = capturing_->waited_s;
     report_.last.logical_bytes = capturing_->logical_bytes;
     report_.last.changed_bytes = capturing_->changed_bytes;
+    report_.last.vouched_bytes = capturing_->vouched_bytes;
+    report_.last.first_write_s = capturing_->first_write_s;
     ++report_.saves;
     report_.blocked_s += blocked_s;
     report_.waited_s += capturing_->waited_s;

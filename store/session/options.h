@@ -21,6 +21,11 @@ enum class Durability : std::uint8_t {
   kInterval = 1,   // at most so many seconds after it was staged
   kOnRequest = 2,  // on a signal, Commit() and Finish() only
 };
+enum class ChangeDetection : std::uint8_t {
+  kHash = 0,    // everything is read and hashed
+  kKernel = 1,  // what the kernel does not vouch for is (change_tracker.h)
+  kAuto = 2,    // whichever costs less, for each array
+};
 enum class OnError : std::uint8_t { kGoOn = 0, kRetry = 1, kStop = 2 };
 enum class OnStop : std::uint8_t { kEndBySignal = 0, kLeaveExit = 1 };
 
@@ -50,6 +55,8 @@ struct SessionOptions {
   double durable_seconds = 60;             // kInterval
   std::uint64_t buffer_bytes = 64u << 20;  // of what is captured and not yet written
   std::size_t hash_threads = 1;            // of a save, while the application waits; its own is one
+  ChangeDetection change_detection = ChangeDetection::kHash;
+  std::uint64_t audit_saves = 16;  // every so many saves all is hashed nevertheless; 0: never
 
   std::vector<int> stop_signals{SIGTERM};
   std::vector<int> save_signals{SIGUSR1};
@@ -75,6 +82,8 @@ struct SaveReport {
   std::uint64_t logical_bytes = 0;
   std::uint64_t changed_bytes = 0;
   std::uint64_t stored_bytes = 0;
+  std::uint64_t vouched_bytes = 0;  // of logical_bytes: not read, as the kernel saw nobody write
+  double first_write_s = 0;         // what that cost the application since the save before
 };
 
 struct SessionReport {
@@ -95,6 +104,7 @@ struct SessionReport {
   std::uint64_t removed = 0;       // checkpoints, by retention
   std::uint64_t freed_bytes = 0;   // by collection
   double interval_s = 0;           // between saves, as chosen now
+  std::uint64_t missed_bytes = 0;  // changed and vouched for, as an audit found
 };
 
 }  // namespace ckpt

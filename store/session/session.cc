@@ -122,6 +122,8 @@ Result<std::unique_ptr<Session>> Session::Open(Env* env, const std::string& path
                                               std::move(probe));
   CKPT_RETURN_IF_ERROR(s->committer_->Start());
   s->generation_ = s->committer_->generation();
+  s->tracker_ = ChangeTracker::Make(env, o.change_detection, o.audit_saves,
+                                    [&](const std::string& text) { s->store_->Notice(text); });
   return s;
 }
 
@@ -364,6 +366,7 @@ bool Session::FailureStops() {
 SessionReport Session::Report() {
   if (::getpid() != pid_ || committer_ == nullptr) return SessionReport();
   SessionReport report = committer_->Report();
+  if (tracker_ != nullptr) report.missed_bytes = tracker_->missed_bytes();
   report.handlers_replaced = handlers_said_;
   report.interval_s = interval_s_;
   return report;

@@ -33,6 +33,7 @@
 
 #include "store/engine/array_io.h"
 #include "store/session/cadence.h"
+#include "store/session/change_tracker.h"
 #include "store/session/committer.h"
 #include "store/session/options.h"
 #include "store/session/state_record.h"
@@ -132,6 +133,9 @@ class Session {
   StepResult End();
   // Gives up what was begun.
   void Abort();
+  // Something that the kernel does not see (a device) wrote to this memory, or will before the next
+  // save. Without change detection by the kernel nobody needs to know.
+  Status Written(ByteSpan memory);
 
   Status WaitStaged();
   Status Commit();
@@ -148,6 +152,7 @@ class Session {
     ArrayShape shape;
     bool captured = false;  // in this generation: the committer has its entry
     std::vector<Id128> ids;
+    ChangeTracker::Track track;
   };
 
   Session(Env* env, std::string series, SessionOptions options);
@@ -165,6 +170,7 @@ class Session {
   Status BeginCapture(std::int64_t step, bool urgent);
   Status CaptureArray(const std::string& name, const ArrayView& view);
   bool CaptureChunks(ByteSpan data, const ArrayShape& shape, Known* known, CapturedArray* array);
+  void MissedChange(const std::string& name, std::uint64_t offset, std::uint64_t bytes);
   Status CaptureProtected();
   Status CaptureRecord();
   void EndCapture();
@@ -216,7 +222,8 @@ class Session {
   std::map<std::string, ProtectedItem> items_;
   std::vector<AttachedFile> files_;
   std::map<std::string, Known> known_;
-  std::uint64_t generation_ = 0;  // known_ is of it
+  std::unique_ptr<ChangeTracker> tracker_;  // nullptr: everything is hashed
+  std::uint64_t generation_ = 0;            // known_ is of it
   RunAttempt run_;
   std::unique_ptr<CheckpointReader> reader_;  // of what was restored, until the first save
   StateRecord restored_record_;

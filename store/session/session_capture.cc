@@ -26,6 +26,7 @@ Status Session::BeginCapture(std::int64_t step, bool urgent) {
   capture_->base_attempt = base_attempt_;
   capture_->base_step = base_step_;
   put_names_.clear();
+  if (tracker_ != nullptr) tracker_->BeginSave();
   committer_->Begin(capture_);
   return Status();
 }
@@ -41,13 +42,25 @@ bool Session::CaptureChunks(ByteSpan data, const ArrayShape& shape, Known* known
   const std::size_t count = (chunked + known->chunk_bytes - 1) / known->chunk_bytes;
   known->ids.resize(count);
   Id128 copied;  // the last one: runs of equal chunks are copied once
-  ChunkHasher hasher(data.first(chunked), known->chunk_bytes, options_.hash_threads);
+  std::vector<bool> untouched;
+  if (tracker_ != nullptr) untouched = tracker_->Untouched(data, known->chunk_bytes, &known->track);
+  untouched.resize(std::min(untouched.size(), known_count));
+  const bool trusts = tracker_ != nullptr && tracker_->trusts();
+  ChunkHasher hasher(data.first(chunked), known->chunk_bytes, options_.hash_threads,
+                     trusts ? &untouched : nullptr);
   for (std::size_t i = 0; i < count; ++i) {
+    const bool vouched = i < untouched.size() && untouched[i];
+    if (vouched && trusts) {
+      array->inherits = true;
+      capture_->vouched_bytes += hasher.Chunk(i).size();
+      continue;
+    }
     const Id128 id = hasher.Id(i);
     if (i < known_count && known->ids[i] == id) {
       array->inherits = true;
       continue;
     }
+    if (vouched) MissedChange(array->name, i * known->chunk_bytes, hasher.Chunk(i).size());
     hasher.Changed();
     array->unchanged = false;
     if (!(id == copied) && !committer_->Copy(hasher.Chunk(i), id, width)) return false;
@@ -56,6 +69,17 @@ bool Session::CaptureChunks(ByteSpan data, const ArrayShape& shape, Known* known
   ByteSpan rest = data.last(inline_bytes);
   array->inline_tail.assign(rest.begin(), rest.end());
   return true;
+}
+
+// Told of the first: from then on nothing is trusted.
+void Session::MissedChange(const std::string& name, std::uint64_t offset, std::uint64_t bytes) {
+  if (tracker_->missed_bytes() == 0) {
+    store_->Notice("'" + ShownName(name) + "' changed at byte " + std::to_string(offset) +
+                   " or behind without the kernel's seeing it: earlier saves may lack that; from" +
+                   " here on all is hashed. (Memory that devices write to is to be named:" +
+                   " ckpt_session_written)");
+  }
+  tracker_->Missed(bytes);
 }
 
 Status Session::CaptureArray(const std::string& name, const ArrayView& view) {
@@ -147,6 +171,10 @@ void Session::EndCapture() {
   std::erase_if(known_, [&](const auto& known) { return !put_names_.contains(known.first); });
   has_base_ = false;  // from here on what was captured last is the base
   rescan_ = false;
+  if (tracker_ != nullptr) {
+    capture_->first_write_s = tracker_->first_write_seconds();
+    tracker_->EndSave();
+  }
   capture_.reset();
   const double waited_s = committer_->End(blocked_s);
   cadence_->Saved(Now(step));
@@ -159,6 +187,7 @@ void Session::AbortCapture() {
   capture_.reset();
   known_.clear();
   has_base_ = false;
+  if (tracker_ != nullptr) tracker_->EndSave();  // all of the next is hashed
   committer_->Abort();
 }
 
@@ -255,6 +284,12 @@ Status Session::Put(const std::string& name, const ArrayView& view) {
   const InStep in_step(committer_.get());
   Status s = PutNow(name, view);
   return s.code() == Code::kInvalidArgument ? s : NoteFailure(std::move(s));
+}
+
+Status Session::Written(ByteSpan memory) {
+  CKPT_RETURN_IF_ERROR(CheckCaller());
+  if (tracker_ != nullptr) tracker_->Written(memory);
+  return Status();
 }
 
 }  // namespace ckpt

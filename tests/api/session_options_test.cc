@@ -347,5 +347,35 @@ TEST_F(SessionOptionsTest, TheSchedulerIsAskedOnceAProcess) {
   EXPECT_EQ(ReadWholeFile(tmp_ / "asked"), "--oneliner show job 7\n");
 }
 
+// As the kernel can, or by hashing: what it vouches for is in the report only.
+TEST_F(SessionOptionsTest, ChangesAreFoundAsToldAndDevicesNamed) {
+  options_.change_detection = CKPT_DETECT_AUTO + 1;
+  ExpectRefused(TryOpen(), {"change_detection"});
+  std::vector<double> x(1u << 19, 1.5), back;
+  for (std::int32_t how : {CKPT_DETECT_HASH, CKPT_DETECT_KERNEL, CKPT_DETECT_AUTO}) {
+    options_.change_detection = how;
+    options_.audit_saves = 2;
+    Session s = Open();
+    s.Protect("x", &x).value();
+    s.Restore(&done_).value();
+    for (int save = 0; save < 4; ++save) {
+      x[static_cast<std::size_t>(1000 * save)] += 1;
+      s.Written(&x[7], 8).value();
+      ASSERT_EQ(s.Step(++done_), kSaved);
+      const ckpt_session_report report = s.Report();
+      const bool may_vouch = how != CKPT_DETECT_HASH && save % 2 == 0 && save > 0;
+      EXPECT_TRUE(may_vouch || report.vouched_bytes == 0) << how << " save " << save;
+      EXPECT_EQ(report.missed_bytes, 0u);
+      EXPECT_TRUE(how != CKPT_DETECT_HASH || report.first_write_s == 0);
+    }
+    EXPECT_EQ(ckpt_session_written(s.handle(), nullptr, 8), CKPT_INVALID_ARGUMENT);
+    ASSERT_EQ(s.Finish(true), 0);
+  }
+  Session s = Open();
+  s.Protect("x", &back).value();
+  s.Restore(&done_).value();
+  EXPECT_EQ(back, x);
+}
+
 }  // namespace
 }  // namespace ckpt
