@@ -10,6 +10,7 @@
 
 #include "store/session/allocation.h"
 #include "store/session/committer.h"
+#include "store/session/stream_copy.h"
 
 namespace ckpt {
 namespace {
@@ -19,6 +20,8 @@ constexpr std::size_t kBatchMessages = 64;
 // So many checkpoints may be captured before the first of them is staged.
 constexpr std::size_t kCapturedMax = 4;
 constexpr int kIdleMs = 1000;
+// Of a save: so much may be written behind while it is in a cache.
+constexpr std::uint64_t kCachedBytes = 8u << 20;
 
 }  // namespace
 
@@ -126,7 +129,11 @@ bool Committer::Copy(ByteSpan raw, const Id128& id, std::size_t element_width) {
     capturing_->waited_s += SecondsSince(begin);
     if (room == nullptr) return false;
   }
-  std::memcpy(room, raw.data(), raw.size());
+  if (capturing_->changed_bytes < kCachedBytes) {
+    std::memcpy(room, raw.data(), raw.size());
+  } else {
+    StreamCopy(room, raw.data(), raw.size());
+  }
   capturing_->changed_bytes += raw.size();
   CaptureMessage message;
   message.raw = ByteSpan(room, raw.size());
