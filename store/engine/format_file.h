@@ -12,6 +12,7 @@
 namespace ckpt {
 
 constexpr std::uint32_t kFormatVersion = 1;
+inline constexpr std::string_view kFormatName = "format";
 constexpr std::size_t kFormatFileBytes = 4096;
 
 struct StoreFormat {

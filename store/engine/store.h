@@ -186,13 +186,19 @@ class Store {
 
  private:
   Store(Env* env, std::string path, OpenStoreOptions options);
+  // store_create.cc
+  Status CreateUnlessThere();
+  Result<std::unique_ptr<File>> LockCreation();
   Status Create();
+  Result<bool> HasFormat() const;
+  std::uint32_t folder_permissions() const;
   Status SyncIfYoung();
   Status CheckAccess();
   Status CheckAccessBelow();
   Status CheckWayToIndex(const std::string& path);
   Status ReadFormat();
   Result<StoreFormat> ReadFormatFile();
+  Result<Id128> UuidOfPacks() const;
   Status WithoutFormat() const;
   void OpenIndex();
   void WithoutIndex(const Status& why);

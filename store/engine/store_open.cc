@@ -1,12 +1,11 @@
-// Opening and creating a store: directories, access rules, the format file, the choice of an index.
+// Opening a store: directories, access rules, the format file, the choice of an index.
 
 #include <algorithm>
 #include <map>
 
 #include "store/codec/hash.h"
-#include "store/engine/collect_state.h"
+#include "store/engine/format_file.h"
 #include "store/engine/reindex.h"
-#include "store/engine/reserve.h"
 #include "store/engine/store.h"
 #include "store/index/lmdb_index.h"
 #include "store/io/entry_name.h"
@@ -16,108 +15,9 @@
 namespace ckpt {
 namespace {
 
-constexpr std::string_view kFormatName = "format";
-constexpr std::string_view kCollectName = "collect";
 constexpr std::uint32_t kGroupWrite = 0020;
 constexpr std::uint32_t kWorldWrite = 0002;
 constexpr std::uint32_t kSetGid = 02000;
-
-bool IsScaffolding(std::string_view name) {
-  return name == "packs" || name == "locks" || name == "index" || name == kCollectName ||
-         name.starts_with("format.");
-}
-
-// The reserve pack of an interrupted creation, or a pack that never got its header. What is not
-// named as we name packs is somebody's, and is left alone.
-Result<bool> NeverHeldAnything(Dir* packs, const DirEntry& entry) {
-  Id128 id;
-  if (entry.kind != FileKind::kRegular || !ParsePackFileName(entry.name, &id)) return false;
-  CKPT_ASSIGN_OR_RETURN(auto file, packs->OpenFile(entry.name, OpenOptions{}));
-  Bytes header(kPackHeaderBytes);
-  CKPT_ASSIGN_OR_RETURN(std::size_t got, file->ReadAt(0, header));
-  if (got < header.size()) return true;
-  auto decoded = DecodePackHeader(header);
-  if (decoded.ok()) return decoded->reserve;
-  // Torn while it was made (a reserve has its size from the start), or a pack somebody damaged?
-  auto reader = PackReader::Open(packs, id, Id128());
-  return !reader.ok() && reader.status().code() == Code::kNotFound;
-}
-
-// True, and all of them removed, when the packs are only what an interrupted creation leaves.
-Result<bool> IsEmptyPacks(Dir* packs) {
-  CKPT_ASSIGN_OR_RETURN(auto files, packs->List());
-  for (const DirEntry& file : files) {
-    CKPT_ASSIGN_OR_RETURN(bool removable, NeverHeldAnything(packs, file));
-    if (!removable) return false;
-  }
-  for (const DirEntry& file : files) CKPT_RETURN_IF_ERROR(packs->RemoveFile(file.name));
-  return true;
-}
-
-Result<bool> IsEmptyPlace(Dir* dir) {
-  CKPT_ASSIGN_OR_RETURN(auto names, dir->List());
-  if (!std::all_of(names.begin(), names.end(),
-                   [](const DirEntry& e) { return IsScaffolding(e.name); })) {
-    return false;
-  }
-  auto packs = dir->OpenDir("packs");
-  if (!packs.ok()) return packs.status().code() == Code::kNotFound;
-  return IsEmptyPacks(packs->get());
-}
-
-Status MakeDirIfMissing(Dir* dir, std::string_view name, std::uint32_t permissions) {
-  Status s = dir->MakeDir(name, permissions);
-  return s.code() == Code::kExists ? Status() : s;
-}
-
-Status WriteFileOnce(Dir* dir, const std::string& name, ByteSpan bytes, std::uint32_t permissions) {
-  OpenOptions open;
-  open.mode = OpenMode::kCreate;
-  open.permissions = permissions;
-  CKPT_ASSIGN_OR_RETURN(auto file, dir->OpenFile(name, open));
-  // What is written over in place later is to need no space then.
-  Status allocated = file->Allocate(0, bytes.size());
-  if (!allocated.ok() && allocated.code() != Code::kUnsupported) return allocated;
-  CKPT_RETURN_IF_ERROR(file->WriteAt(0, bytes));
-  return file->Sync();
-}
-
-// A pack whose blocks are allocated, for rm and gc on a full disk. Where a file system cannot
-// allocate there is none, and they need free space.
-Status CreateReserve(Env* env, Dir* packs, const Id128& uuid, std::uint32_t permissions) {
-  PackWriterOptions options;
-  options.store_uuid = uuid;
-  options.reserve = true;
-  options.pack_bytes_max = kReserveBytes;
-  options.permissions = permissions;
-  auto writer = PackWriter::Create(env, packs, options);
-  if (!writer.ok()) {
-    if (writer.status().code() != Code::kUnsupported) return writer.status();
-    return IsEmptyPacks(packs).status();
-  }
-  return (*writer)->Commit(true);
-}
-
-// Whose the packs say they are; most of them, should some be strays.
-Result<Id128> UuidOfPacks(Dir* root) {
-  CKPT_ASSIGN_OR_RETURN(auto packs, root->OpenDir("packs"));
-  CKPT_ASSIGN_OR_RETURN(auto files, packs->List());
-  std::map<Id128, std::size_t> seen;
-  for (const DirEntry& entry : files) {
-    Id128 id;
-    if (entry.kind != FileKind::kRegular || !ParsePackFileName(entry.name, &id)) continue;
-    auto file = packs->OpenFile(entry.name, OpenOptions{});
-    Bytes bytes(kPackHeaderBytes);
-    if (!file.ok() || !(*file)->ReadExactAt(0, bytes).ok()) continue;
-    auto header = DecodePackHeader(bytes);
-    // A reserve alone is what an interrupted creation leaves.
-    if (header.ok() && header->pack_id == id && !header->reserve) ++seen[header->store_uuid];
-  }
-  auto most = std::max_element(seen.begin(), seen.end(),
-                               [](const auto& a, const auto& b) { return a.second < b.second; });
-  if (most == seen.end()) return NotFound("no pack says which store it is of");
-  return most->first;
-}
 
 // Where indexes are that may not be in their store.
 std::string NodeLocalFolder(Env* env) {
@@ -155,6 +55,9 @@ Result<std::unique_ptr<Store>> Store::Open(Env* env, const std::string& path,
     std::uint32_t permissions = store->options_.group_shared ? kSetGid | 0770u : 0700u;
     Status made = env->MakeDir(path, permissions);
     bool taken = made.code() == Code::kExists;  // by now; or it is something else
+    if (made.code() == Code::kNotFound) {
+      return IoError("there is no folder " + ParentPath(path) + " to make " + path + " in");
+    }
     if (!made.ok() && !taken) return made;
     root = env->OpenDir(path);
     if (!root.ok() && taken) return AlreadyExists(path + " is no folder: name another place");
@@ -165,22 +68,13 @@ Result<std::unique_ptr<Store>> Store::Open(Env* env, const std::string& path,
                     ": 'save' or 'init' makes one; name another with --store or CKPT_STORE");
   }
   store->root_ = *std::move(root);
-  auto format = store->root_->StatEntry(kFormatName);
-  const bool exists = format.ok();  // what cannot be looked at is not taken for missing
-  if (!exists && format.status().code() != Code::kNotFound) return format.status();
-  if (exists && store->options_.mode == Mode::kCreateNew) {
-    return AlreadyExists("there is a store at " + path + " already");
-  }
+  CKPT_ASSIGN_OR_RETURN(const bool exists, store->HasFormat());
+  auto there_is_one = [&] { return AlreadyExists("there is a store at " + path + " already"); };
+  if (exists && store->options_.mode == Mode::kCreateNew) return there_is_one();
   CKPT_RETURN_IF_ERROR(store->CheckAccess());
   if (!exists && create) {
-    CKPT_ASSIGN_OR_RETURN(bool empty, IsEmptyPlace(store->root_.get()));
-    if (!empty) {
-      if (UuidOfPacks(store->root_.get()).ok()) return store->WithoutFormat();
-      return AlreadyExists(path +
-                           " is not empty and not a ckpt-store, so none is made there: name" +
-                           " another folder");
-    }
-    CKPT_RETURN_IF_ERROR(store->Create());
+    CKPT_RETURN_IF_ERROR(store->CreateUnlessThere());
+    if (!store->created_ && store->options_.mode == Mode::kCreateNew) return there_is_one();
   }
   CKPT_RETURN_IF_ERROR(store->ReadFormat());
   CKPT_ASSIGN_OR_RETURN(store->packs_dir_, OpenOwnDir(store->root_.get(), "packs"));
@@ -246,36 +140,6 @@ Status Store::CheckAccessBelow() {
   return Status();
 }
 
-Status Store::Create() {
-  bool shared = options_.group_shared;
-  std::uint32_t dir_permissions = kAsItsFolder | (shared ? kSetGid | 0770u : 0700u);
-  CKPT_RETURN_IF_ERROR(MakeDirIfMissing(root_.get(), "packs", dir_permissions));
-  CKPT_RETURN_IF_ERROR(MakeDirIfMissing(root_.get(), "locks", dir_permissions));
-  format_ = options_.format;
-  format_.uuid = env_->RandomId();
-  CKPT_ASSIGN_OR_RETURN(Bytes bytes, EncodeFormatFile(format_));
-  CKPT_ASSIGN_OR_RETURN(auto packs, root_->OpenDir("packs"));
-  CKPT_RETURN_IF_ERROR(CreateReserve(env_, packs.get(), format_.uuid, file_permissions()));
-  CKPT_RETURN_IF_ERROR(MakeCollectFile(root_.get(), file_permissions()));
-  // Made now, so that collection can lock it on a full disk.
-  CKPT_ASSIGN_OR_RETURN(auto locks, root_->OpenDir("locks"));
-  OpenOptions open;
-  open.mode = OpenMode::kReadOrCreate;
-  open.permissions = file_permissions();
-  CKPT_RETURN_IF_ERROR(locks->OpenFile("collect", open).status());
-  CKPT_RETURN_IF_ERROR(locks->Sync());
-  std::string temporary = "format." + env_->RandomId().ToHex();
-  CKPT_RETURN_IF_ERROR(WriteFileOnce(root_.get(), temporary, bytes, file_permissions()));
-  CKPT_RETURN_IF_ERROR(root_->Sync());  // what is in packs/ was synced with the reserve
-  // Whoever made the store's folder, its name may not have reached the disk.
-  auto parent = env_->OpenDir(ParentPath(path_));
-  if (parent.ok()) CKPT_RETURN_IF_ERROR((*parent)->Sync());
-  CKPT_RETURN_IF_ERROR(root_->Rename(temporary, root_.get(), kFormatName));
-  CKPT_RETURN_IF_ERROR(root_->Sync());
-  created_ = true;
-  return Status();
-}
-
 Result<StoreFormat> Store::ReadFormatFile() {
   auto file = OpenOwnFile(root_.get(), kFormatName, OpenOptions{});
   if (!file.ok() && file.status().code() == Code::kNotFound) {
@@ -290,6 +154,27 @@ Result<StoreFormat> Store::ReadFormatFile() {
   return format;
 }
 
+// Whose the packs say they are; most of them, should some be strays.
+Result<Id128> Store::UuidOfPacks() const {
+  CKPT_ASSIGN_OR_RETURN(auto packs, root_->OpenDir("packs"));
+  CKPT_ASSIGN_OR_RETURN(auto files, packs->List());
+  std::map<Id128, std::size_t> seen;
+  for (const DirEntry& entry : files) {
+    Id128 id;
+    if (entry.kind != FileKind::kRegular || !ParsePackFileName(entry.name, &id)) continue;
+    auto file = packs->OpenFile(entry.name, OpenOptions{});
+    Bytes bytes(kPackHeaderBytes);
+    if (!file.ok() || !(*file)->ReadExactAt(0, bytes).ok()) continue;
+    auto header = DecodePackHeader(bytes);
+    // A reserve alone is what an interrupted creation leaves.
+    if (header.ok() && header->pack_id == id && !header->reserve) ++seen[header->store_uuid];
+  }
+  auto most = std::max_element(seen.begin(), seen.end(),
+                               [](const auto& a, const auto& b) { return a.second < b.second; });
+  if (most == seen.end()) return NotFound("no pack says which store it is of");
+  return most->first;
+}
+
 Status Store::WithoutFormat() const {
   return Corruption(path_ +
                     " has lost its file 'format', so nothing can be added to it or dropped; what is"
@@ -302,7 +187,7 @@ Status Store::ReadFormat() {
   auto format = ReadFormatFile();
   Code code = format.status().code();
   if (code == Code::kNotFound || code == Code::kCorruption) {
-    auto uuid = UuidOfPacks(root_.get());
+    auto uuid = UuidOfPacks();
     if (!uuid.ok()) return format.status();
     if (writable()) return WithoutFormat();
     format_.uuid = *uuid;

@@ -41,6 +41,23 @@ TEST_F(SaveRestore, SaveCreatesTheStoreAndSaysSo) {
   EXPECT_EQ(quiet.out + quiet.err, "");
 }
 
+// As the jobs of an array do: nobody's store is taken from under anybody.
+TEST_F(SaveRestore, FirstSavesAtOnceFindOneStore) {
+  Write("a", Noise(100000, 1));
+  for (int round = 0; round < 3; ++round) {
+    Do("rm -rf .ckpt; pids=; for i in 1 2 3 4 5 6; do ckpt-store save s$i a -q & pids=\"$pids "
+       "$!\"; done;"
+       " for p in $pids; do wait $p || exit 1; done; ckpt-store check -q");
+    EXPECT_EQ(Do("ckpt-store list --json").Json().size(), 6u);
+  }
+  // Of several that insist on making it one does.
+  EXPECT_EQ(
+      Do("for i in 1 2 3 4 5 6; do (ckpt-store init -q -s new 2> err$i; echo $?) & done | sort;"
+         " wait")
+          .out,
+      "0\n1\n1\n1\n1\n1\n");
+}
+
 TEST_F(SaveRestore, SaveReportsWhatIsNew) {
   Write("data", Noise(1000000, 1));
   Do("ckpt-store init");

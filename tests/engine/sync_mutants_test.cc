@@ -82,7 +82,7 @@ const char* WhyNothingShows(const Life& life, const LifeSync& sync, Mutant mutan
   if (packs && sync.before.starts_with("remove ")) return "names of packs that were unlinked";
   // A store whose maker lived to finish it, and what its maker did before it died. (The parent's
   // sync comes before the format file, so whoever finds that need not do it again.)
-  const bool later = !sync.creating && !sync.before.starts_with("rename ");
+  const bool later = !sync.creating && !sync.before.starts_with("link ");
   if (store && later && (parent || name != "maker dies")) return "a store that is finished";
   const bool of_parts = sync.before.starts_with("sync /store/format.");
   if (store && name == "maker dies" && sync.part == "beginning" && !of_parts) {

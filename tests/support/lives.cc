@@ -364,7 +364,7 @@ void MakerDies(SimWorld* world, Told* told) {
     other.set_trace([&](std::uint64_t, SimOp kind, const std::string&) {
       bool counts = kind != SimOp::kRead && kind != SimOp::kOpen && kind != SimOp::kLock;
       changes += counts && !made ? 1 : 0;
-      made = made || kind == SimOp::kRename;
+      made = made || kind == SimOp::kLink;
     });
     (void)OpenToSave(&other).ok();
   }
@@ -470,7 +470,7 @@ std::vector<LifeSync> SyncsOf(const LifeStory& story) {
       syncs.push_back(std::move(sync));
     }
     if (!change.IsSync()) ++unflushed[change.SyncedBy()];
-    if (change.kind == SimOp::kRename) creating = false;
+    if (change.kind == SimOp::kLink) creating = false;
     before = change.what;
   }
   return syncs;
@@ -479,6 +479,7 @@ std::vector<LifeSync> SyncsOf(const LifeStory& story) {
 std::string LifeChange::SyncedBy() const {
   std::size_t begin = what.find('/');
   if (kind == SimOp::kRename) begin = what.find('/', what.find(" to "));
+  if (kind == SimOp::kLink) begin = what.find('/', what.find(" as "));
   std::string path = what.substr(begin, what.find(" at ", begin) - begin);
   switch (kind) {
     case SimOp::kWrite:
