@@ -287,8 +287,9 @@ typedef struct ckpt_restore_result {
   { sizeof(ckpt_restore_result), NULL, 0, 0, 0, 0, 0, 0, 0.0 }
 
 /* Each file appears whole. CKPT_EXISTS: a differing file is in the way (nothing was changed).
- * CKPT_CORRUPTION: names what is damaged; nothing damaged is left under its final name. `entry`
- * (may be NULL) is told every name as it is restored. */
+ * CKPT_CORRUPTION: names what is damaged; nothing damaged is left under its final name.
+ * CKPT_NOT_FOUND is about the checkpoint alone: a folder that is missing where it is to go is
+ * CKPT_IO. `entry` (may be NULL) is told every name as it is restored. */
 CKPT_API ckpt_code ckpt_restore_files(ckpt_store* store, const ckpt_restore_options* options,
                                       int (*entry)(const char* name, uint64_t bytes, void* user),
                                       void* user, ckpt_restore_result* result);

@@ -7,10 +7,10 @@
 #include <utility>
 
 #include "store/base/quietly.h"
-#include "store/codec/hash.h"
 #include "store/engine/glob.h"
 #include "store/engine/parallel_reader.h"
 #include "store/engine/restore_choice.h"
+#include "store/engine/same_file.h"
 #include "store/engine/target_tree.h"
 #include "store/engine/temporary.h"
 #include "store/engine/verify.h"
@@ -147,9 +147,9 @@ class Restorer {
  private:
   Result<Decision> Decide(const Entry& entry, TargetTree* tree);
   Result<bool> IsLinked(const Entry& entry, const FileInfo& there);
-  Result<bool> SameContent(const Entry& entry, File* file);
-  Result<bool> SameHole(File* file, const std::vector<Extent>& extents, std::uint64_t begin,
-                        std::uint64_t end);
+  Result<std::unique_ptr<File>> OpenIfSame(const Entry& entry, const TargetTree::Place& place,
+                                           const FileInfo& there);
+  Result<Entry> FirstOf(const Entry& link);
   void Touch(const Entry& entry);
   void RemoveLeftovers();
   Status WriteEntry(const Entry& entry, Decision decision, TargetTree* tree,
@@ -170,8 +170,8 @@ class Restorer {
     compared_ += bytes;
     return store_->Report({"comparing", compared_, 0, 0, 0});
   }
-  Status Report() const {
-    return store_->Report({"restoring", written_.load(), total_bytes_, 0, decisions_.size()});
+  Status Report(std::size_t entries) const {
+    return store_->Report({"restoring", written_.load(), total_bytes_, entries, decisions_.size()});
   }
 
   Store* const store_;
@@ -273,21 +273,39 @@ Result<Decision> Restorer::Decide(const Entry& entry, TargetTree* tree) {
   if (entry.kind == EntryKind::kHardLink) {
     CKPT_ASSIGN_OR_RETURN(bool linked, IsLinked(entry, *there));
     if (linked) return Decision::kKeep;
+    // A file of its own with the same bytes: nothing is lost when it becomes the link.
+    CKPT_ASSIGN_OR_RETURN(Entry first, FirstOf(entry));
+    CKPT_ASSIGN_OR_RETURN(auto same, OpenIfSame(first, *place, *there));
+    if (same != nullptr) return Decision::kWrite;
   }
-  bool plain = entry.kind == EntryKind::kFile || entry.kind == EntryKind::kStream;
-  if (plain && there->kind == FileKind::kRegular && there->size_bytes == entry.logical_bytes) {
-    auto file = place->dir->OpenFile(place->component, OpenOptions{});
-    bool same = file.ok();
-    if (same) {
-      CKPT_ASSIGN_OR_RETURN(same, SameContent(entry, file->get()));
-    }
-    if (same) {
-      CKPT_ASSIGN_OR_RETURN(bool dressed, SameAttributes(file->get(), entry, owner_));
+  if (entry.kind == EntryKind::kFile || entry.kind == EntryKind::kStream) {
+    CKPT_ASSIGN_OR_RETURN(auto same, OpenIfSame(entry, *place, *there));
+    if (same != nullptr) {
+      CKPT_ASSIGN_OR_RETURN(bool dressed, SameAttributes(same.get(), entry, owner_));
       return dressed ? Decision::kKeep : Decision::kDress;
     }
   }
   if (options_.force) return Decision::kWrite;
   return in_the_way("it differs from the checkpoint's; --force overwrites it");
+}
+
+// The file that is there, open, when it has the entry's bytes; else null.
+Result<std::unique_ptr<File>> Restorer::OpenIfSame(const Entry& entry,
+                                                   const TargetTree::Place& place,
+                                                   const FileInfo& there) {
+  std::unique_ptr<File> none;
+  if (there.kind != FileKind::kRegular || there.size_bytes != entry.logical_bytes) return none;
+  auto file = place.dir->OpenFile(place.component, OpenOptions{});
+  if (!file.ok()) return none;
+  FileComparer comparer(fetcher_.get(),
+                        [this](std::uint64_t bytes) { return ReportCompared(bytes); });
+  CKPT_ASSIGN_OR_RETURN(bool same, comparer.SameContent(entry, file->get()));
+  return same ? *std::move(file) : std::move(none);
+}
+
+Result<Entry> Restorer::FirstOf(const Entry& link) {
+  EntryTableReader table(manifest_.entry_table, fetcher_.get());
+  return FileOfLink(link, &table);
 }
 
 // True when `there` is already the file it shall be a link to, and that file stays as it is: one
@@ -298,58 +316,9 @@ Result<bool> Restorer::IsLinked(const Entry& entry, const FileInfo& there) {
   if (!place.ok()) return false;
   auto info = place->dir->StatEntry(place->component);
   if (!info.ok() || info->inode != there.inode || info->device != there.device) return false;
-  EntryTableReader table(manifest_.entry_table, fetcher_.get());
-  CKPT_ASSIGN_OR_RETURN(Entry first, FileOfLink(entry, &table));
+  CKPT_ASSIGN_OR_RETURN(Entry first, FirstOf(entry));
   auto decision = Decide(first, &tree);
   return decision.ok() && *decision != Decision::kWrite;
-}
-
-// By the chunk list: what is there is hashed, the store's chunks need not be read.
-Result<bool> Restorer::SameContent(const Entry& entry, File* file) {
-  CKPT_ASSIGN_OR_RETURN(std::vector<Extent> extents, file->Extents());
-  ChunkListReader list(entry.content, fetcher_.get());
-  Bytes buffer;
-  std::uint64_t offset = 0;
-  for (;;) {
-    CKPT_ASSIGN_OR_RETURN(auto item, list.Next());
-    if (!item.has_value()) return true;
-    std::uint64_t end = offset + item->raw_bytes;
-    bool same = false;
-    if (item->kind == ChunkItem::Kind::kHole) {
-      CKPT_ASSIGN_OR_RETURN(same, SameHole(file, extents, offset, end));
-    } else {
-      buffer.resize(item->raw_bytes);
-      CKPT_ASSIGN_OR_RETURN(std::size_t got, file->ReadAt(offset, buffer));
-      same = got == buffer.size() &&
-             (item->kind == ChunkItem::Kind::kInline ? buffer == item->inline_bytes
-                                                     : HashChunk(buffer) == item->id);
-      CKPT_RETURN_IF_ERROR(ReportCompared(got));
-    }
-    if (!same) return false;
-    offset = end;
-  }
-}
-
-// Whether the file reads zeros there. What is a hole there, too, is not read.
-Result<bool> Restorer::SameHole(File* file, const std::vector<Extent>& extents, std::uint64_t begin,
-                                std::uint64_t end) {
-  auto first = std::partition_point(extents.begin(), extents.end(), [&](const Extent& e) {
-    return e.offset + e.length_bytes <= begin;
-  });
-  Bytes buffer;
-  for (auto extent = first; extent != extents.end() && extent->offset < end; ++extent) {
-    if (extent->hole) continue;
-    std::uint64_t stop = std::min(end, extent->offset + extent->length_bytes);
-    for (std::uint64_t at = std::max(begin, extent->offset); at < stop; at += buffer.size()) {
-      buffer.resize(std::min<std::uint64_t>(stop - at, 1u << 20));
-      CKPT_ASSIGN_OR_RETURN(std::size_t got, file->ReadAt(at, buffer));
-      bool zeros =
-          std::all_of(buffer.begin(), buffer.end(), [](std::byte b) { return b == std::byte{0}; });
-      if (got != buffer.size() || !zeros) return false;
-      CKPT_RETURN_IF_ERROR(ReportCompared(got));
-    }
-  }
-  return true;
 }
 
 Status Restorer::Write(std::shared_ptr<Dir> root) {
@@ -367,7 +336,7 @@ Status Restorer::Write(std::shared_ptr<Dir> root) {
       Status earlier = reader.error();  // of a file before it, which the threads were at
       return earlier.ok() ? std::move(s).WithContext(Restoring(*entry)) : earlier;
     }
-    CKPT_RETURN_IF_ERROR(Report());
+    CKPT_RETURN_IF_ERROR(Report(i));
   }
   CKPT_RETURN_IF_ERROR(reader.Drain());
   for (const Entry& link : links_) {
@@ -375,6 +344,8 @@ Status Restorer::Write(std::shared_ptr<Dir> root) {
     CKPT_RETURN_IF_ERROR(WriteLink(link, place, &reader));
   }
   CKPT_RETURN_IF_ERROR(reader.Drain());
+  written_ = total_bytes_;  // holes too, which nobody wrote
+  CKPT_RETURN_IF_ERROR(Report(decisions_.size()));
   if (options_.sync) CKPT_RETURN_IF_ERROR(SyncFolders());
   return FinishFolders();
 }
@@ -432,8 +403,7 @@ Status Restorer::Dress(const Entry& entry, const TargetTree::Place& place) const
 Status Restorer::WriteLink(const Entry& entry, const TargetTree::Place& place,
                            ParallelReader* reader) {
   if (!Included(entry.target)) {  // the file it shares is not wanted: this is a file of its own
-    EntryTableReader table(manifest_.entry_table, fetcher_.get());
-    CKPT_ASSIGN_OR_RETURN(Entry first, FileOfLink(entry, &table));
+    CKPT_ASSIGN_OR_RETURN(Entry first, FirstOf(entry));
     first.name = entry.name;
     return WriteFile(first, place, reader);
   }
@@ -536,7 +506,7 @@ Result<Restored> RestoreFiles(Store* store, const RestoreFilesOptions& options) 
     root = *std::move(made);
   }
   for (std::size_t i = 0; i < restorers.size(); ++i) {
-    CKPT_RETURN_IF_ERROR(Explain(restorers[i]->Write(root), ranks[i], options.to));
+    CKPT_RETURN_IF_ERROR(Explain(OfTheTarget(restorers[i]->Write(root)), ranks[i], options.to));
   }
   return result;
 }

@@ -3,19 +3,29 @@
 #include "store/io/entry_name.h"
 
 namespace ckpt {
+
+Status OfTheTarget(Status status) {
+  if (status.code() != Code::kNotFound) return status;
+  return IoError(status.message());
+}
+
 Result<std::shared_ptr<Dir>> FindTarget(Env* env, const std::string& path) {
   auto dir = env->OpenDir(path);
   if (dir.ok()) return std::shared_ptr<Dir>(*std::move(dir));
   if (dir.status().code() != Code::kNotFound || path.empty()) return dir.status();
-  CKPT_ASSIGN_OR_RETURN(auto parent, env->OpenDir(ParentPath(path)));
+  auto parent = env->OpenDir(ParentPath(path));
+  if (parent.status().code() == Code::kNotFound) {
+    return IoError("there is no folder " + ParentPath(path) + " to make " + path + " in");
+  }
+  if (!parent.ok()) return parent.status();
   std::string name = path.substr(0, path.find_last_not_of('/') + 1);
   name.erase(0, name.rfind('/') + 1);
-  if (parent->StatEntry(name).ok()) return InvalidArgument(path + " is no folder");
+  if ((*parent)->StatEntry(name).ok()) return InvalidArgument(path + " is no folder");
   return std::shared_ptr<Dir>();
 }
 
 Result<std::shared_ptr<Dir>> MakeTarget(Env* env, const std::string& path, bool sync) {
-  CKPT_RETURN_IF_ERROR(env->MakeDir(path, kByUmask));
+  CKPT_RETURN_IF_ERROR(OfTheTarget(env->MakeDir(path, kByUmask)));
   CKPT_ASSIGN_OR_RETURN(auto dir, env->OpenDir(path));
   if (sync) {
     CKPT_ASSIGN_OR_RETURN(auto parent, env->OpenDir(ParentPath(path)));

@@ -13,8 +13,12 @@
 
 namespace ckpt {
 
-// The folder at `path`; null when it is not there but may be made. NotFound: there is no folder to
-// make it in.
+// What is missing of the target is no missing checkpoint: a job would begin from scratch. NotFound
+// becomes an I/O error.
+Status OfTheTarget(Status status);
+
+// The folder at `path`; null when it is not there but may be made. Io: there is no folder to make
+// it in.
 Result<std::shared_ptr<Dir>> FindTarget(Env* env, const std::string& path);
 // Makes it, with its name durable if `sync`.
 Result<std::shared_ptr<Dir>> MakeTarget(Env* env, const std::string& path, bool sync);

@@ -360,6 +360,29 @@ TEST_F(SaveRestore, WhatHoldsNothingIsNoCheckpoint) {
   Do("ckpt-store save melt empty");  // a folder is something
 }
 
+// "restore ... || [ $? -eq 4 ]" in a job script begins from scratch where there is no checkpoint.
+TEST_F(SaveRestore, AMissingPlaceToRestoreIntoIsNotAMissingCheckpoint) {
+  Write("a", "one");
+  Do("ckpt-store save melt a");
+  for (const char* options : {"--to no/out", "--to no/out --dry-run", "--to a/out"}) {
+    const Outcome outcome = Run(std::string("ckpt-store restore melt ") + options);
+    EXPECT_EQ(outcome.exit, 1) << options << outcome.err;
+    EXPECT_NE(outcome.err.find("there is no folder"), std::string::npos) << outcome.err;
+  }
+  const std::string here = "mkdir gone && cd gone && rmdir ../gone && ";
+  EXPECT_EQ(Run(here + "ckpt-store -s ../.ckpt restore melt --to .").exit, 1);
+}
+
+TEST_F(SaveRestore, EqualBytesBecomeTheLinkTheyWere) {
+  Write("d/a", "one");
+  Do("ln d/a d/b && ckpt-store save melt d && rm d/b && cp d/a d/b && ckpt-store restore melt --to "
+     ".");
+  EXPECT_EQ(Do("[ d/a -ef d/b ] && cat d/b").out, "one");
+  Do("rm d/b && printf two > d/b");
+  EXPECT_EQ(Run("ckpt-store restore melt --to .").exit, 1);
+  EXPECT_EQ(Read("d/b"), "two");
+}
+
 TEST_F(SaveRestore, UnknownCheckpointsAreNotFound) {
   Write("a", "one");
   Do("ckpt-store save melt a");

@@ -712,7 +712,7 @@ TEST_F(SaveRestore, DryRunIntoANewFolderNamesEverythingAndMakesNothing) {
   EXPECT_EQ(names, (std::vector<std::string>{"d", "d/f"}));
   EXPECT_FALSE(fs::exists(tmp_ / "new"));
   options.to = tmp_ / "none/new";
-  EXPECT_EQ(RestoreFiles(store.get(), options).status().code(), Code::kNotFound);
+  EXPECT_EQ(RestoreFiles(store.get(), options).status().code(), Code::kIo);
   options.to = tmp_ / "d/f";
   EXPECT_EQ(RestoreFiles(store.get(), options).status().code(), Code::kInvalidArgument);
 }
