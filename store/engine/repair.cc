@@ -121,7 +121,8 @@ Result<RepairReport> RepairStore(Store* store, const RepairOptions& options) {
   LossFinder finder(store, &findings);
   for (const std::string& name : HurtCheckpoints(report.found)) {
     CKPT_ASSIGN_OR_RETURN(LostCheckpoint lost, finder.Look(name));
-    report.lost.push_back(std::move(lost));
+    // What it needs of a pack that is gone may have been saved anew since.
+    if (lost.all || lost.rest || !lost.entries.empty()) report.lost.push_back(std::move(lost));
   }
   std::erase_if(gone, [&](const Id128& id) { return damaged.contains(id); });
   report.gone = {gone.begin(), gone.end()};

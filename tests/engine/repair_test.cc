@@ -189,6 +189,40 @@ TEST_F(RepairTest, WhatNeedsAPackThatIsGoneHealsWhenItIsSavedAnew) {
   EXPECT_TRUE(Hurt(store.get()).empty());
 }
 
+// What was in a pack that is gone may be elsewhere by the time of the repair.
+TEST_F(RepairTest, WhatWasSavedAnewBeforeTheRepairIsNotLost) {
+  WriteFile(tmp_ / "d/f", RandomText(300000, 1));
+  {
+    auto store = Open();
+    SaveDir(store.get());
+  }
+  const std::vector<std::string> before = Packs();
+  std::string content;  // the pack that is no reserve
+  for (const std::string& path : before) {
+    if (std::filesystem::file_size(path) < (1 << 20)) content = path;
+  }
+  ASSERT_FALSE(content.empty());
+  auto elsewhere = Open();
+  SaveOptions hold;  // its pack is held, so the next goes into another
+  hold.series = "hold";
+  auto holder = CheckpointWriter::Begin(elsewhere.get(), hold);
+  ASSERT_TRUE(holder.ok());
+  auto store = Open();
+  SaveDir(store.get());
+  holder->reset();
+  ASSERT_GT(Packs().size(), before.size());
+  std::filesystem::remove(content);
+  store = Open();
+  SaveFilesOptions save;
+  save.save.series = "again";
+  save.reread = true;
+  ASSERT_TRUE(SaveFiles(store.get(), {"d"}, save).ok());
+  RepairReport report = Repair(store.get());
+  EXPECT_EQ(report.gone.size(), 1u);
+  EXPECT_FALSE(Lost(report).contains("melt@1:2"));
+  EXPECT_TRUE(VerifyStep(store.get(), "melt@2").ok());
+}
+
 TEST_F(RepairTest, ALiveWriterOfTheDamagedPackIsInTheWay) {
   auto store = Open();
   SaveArrays(store.get(), {{"x", Numbers(8192, 1)}});
