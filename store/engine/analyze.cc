@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -174,10 +175,8 @@ class Analyzer {
                                        ? options_.threads
                                        : static_cast<int>(std::thread::hardware_concurrency())));
     crew_ = &crew;
-    for (const std::string& path : paths) {
-      CKPT_RETURN_IF_ERROR(WalkFiles(env_, {path}, WalkOptions(),
-                                     [this](const FoundFile& found) { return Visit(found); }));
-    }
+    CKPT_RETURN_IF_ERROR(CountWhatThereIs(paths));
+    CKPT_RETURN_IF_ERROR(Walk(paths, [this](const FoundFile& found) { return Visit(found); }));
     CKPT_RETURN_IF_ERROR(HandOver());
     CKPT_RETURN_IF_ERROR(crew.Wait());
     for (const auto& chunking : chunkings_) result_.results.push_back(chunking->Result());
@@ -196,6 +195,28 @@ class Analyzer {
     return Status();
   }
 
+  // In the order of the paths.
+  Status Walk(const std::vector<std::string>& paths,
+              const std::function<Status(const FoundFile&)>& visit) const {
+    for (const std::string& path : paths) {
+      CKPT_RETURN_IF_ERROR(WalkFiles(env_, {path}, WalkOptions(), visit));
+    }
+    return Status();
+  }
+
+  // So that it is known how long it will take: a walk that only asks for sizes.
+  Status CountWhatThereIs(const std::vector<std::string>& paths) {
+    std::uint64_t bytes = 0, items = 0;
+    CKPT_RETURN_IF_ERROR(Walk(paths, [&](const FoundFile& found) {
+      if (found.info.kind != FileKind::kRegular) return Status();
+      bytes += found.info.size_bytes;
+      return ++items % 1000 == 0 ? Report() : Status();
+    }));
+    progress_.total_bytes = bytes;
+    progress_.total_items = items;
+    return Status();
+  }
+
   Status Visit(const FoundFile& found) {
     if (found.info.kind != FileKind::kRegular) return Status();
     auto file = found.dir->OpenFile(found.component, OpenOptions{});
@@ -211,6 +232,7 @@ class Analyzer {
       CKPT_ASSIGN_OR_RETURN(extents, (*file)->Extents());
     }
     for (const Extent& extent : extents) {
+      if (extent.hole) progress_.done_bytes += extent.length_bytes;
       if (!extent.hole) CKPT_RETURN_IF_ERROR(ReadExtent(file->get(), extent));
     }
     progress_.done_items = result_.files;

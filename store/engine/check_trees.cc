@@ -41,6 +41,7 @@ Status TreeChecker::LoadSeries() {
   CKPT_ASSIGN_OR_RETURN(auto names, ListSeries(store_));
   for (const std::string& name : names) {
     CKPT_ASSIGN_OR_RETURN(SeriesView view, SeriesView::Load(store_, name));
+    progress_.total_items += view.rows().size();
     views_.push_back(std::move(view));
   }
   return Status();

@@ -65,7 +65,7 @@ class TreeChecker {
   std::set<Id128> damaged_packs_;  // before the trees were walked
   std::map<Id128, Hurt> by_root_;  // of entry tables
   std::map<Id128, std::size_t> missing_packs_;
-  Progress progress_{"checking", 0, 0, 0, 0};
+  Progress progress_{"checking checkpoints", 0, 0, 0, 0};
 };
 
 }  // namespace ckpt

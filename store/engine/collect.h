@@ -137,7 +137,7 @@ class Collector {
   bool IsOwnHome(std::uint32_t home) const;
   void AbandonOwn();
   bool IsGivenBack(const PackReader& reader, const ChunkEntry& entry) const;
-  Status CopyChunksOf(const Id128& pack_id);
+  Status CopyChunksOf(const Id128& pack_id, std::uint64_t expected_bytes);
   std::set<StepName> ReadTombstones() const;
   Status FindAlive(std::set<Id128>* dead);
   Status SurveyAside(const std::set<Id128>& damaged, const std::set<Id128>& gone);

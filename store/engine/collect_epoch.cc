@@ -128,7 +128,7 @@ bool Collector::IsGivenBack(const PackReader& reader, const ChunkEntry& entry) c
 }
 
 // A survivor that does not verify takes its pack off the list.
-Status Collector::CopyChunksOf(const Id128& id) {
+Status Collector::CopyChunksOf(const Id128& id, std::uint64_t expected_bytes) {
   CKPT_ASSIGN_OR_RETURN(auto reader,
                         PackReader::Open(store_->packs_dir(), id, store_->format().uuid));
   CKPT_ASSIGN_OR_RETURN(PackContents contents, reader->ReadFrom(0));
@@ -168,7 +168,7 @@ Status Collector::CopyChunksOf(const Id128& id) {
     for (const PackReliance& own : own_->Reliance()) to[own.pack_id] = own.up_to;
     if (own_->copied_bytes() - reported >= kReportBytes) {
       reported = own_->copied_bytes();
-      CKPT_RETURN_IF_ERROR(store_->Report({"collecting", reported, 0, 0, 0}));
+      CKPT_RETURN_IF_ERROR(store_->Report({"collecting", reported, expected_bytes, 0, 0}));
     }
   }
   return Status();
@@ -178,7 +178,12 @@ Status Collector::Copy() {
   to_.clear();
   found_damage_.clear();
   dropped_chunks_.clear();
-  for (const Id128& id : Sorted(list_)) CKPT_RETURN_IF_ERROR(CopyChunksOf(id));
+  std::uint64_t expected_bytes = 0;
+  for (const Id128& id : list_) {
+    const auto usage = usage_.find(id);
+    if (usage != usage_.end()) expected_bytes += usage->second.live_bytes;
+  }
+  for (const Id128& id : Sorted(list_)) CKPT_RETURN_IF_ERROR(CopyChunksOf(id, expected_bytes));
   if (list_.empty() && found_damage_.empty()) {
     AbandonOwn();
     return Status();

@@ -72,7 +72,7 @@ class FileSaver {
   Status Finish() {
     CKPT_RETURN_IF_ERROR(pipeline_.Drain());
     if (pipeline_.known_used()) writer_->InheritPrevious();
-    if (entries_ > 0) return Status();
+    if (entries_ > 0) return ReportAll();
     return NotFound("nothing to save: what was named is empty, excluded or left out");
   }
 
@@ -94,6 +94,7 @@ class FileSaver {
   void FillStat(const FileInfo& info, Entry* entry) const;
   bool Unchanged(const Entry& before, const FileInfo& now) const;
   Status Report(bool now);
+  Status ReportAll();
   Status CountWhatThereIs();
 
   Store* const store_;
@@ -122,6 +123,14 @@ Status FileSaver::Report(bool now) {
     CKPT_RETURN_IF_ERROR(CountWhatThereIs());
   }
   return store_->Report(progress_);
+}
+
+// At the end, when no guess of the total is needed any more.
+Status FileSaver::ReportAll() {
+  paths_ = nullptr;
+  progress_.total_bytes = progress_.done_bytes;
+  progress_.total_items = progress_.done_items;
+  return Report(true);
 }
 
 // For work that lasts, so that somebody may want to know how long: a walk that only asks for sizes.

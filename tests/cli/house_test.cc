@@ -272,3 +272,14 @@ TEST_F(House, ProgressAlwaysIsPlainInALogFile) {
 
 }  // namespace
 }  // namespace ckpt
+  // The last line is the end of it, in the unit of the line before or under a name of its own.
+  EXPECT_NE(outcome.err.find("saving: 2.9 MiB of 2.9 MiB (100.0 %)"), std::string::npos)
+      << outcome.err;
+  const std::string restored = Do("ckpt-store restore melt --to out --progress always").err;
+  EXPECT_NE(restored.find("restoring: 2.9 MiB of 2.9 MiB (100.0 %)"), std::string::npos)
+      << restored;
+  const std::string checked = Do("ckpt-store check --progress always").err;
+  EXPECT_NE(checked.find("checking checkpoints: 1 of 1 (100.0 %)"), std::string::npos) << checked;
+  const std::string analyzed = Do("ckpt-store analyze data data --progress always").err;
+  EXPECT_NE(analyzed.find("analyzing: 5.7 MiB of 5.7 MiB (100.0 %)"), std::string::npos)
+      << analyzed;
