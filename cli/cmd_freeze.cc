@@ -10,7 +10,6 @@
 
 #include <cerrno>
 #include <csignal>
-#include <cstring>
 
 #include "cli/command.h"
 #include "cli/exit_codes.h"
@@ -144,8 +143,8 @@ class FreezeCommand : public Command {
     pid_t child = -1;
     const int error = Spawn(command_, signals, &child);
     if (error != 0) {
-      (void)console.Fail(CKPT_IO, "cannot run '" + command_[0] + "': " + strerror(error));
-      return error == ENOENT ? kExitNoCommand : kExitCannotRun;
+      return console.FailToRun(command_[0], error,
+                               error == ENOENT ? kExitNoCommand : kExitCannotRun);
     }
     const int status = WaitForward(child, signals.set());
     return WIFEXITED(status) ? WEXITSTATUS(status) : kExitSignal + WTERMSIG(status);

@@ -162,9 +162,8 @@ class RunCommand : public Command {
     if (start.restored) loop.SetSaved(scanner.Scan());
     const RunEnd end = loop.Run();
     if (end.start_error != 0) {
-      (void)console.Fail(CKPT_IO,
-                         "cannot run '" + plan_.program[0] + "': " + strerror(end.start_error));
-      return end.start_error == ENOENT ? kExitNoCommand : kExitCannotRun;
+      return console.FailToRun(plan_.program[0], end.start_error,
+                               end.start_error == ENOENT ? kExitNoCommand : kExitCannotRun);
     }
     if (MustBeRunAgain(console, end.status, WarningOf(end), end.last_failed)) return kExitAgain;
     EndAs(end.status);

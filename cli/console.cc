@@ -135,6 +135,11 @@ int Console::Fail(ckpt_code code, std::string_view message, std::string_view sug
   return PrintError(ckpt_code_name(code), ExitCode(code), message, suggestion, hint);
 }
 
+int Console::FailToRun(const std::string& program, int error, int exit) {
+  return PrintError(ckpt_code_name(CKPT_IO), exit,
+                    "cannot run '" + program + "': " + strerror(error), {}, {});
+}
+
 int Console::FailUsage(std::string_view message, std::string_view suggestion) {
   const std::string hint =
       "try 'ckpt-store" + (command_.empty() ? "" : " " + command_) + " --help'";

@@ -44,6 +44,8 @@ class Console {
   // `hint`: what to do, as a sentence.
   int Fail(ckpt_code code, std::string_view message, std::string_view suggestion = {},
            std::string_view hint = {});
+  // A command that is not the store's cannot be run: prints that, answers `exit`.
+  int FailToRun(const std::string& program, int error, int exit);
   // The library's last error.
   int Fail(ckpt_code code) { return Fail(code, ckpt_error_message()); }
   int FailUsage(std::string_view message, std::string_view suggestion = {});

@@ -73,7 +73,7 @@ std::string_view CodeName(Code code) {
     case Code::kCorruption:
       return "corruption";
     case Code::kIo:
-      return "I/O error";
+      return "io";
     case Code::kNoSpace:
       return "no space";
     case Code::kBusy:
@@ -85,9 +85,9 @@ std::string_view CodeName(Code code) {
     case Code::kOutOfMemory:
       return "out of memory";
     case Code::kInternal:
-      return "internal error";
+      return "internal";
     case Code::kPermission:
-      return "permission denied";
+      return "permission";
     case Code::kExists:
       return "exists";
     case Code::kCancelled:

@@ -37,7 +37,7 @@ enum class Code : int {
   kCancelled = 12,   // the caller's callback asked to stop
 };
 
-// "not found", "corruption", ...
+// "not found", "corruption", ...: what JSON says, and so a contract (docs/cli.md).
 std::string_view CodeName(Code code);
 
 class [[nodiscard]] Status {

@@ -30,6 +30,12 @@ TEST(Status, EveryCodeHasItsOwnName) {
   }
   EXPECT_EQ(names.size(), 13u);
   EXPECT_FALSE(names.contains("unknown"));
+  // Those that docs/cli.md promises.
+  for (const char* name :
+       {"not found", "corruption", "io", "no space", "busy", "invalid argument", "unsupported",
+        "out of memory", "internal", "permission", "exists", "cancelled"}) {
+    EXPECT_TRUE(names.contains(name)) << name;
+  }
 }
 
 TEST(Status, ErrnoGetsCodeReasonAndAdvice) {

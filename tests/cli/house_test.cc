@@ -103,6 +103,30 @@ TEST_F(House, FreezeRunsTheCommandAndHoldsCollectionOff) {
   EXPECT_EQ(Run("ckpt-store freeze").exit, 2);
 }
 
+// The names and codes of docs/cli.md, "JSON".
+TEST_F(House, ErrorsInJsonHaveTheirNameAndTheExitCode) {
+  Do("echo x > f && ckpt-store save melt f -q && ckpt-store -s open init -q && chmod 777 open");
+  const std::vector<std::tuple<std::string, int, std::string>> expected = {
+      {"list metl", 4, "not found"},
+      {"freeze -- nosuchprogram", 127, "io"},
+      {"run -- nosuchprogram", 127, "io"},
+      {"restore melt --to no/out", 1, "io"},
+      {"freeze -- ckpt-store gc --wait=1s --json", 5, "busy"},
+      {"rm melt", 2, "invalid argument"},
+      {"-s open list", 1, "permission"},
+      {"init", 1, "exists"},
+      {"nosuchcommand", 2, "usage"},
+  };
+  for (const auto& [line, exit, code] : expected) {
+    const Outcome outcome = Run("ckpt-store --json " + line);
+    EXPECT_EQ(outcome.exit, exit) << line;
+    const std::string last = outcome.err.substr(outcome.err.find("{\"error\""));
+    const auto error = nlohmann::json::parse(last)["error"];
+    EXPECT_EQ(error["exit"], exit) << line;
+    EXPECT_EQ(error["code"], code) << line;
+  }
+}
+
 TEST_F(House, FreezePassesSignalsOn) {
   SaveFive();
   const Outcome outcome =
@@ -125,6 +149,7 @@ TEST_F(House, CheckOfASoundStoreIsQuietAboutDamage) {
     EXPECT_EQ(json["newest_sound"][0]["step"], 5);
     verified.push_back(json["verified_bytes"].get<std::uint64_t>());
     EXPECT_EQ(json["quick"].get<bool>(), std::string(options) == "--quick");
+    EXPECT_EQ(json["part_percent"], std::string(options) == "--part 10%" ? 10 : 100) << options;
   }
   EXPECT_GT(verified[0], 1000000u);
   EXPECT_LT(verified[1], 10000u);
