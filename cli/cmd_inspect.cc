@@ -109,11 +109,11 @@ class InspectCommand : public Command {
     if (of_a_group_) name = "rank " + std::to_string(rank) + ": " + name;
     if (*entry.target != '\0') name += " -> " + PrintableName(entry.target);
     const bool has_bytes = entry.chunks > 0;
-    table_.AddRow(
-        {EntryType(entry), HumanBytes(entry.logical_bytes),
-         has_bytes ? HumanBytes(entry.stored_bytes) : "", has_bytes ? HumanCount(entry.chunks) : "",
-         has_bytes ? HumanPercent(entry.logical_bytes - entry.new_bytes, entry.logical_bytes) : "",
-         entry.codec, name});
+    table_.AddRow({EntryType(entry), HumanBytes(entry.logical_bytes),
+                   has_bytes ? HumanBytes(entry.stored_bytes) : "",
+                   has_bytes ? HumanCount(entry.chunks) : "",
+                   has_bytes ? HumanPercent(entry.chunks - entry.new_chunks, entry.chunks) : "",
+                   entry.codec, name});
   }
 
   static std::string Title(const ckpt_checkpoint& checkpoint) {

@@ -21,12 +21,16 @@ namespace {
 // "K=V" pairs, split; the pointers live as long as this.
 class Tags {
  public:
-  // False: the text is no K=V.
-  bool Add(const std::string& text) {
+  // "" or what is wrong with it.
+  std::string Add(const std::string& text) {
     const std::size_t at = text.find('=');
-    if (at == 0 || at == std::string::npos) return false;
-    pairs_.emplace_back(text.substr(0, at), text.substr(at + 1));
-    return true;
+    if (at == 0 || at == std::string::npos) return "'" + text + "' is not KEY=VALUE";
+    const std::string key = text.substr(0, at);
+    for (const auto& [other, value] : pairs_) {
+      if (other == key) return "'" + key + "' is given twice";
+    }
+    pairs_.emplace_back(key, text.substr(at + 1));
+    return "";
   }
   std::vector<ckpt_tag> View() const {
     std::vector<ckpt_tag> view;
@@ -57,7 +61,8 @@ class SaveCommand : public Command {
   int Run(Console& console) override {
     Tags tags;
     for (const std::string& tag : tags_) {
-      if (!tags.Add(tag)) return console.FailUsage("--tag: '" + tag + "' is not KEY=VALUE");
+      const std::string wrong = tags.Add(tag);
+      if (!wrong.empty()) return console.FailUsage("--tag: " + wrong);
     }
     const auto dashes = std::count(paths_.begin(), paths_.end(), "-");
     if (dashes > 1) return console.FailUsage("standard input (-) can be read only once");
@@ -88,8 +93,9 @@ class SaveCommand : public Command {
     const ckpt_code code =
         ckpt_save_files(store.get(), &options, paths.data(), paths.size(), &result);
     if (code != CKPT_OK) {
-      // A step of this very series to go back to may be what is missing: no suggestion then.
-      return store.Fail(code);
+      // Of names only a series to go back in can be unknown; else it is a file.
+      if (from_step_ == CKPT_STEP_NONE) return store.Fail(code);
+      return store.Fail(code, {series_});
     }
     Report(console, result);
     return kExitDone;

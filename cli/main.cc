@@ -198,8 +198,11 @@ int Dispatch(const Arguments& arguments) {
   const std::string name = rest[0];
   rest.erase(rest.begin());
   if (name == "help") {
-    const CommandInfo* topic = rest.empty() ? nullptr : FindCommand(rest[0]);
-    return topic == nullptr ? PrintHelp(options, true) : RunCommand(*topic, {"--help"}, options);
+    if (rest.empty()) return PrintHelp(options, true);
+    const CommandInfo* topic = FindCommand(rest[0]);
+    if (topic != nullptr) return RunCommand(*topic, {"--help"}, options);
+    options.json = options.json || AsksForJson(arguments);
+    return UnknownCommand(rest[0], options);
   }
   const CommandInfo* command = FindCommand(name);
   if (command != nullptr) return RunCommand(*command, rest, options);

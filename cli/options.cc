@@ -38,7 +38,12 @@ CLI::Option* AddText(CLI::App& app, const std::string& names, std::string* value
 
 CLI::Option* AddRepeated(CLI::App& app, const std::string& names, std::vector<std::string>* values,
                          const std::string& type, const std::string& help) {
-  return AddRest(app, names, values, help)->allow_extra_args(false)->type_name(type);
+  return AddRest(app, names, values, help)
+      ->allow_extra_args(false)
+      ->type_name(type)
+      ->check([](const std::string& text) {
+        return text.empty() ? std::string("must not be empty") : std::string();
+      });
 }
 
 CLI::Option* AddRest(CLI::App& app, const std::string& name, std::vector<std::string>* values,

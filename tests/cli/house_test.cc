@@ -219,7 +219,8 @@ TEST_F(House, EmptyOptionsAreUsageErrors) {
   Do("mkdir d && echo x > d/f && ckpt-store save a d && ckpt-store save a d");
   for (const char* line :
        {"gc --series '' --keep-last 1", "gc --series= --keep-last 1", "list -s ''", "-s '' list",
-        "--store= list", "save a d -s ''", "list ''", "rm ''", "restore a --to ''"}) {
+        "--store= list", "save a d -s ''", "list ''", "rm ''", "restore a --to ''",
+        "restore a --to x --include ''", "save a d --exclude ''", "save a d --tag ''"}) {
     const Outcome outcome = Run(std::string("ckpt-store ") + line);
     EXPECT_EQ(outcome.exit, 2) << line << "\n" << outcome.err;
   }
@@ -256,6 +257,9 @@ TEST_F(House, UsageErrorsSuggest) {
   EXPECT_EQ(command.out, "");
   EXPECT_EQ(command.Error()["code"], "usage");
   EXPECT_EQ(command.Error()["suggestion"], "restore");
+  const Outcome topic = Run("ckpt-store help retsore");
+  EXPECT_EQ(topic.exit, 2);
+  EXPECT_NE(topic.err.find("did you mean 'restore'?"), std::string::npos) << topic.err;
   const Outcome option = Run("ckpt-store list --al");
   EXPECT_EQ(option.exit, 2);
   EXPECT_NE(option.err.find("did you mean '--all'?"), std::string::npos) << option.err;
@@ -293,10 +297,6 @@ TEST_F(House, ProgressAlwaysIsPlainInALogFile) {
   EXPECT_EQ(outcome.err.find('\x1b'), std::string::npos);
   EXPECT_EQ(outcome.err.find('\r'), std::string::npos);
   EXPECT_EQ(Do("ckpt-store check --progress always -q").err, "");
-}
-
-}  // namespace
-}  // namespace ckpt
   // The last line is the end of it, in the unit of the line before or under a name of its own.
   EXPECT_NE(outcome.err.find("saving: 2.9 MiB of 2.9 MiB (100.0 %)"), std::string::npos)
       << outcome.err;
@@ -308,3 +308,7 @@ TEST_F(House, ProgressAlwaysIsPlainInALogFile) {
   const std::string analyzed = Do("ckpt-store analyze data data --progress always").err;
   EXPECT_NE(analyzed.find("analyzing: 5.7 MiB of 5.7 MiB (100.0 %)"), std::string::npos)
       << analyzed;
+}
+
+}  // namespace
+}  // namespace ckpt

@@ -113,6 +113,14 @@ TEST_F(Look, InspectHasTheKeys) {
   ASSERT_TRUE(std::regex_search(text.out, row, columns)) << text.out;
   EXPECT_GT(std::stoi(row[1]), 70);
   EXPECT_EQ(row[2], "raw");
+  // A hole is nothing that the checkpoint before could share.
+  Do("truncate -s 10M holes && ckpt-store save holes holes data");
+  const std::string first = Do("ckpt-store inspect holes").out;
+  const std::regex nothing_shared(" 0.0 % +raw +data");
+  EXPECT_TRUE(std::regex_search(first, nothing_shared)) << first;
+  Do("printf x | dd of=holes bs=1M seek=5 conv=notrunc 2> /dev/null && ckpt-store save more holes");
+  const std::string one = Do("ckpt-store inspect more").out;
+  EXPECT_TRUE(std::regex_search(one, std::regex(" 1 +0.0 % +zstd +holes"))) << one;
 }
 
 TEST_F(Look, DiffSaysWhatChangedAndWhere) {

@@ -383,6 +383,21 @@ TEST_F(SaveRestore, EqualBytesBecomeTheLinkTheyWere) {
   EXPECT_EQ(Read("d/b"), "two");
 }
 
+TEST_F(SaveRestore, AStepToGoBackToInAnUnknownSeriesSuggests) {
+  Write("a", "one");
+  Do("ckpt-store save melt a");
+  const Outcome outcome = Run("ckpt-store save metl a --from 1 --json");
+  EXPECT_EQ(outcome.exit, 4);
+  EXPECT_EQ(outcome.Error()["suggestion"], "melt");
+  EXPECT_FALSE(Run("ckpt-store save melt a --from 7 --json").Error().contains("suggestion"));
+}
+
+TEST_F(SaveRestore, ATagHasOneValue) {
+  Write("a", "one");
+  EXPECT_EQ(Run("ckpt-store save melt a --tag k=v --tag k=w").exit, 2);
+  Do("ckpt-store save melt a --tag k=v --tag l=v");
+}
+
 TEST_F(SaveRestore, UnknownCheckpointsAreNotFound) {
   Write("a", "one");
   Do("ckpt-store save melt a");
