@@ -6,6 +6,7 @@
 #include <cstring>
 #include <filesystem>
 #include <memory>
+#include <set>
 
 #include "cli/command.h"
 #include "cli/exit_codes.h"
@@ -140,8 +141,8 @@ class RunCommand : public Command {
   int DropOldMarker(Console& console) const {
     FileState marker;
     if (plan_.marker.empty() || !LookAtFile(plan_.marker, &marker)) return kExitDone;
-    std::string folder;
-    const std::string error = Displace({plan_.marker}, &folder);
+    std::set<std::string> folders;
+    const std::string error = Displace({plan_.marker}, &folders);
     return error.empty() ? kExitDone : console.Fail(CKPT_IO, error);
   }
 

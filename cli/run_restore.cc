@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <map>
 #include <set>
+#include <system_error>
 
 #include "cli/exit_codes.h"
 #include "cli/text.h"
@@ -88,28 +89,48 @@ std::string ListOf(const std::vector<std::string>& names) {
   return text;
 }
 
+// Folders where the checkpoint has something else, and the other way round.
+std::vector<std::string> OfAnotherKind(const Kinds& kinds) {
+  std::vector<std::string> names;
+  for (const auto& [name, kind] : kinds) {
+    FileState state;
+    if (!LookAtFile(name, &state)) continue;
+    if (S_ISDIR(state.mode) != (kind == CKPT_ENTRY_DIRECTORY)) names.push_back(name);
+  }
+  return names;
+}
+
+// `from` becomes `name` in the folder, with the folders on the way to it.
+std::error_code MoveFile(const fs::path& from, const fs::path& folder, const fs::path& name,
+                         std::set<std::string>* folders) {
+  std::error_code error;
+  fs::create_directories((folder / name).parent_path(), error);
+  if (!error) fs::rename(from, folder / name, error);
+  if (!error) folders->insert(folder.string() + "/");
+  return error;
+}
+
 class Restorer {
  public:
   Restorer(Console& console, StoreHandle& store) : console_(console), store_(store) {}
 
-  // Finds the newest sound checkpoint and what it would write.
-  ckpt_code Plan(const std::string& series) {
-    ckpt_restore_options options = Options(series);
-    options.dry_run = 1;
-    ckpt_code code = ckpt_restore_files(store_.get(), &options, OnName, &written_, &planned_);
+  // Finds the newest sound checkpoint and what it would write. *error: what could not be moved.
+  ckpt_code Plan(const std::string& series, std::string* error) {
+    ckpt_code code = Plan(series, ".", &planned_);
+    if (code != CKPT_EXISTS) return code;
+    // A file is where a folder is to go, or a folder where a file is: what would be written into a
+    // folder that is not there tells which.
+    code = Plan(series, kDisplacedFolder + ("-" + std::to_string(getpid())), &planned_);
     if (code != CKPT_OK) return code;
-    checkpoint_ = FullCheckpointName(planned_);
-    return ckpt_inspect(store_.get(), checkpoint_.c_str(), nullptr, OnEntry, nullptr, &kinds_);
+    *error = MoveAway(OfAnotherKind(kinds_));
+    if (!error->empty()) return CKPT_IO;
+    ckpt_restore_result again = CKPT_RESTORE_RESULT_INIT;
+    return Plan(std::string(checkpoint_), ".", &again);
   }
 
   // "" or what went wrong.
   std::string MakeWay(const FileSet& present) {
-    const std::vector<std::string> names = InTheWay(present, kinds_, written_);
-    if (names.empty()) return "";
-    std::string folder;
-    if (std::string error = Displace(names, &folder); !error.empty()) return error;
-    console_.Notice("moved to " + folder + "/: " + ListOf(names));
-    return "";
+    return MoveAway(InTheWay(present, kinds_, written_));
   }
 
   ckpt_code Restore(RunStart* start) {
@@ -130,6 +151,27 @@ class Restorer {
   }
 
  private:
+  ckpt_code Plan(const std::string& checkpoint, const std::string& to,
+                 ckpt_restore_result* planned) {
+    written_.clear();
+    kinds_.clear();
+    ckpt_restore_options options = Options(checkpoint);
+    options.dry_run = 1;
+    options.to = to.c_str();
+    ckpt_code code = ckpt_restore_files(store_.get(), &options, OnName, &written_, planned);
+    if (code != CKPT_OK) return code;
+    checkpoint_ = FullCheckpointName(*planned);
+    return ckpt_inspect(store_.get(), checkpoint_.c_str(), nullptr, OnEntry, nullptr, &kinds_);
+  }
+
+  std::string MoveAway(const std::vector<std::string>& names) {
+    if (names.empty()) return "";
+    std::set<std::string> folders;
+    if (std::string error = Displace(names, &folders); !error.empty()) return error;
+    console_.Notice("moved to " + ListOf({folders.begin(), folders.end()}) + ": " + ListOf(names));
+    return "";
+  }
+
   static ckpt_restore_options Options(const std::string& checkpoint) {
     ckpt_restore_options options = CKPT_RESTORE_OPTIONS_INIT;
     options.checkpoint = checkpoint.c_str();
@@ -149,20 +191,21 @@ class Restorer {
 
 }  // namespace
 
-std::string Displace(const std::vector<std::string>& names, std::string* folder) {
-  *folder = NewFolderName();
+std::string Displace(const std::vector<std::string>& names, std::set<std::string>* folders) {
+  const fs::path folder = NewFolderName();
   for (const std::string& name : names) {
-    const fs::path target = fs::path(*folder) / name;
-    std::error_code error;
-    fs::create_directories(target.parent_path(), error);
-    if (error || rename(name.c_str(), target.c_str()) != 0) {
-      const std::string reason = error ? error.message() : strerror(errno);
-      return std::string("cannot move '")
-          .append(name)
-          .append("' to '")
-          .append(target)
-          .append("': " + reason);
+    std::error_code error = MoveFile(name, folder, name, folders);
+    // What is mounted below has a folder of its own for it, where the file is.
+    if (error == std::errc::cross_device_link) {
+      const fs::path path(name);
+      error = MoveFile(path, path.parent_path() / folder, path.filename(), folders);
     }
+    if (!error) continue;
+    return std::string("cannot move '")
+        .append(name)
+        .append("' to '")
+        .append(folder)
+        .append("': " + error.message());
   }
   return "";
 }
@@ -170,15 +213,16 @@ std::string Displace(const std::vector<std::string>& names, std::string* folder)
 int RestoreForRun(Console& console, StoreHandle& store, const std::string& series,
                   const SetScanner& scanner, RunStart* start) {
   Restorer restorer(console, store);
-  ckpt_code code = restorer.Plan(series);
+  std::string error;
+  ckpt_code code = restorer.Plan(series, &error);
+  if (!error.empty()) return console.Fail(code, error);
   if (code == CKPT_NOT_FOUND) {
     const std::string message = ckpt_error_message();
     return IsFresh(store, series) ? kExitDone : console.Fail(code, message);
   }
   if (code == CKPT_OK) {
-    if (const std::string error = restorer.MakeWay(scanner.Scan()); !error.empty()) {
-      return console.Fail(CKPT_IO, error);
-    }
+    error = restorer.MakeWay(scanner.Scan());
+    if (!error.empty()) return console.Fail(CKPT_IO, error);
     code = restorer.Restore(start);
   }
   return code == CKPT_OK ? kExitDone : console.Fail(code);

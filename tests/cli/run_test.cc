@@ -87,6 +87,25 @@ TEST_F(RunTest, AProgramThatFailsMidWriteLeavesTheSetBefore) {
   EXPECT_EQ(Sh("cat .ckpt-displaced/*/r.1 .ckpt-displaced/*/r.2").out, "changed\ntorn\n");
 }
 
+TEST_F(RunTest, WhatIsOfAnotherKindIsMovedAway) {
+  Sh(RunCommand("", "mkdir r.d; echo 1 > r.d/x; echo 2 > r.f"));
+  Sh("rm -r r.d r.f; echo file > r.d; mkdir -p r.f/sub; echo deep > r.f/sub/y");
+  const Outcome next = Sh(RunCommand("", "cat r.d/x r.f"));
+  EXPECT_EQ(next.out, "1\n2\n") << next.err;
+  EXPECT_EQ(Sh("cat .ckpt-displaced/*/r.d .ckpt-displaced/*/r.f/sub/y").out, "file\ndeep\n");
+}
+
+TEST_F(RunTest, FilesOnAnotherFileSystemAreMovedAwayBesideWhereTheyAre) {
+  const std::string mounted =
+      "mkdir -p scratch; exec unshare --mount sh -c 'mount -t tmpfs t scratch";
+  if (Sh(mounted + "'").exit != 0) GTEST_SKIP() << "nothing can be mounted here";
+  const std::string line = "ckpt-store run --series s --save \"scratch/*\" -- ";
+  const Outcome outcome = Sh(mounted + " && cd . && " + line +
+                             "sh -c \"echo 1 > scratch/r.1\" && echo 2 > scratch/r.1 && " + line +
+                             "cat scratch/r.1 && cat scratch/.ckpt-displaced/*/r.1'");
+  EXPECT_EQ(outcome.out, "1\n2\n") << outcome.err;
+}
+
 TEST_F(RunTest, AFreshStartTouchesNothing) {
   Write("r.0", "input");
   const Outcome first = Sh(RunCommand("", "cat r.0; echo :$CKPT_RESTORED:$CKPT_STEP:"));
