@@ -50,6 +50,8 @@ expect no bash 1
 job COMPLETING "$far" $since  # scancel in the grace
 expect no c 143
 expect no bash 1
+job RUNNING Unknown None  # no time limit
+expect no c 143
 job RUNNING "$far" None
 expect no c 143
 expect no bash 1
