@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "store/io/env.h"
 
@@ -41,13 +42,16 @@ void Cadence::Costs(double blocked_s, double durable_s) {
   if (durable_s > 0) durable_s_ = Blend(durable_s_, durable_s);
 }
 
-// The next chance comes a step from now, and the save then takes as long as saves take.
+// The next chance comes a step from now, and the save then takes as long as saves take. One slow
+// step makes that a long time before the end: so once more when half of it has passed.
 bool Cadence::EndIsNear(const Now& now) {
-  if (settings_.end_time_ns == 0 || saved_for_end_) return false;
+  if (settings_.end_time_ns == 0) return false;
   const double left = Seconds(settings_.end_time_ns - now.realtime_ns);
-  const double needed = 2 * std::max(durable_s_, kGuessedCost) + 2 * step_s_;
-  saved_for_end_ = left < needed;
-  return saved_for_end_;
+  const double cost = std::max(durable_s_, kGuessedCost);
+  if (left >= 2 * cost + 2 * step_s_) return false;
+  if (near_left_s_.has_value() && (left > *near_left_s_ / 2 || left < cost)) return false;
+  near_left_s_ = left;
+  return true;
 }
 
 bool Cadence::StepsAreDue(std::int64_t step) const {
@@ -60,6 +64,7 @@ bool Cadence::Due(const Now& now) {
     step_s_ = std::max(0.9 * step_s_, Seconds(now.monotonic_ns - last_call_ns_));
   }
   last_call_ns_ = now.monotonic_ns;
+  if (std::exchange(asked_step_, now.step) == now.step) return false;
   if (EndIsNear(now)) return true;
   if (settings_.every_steps > 0 && StepsAreDue(now.step)) return true;
   const bool by_time = settings_.every_seconds > 0 || settings_.every_steps == 0;

@@ -9,12 +9,14 @@
 //   interval = sqrt(2 c M) (1 + sqrt(c / (2 M)) / 3 + c / (18 M)) - c     for c < 2 M, else M.
 //
 // And once more when the allocation ends so soon that a save begun later might not be complete.
+// Time counts from the beginning, also that of the first step.
 // Thread rule: one thread.
 
 #ifndef CKPT_STORE_SESSION_CADENCE_H_
 #define CKPT_STORE_SESSION_CADENCE_H_
 
 #include <cstdint>
+#include <optional>
 
 namespace ckpt {
 
@@ -36,9 +38,11 @@ class Cadence {
     std::int64_t realtime_ns = 0;
   };
 
-  // `start_step`: what was restored, or the first step's predecessor.
-  Cadence(const Settings& settings, const Now& start) : settings_(settings), saved_(start) {}
+  // `start`: when the code began, and with which step done.
+  Cadence(const Settings& settings, const Now& start)
+      : settings_(settings), saved_(start), last_call_ns_(start.monotonic_ns) {}
 
+  // Asked at each step; asked again for the same one, no.
   bool Due(const Now& now);
   void Saved(const Now& now) { saved_ = now; }
   // A save held the application up so long, and one takes so long until it is durable (0: not
@@ -54,11 +58,12 @@ class Cadence {
 
   const Settings settings_;
   Now saved_;
-  std::int64_t last_call_ns_ = 0;
+  std::int64_t last_call_ns_;
+  std::optional<std::int64_t> asked_step_;
   double step_s_ = 0;  // the longest time between two calls of late
   double blocked_s_ = 0;
   double durable_s_ = 0;
-  bool saved_for_end_ = false;
+  std::optional<double> near_left_s_;  // until the end, when it was near last
 };
 
 }  // namespace ckpt

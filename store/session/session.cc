@@ -124,6 +124,7 @@ Result<std::unique_ptr<Session>> Session::Open(Env* env, const std::string& path
   s->generation_ = s->committer_->generation();
   s->tracker_ = ChangeTracker::Make(env, o.change_detection, o.audit_saves,
                                     [&](const std::string& text) { s->store_->Notice(text); });
+  s->began_ns_ = env->MonotonicNs();
   return s;
 }
 
@@ -286,7 +287,9 @@ void Session::StartCadence(std::int64_t step) {
   settings.every_seconds = options_.every_seconds;
   settings.mean_time_between_failures_s = options_.mean_time_between_failures_s;
   settings.end_time_ns = options_.end_time_ns;
-  cadence_.emplace(settings, Now(saved_step_.value_or(step > 0 ? step - 1 : 0)));
+  Cadence::Now start = Now(saved_step_.value_or(step > 0 ? step - 1 : 0));
+  start.monotonic_ns = began_ns_;
+  cadence_.emplace(settings, start);
   interval_s_ = cadence_->interval_s();
 }
 

@@ -233,6 +233,7 @@ class Session {
   Id128 base_attempt_;
   std::int64_t base_step_ = 0;
 
+  std::int64_t began_ns_ = 0;  // to compute: when it was opened, or restored
   std::optional<Cadence> cadence_;
   std::optional<std::int64_t> last_step_;   // of Step
   std::optional<std::int64_t> saved_step_;  // captured, or restored

@@ -378,6 +378,7 @@ Status Session::RestoreRow(const CheckpointRow& row, RestoreResult* result) {
   saved_step_ = row.step;
   not_filled_ = {result->left_over.begin(), result->left_over.end()};
   reader_ = std::move(reader);
+  began_ns_ = env_->MonotonicNs();
   return Status();
 }
 

@@ -99,6 +99,12 @@ TEST_F(SessionOptionsTest, EverySoManySecondsOrByTheMeanTimeBetweenFailures) {
     EXPECT_EQ(s.Step(1), kContinue);
     EXPECT_EQ(s.Report().interval_s, 1000);
   }
+  options_.every_seconds = 0.01;
+  {
+    Session s = Open();
+    usleep(20'000);  // the first step
+    EXPECT_EQ(s.Step(1), kSaved);
+  }
   options_.every_seconds = 0;
   options_.mean_time_between_failures_s = 3600;
   Session s = Open();

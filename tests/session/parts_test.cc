@@ -74,6 +74,43 @@ TEST(Cadence, SavesOnceMoreBeforeTheAllocationEnds) {
   EXPECT_FALSE(cadence.Due(Moment(4, 80, 980 * kNsPerSecond)));
 }
 
+Cadence EndingAt(std::int64_t seconds) {
+  Cadence::Settings settings;
+  settings.every_seconds = 1e6;
+  settings.end_time_ns = seconds * kNsPerSecond;
+  Cadence cadence(settings, Moment(0, 0));
+  cadence.Costs(0.1, 0.1);
+  return cadence;
+}
+
+TEST(Cadence, TheFirstStepShowsHowLongStepsTake) {
+  Cadence cadence = EndingAt(1000);
+  EXPECT_TRUE(cadence.Due(Moment(1, 600, 600 * kNsPerSecond)));  // no second one ends in time
+}
+
+TEST(Cadence, AStepThatIsToldTwiceDoesNotUseUpTheSaveBeforeTheEnd) {
+  Cadence cadence = EndingAt(1000);
+  EXPECT_FALSE(cadence.Due(Moment(1, 0.1, 997 * kNsPerSecond)));
+  EXPECT_FALSE(cadence.Due(Moment(1, 0.2, 998 * kNsPerSecond)));
+  EXPECT_TRUE(cadence.Due(Moment(2, 0.3, 998 * kNsPerSecond)));
+}
+
+TEST(Cadence, OneSlowStepDoesNotUseUpTheSaveBeforeTheEnd) {
+  Cadence cadence = EndingAt(1000);
+  EXPECT_TRUE(cadence.Due(Moment(1, 300, 600 * kNsPerSecond)));
+  std::vector<std::int64_t> saved;
+  for (std::int64_t step = 2; step < 402; ++step) {
+    const std::int64_t now = 598 + step;
+    if (cadence.Due(Moment(step, static_cast<double>(step) + 298, now * kNsPerSecond))) {
+      saved.push_back(1000 - now);
+    }
+  }
+  ASSERT_FALSE(saved.empty());
+  EXPECT_LE(saved.size(), 8u);
+  EXPECT_LE(saved.back(), 3);  // seconds before the end
+  EXPECT_GE(saved.back(), 1);
+}
+
 TEST(CopyRing, HandsOutWhatIsFreeInOrderAndNothingTwice) {
   CopyRing ring(64 << 10);
   std::deque<std::pair<ByteSpan, std::uint64_t>> taken;
