@@ -257,6 +257,7 @@ void CheckpointWriter::InheritPrevious() { chunks_->Inherit(); }
 // unseen): what it staged is verified and copied into our own pack.
 Result<bool> CheckpointWriter::AdoptTails(const SeriesView& view) {
   bool adopted = false;
+  if (!options_.adopts) return false;
   for (const CheckpointRow& row : view.rows()) {
     if (!row.staged || row.rank != options_.rank || row.pack_id == chunks_->pack_id()) continue;
     Status s = Adopt(row);

@@ -52,6 +52,7 @@ struct SaveOptions {
   std::int64_t wait_ms = 0;        // for the series' lock; -1: for ever
   std::optional<RunAttempt> run;   // a session's; needs `step`
   bool series_locked = false;      // by the caller, as long as the writer lives
+  bool adopts = true;              // takes over what was staged before; else that stays as it is
 };
 
 struct Saved {

@@ -144,7 +144,12 @@ Status Collector::Survey(const std::vector<Removal>& planned) {
   CKPT_RETURN_IF_ERROR(store_->Refresh());
   scan_.emplace(store_);
   CKPT_RETURN_IF_ERROR(scan_->Refresh());
+  CKPT_ASSIGN_OR_RETURN(std::vector<Tombstone> left, LeftTombstones());
+  if (!options_.dry_run) CKPT_RETURN_IF_ERROR(CommitTombstones(left));
   std::set<StepName> tombstones = ReadTombstones();
+  if (options_.dry_run) {
+    for (const Tombstone& tombstone : left) tombstones.insert(NameOf(tombstone));
+  }
   for (const Removal& removal : planned) {
     tombstones.insert({removal.view->series(), removal.first.attempt, removal.first.step});
   }
@@ -179,6 +184,44 @@ std::set<StepName> Collector::ReadTombstones() const {
     }
   }
   return tombstones;
+}
+
+// Those that a writer staged and did not live to commit, of checkpoints that are there. Whoever
+// looks believes them; an epoch must not, and without room to copy their pack it would be for ever.
+// Of a reserve's tail its next writer makes zeros.
+Result<std::vector<Tombstone>> Collector::LeftTombstones() const {
+  std::set<StepName> there, known = ReadTombstones();
+  for (const auto& [id, pack] : scan_->packs()) {
+    for (const ScannedRecord& record : pack.records) {
+      if (auto* manifest = record.As<Manifest>()) there.insert(StepOf(*manifest));
+    }
+  }
+  std::vector<Tombstone> left;
+  for (const auto& [id, pack] : scan_->packs()) {
+    for (const ScannedRecord& record : pack.records) {
+      auto* tombstone = record.As<Tombstone>();
+      if (tombstone == nullptr || !record.staged || pack.reserve) continue;
+      if (!there.contains(NameOf(*tombstone)) || known.contains(NameOf(*tombstone))) continue;
+      CKPT_ASSIGN_OR_RETURN(bool alive, scan_->Alive(pack));
+      if (!alive && known.insert(NameOf(*tombstone)).second) left.push_back(*tombstone);
+    }
+  }
+  return left;
+}
+
+// As rm does, before anything is decided.
+Status Collector::CommitTombstones(const std::vector<Tombstone>& left) {
+  std::vector<PlainRecord> records;
+  for (const Tombstone& tombstone : left) {
+    CKPT_ASSIGN_OR_RETURN(Bytes payload, EncodeTombstone(tombstone));
+    records.push_back({RecordType::kTombstone, std::move(payload)});
+  }
+  if (records.empty()) return Status();
+  Status written = WriteRecords(store_, records);
+  if (written.code() == Code::kNoSpace) return Status();  // the reserve is full, too
+  CKPT_RETURN_IF_ERROR(std::move(written));
+  CKPT_RETURN_IF_ERROR(store_->Refresh());
+  return scan_->Refresh();
 }
 
 // Which packs have a live writer, and which writers are declared dead.
@@ -354,9 +397,10 @@ Status Collector::ChooseSparse() {
     gone += usage.file_bytes;
     list_.insert(id);
   }
-  sparse_left_ = !order.empty() && list_.empty();
-  no_room_ = list_.empty() && (sparse_left_ || free == 0);
+  const bool some_do_not_fit = list_.size() < order.size();
   if (gone <= CopyBytes(list_)) list_.clear();
+  sparse_left_ = list_.empty() && some_do_not_fit;
+  no_room_ = sparse_left_ || (list_.empty() && free == 0);
   return Status();
 }
 

@@ -139,6 +139,8 @@ class Collector {
   bool IsGivenBack(const PackReader& reader, const ChunkEntry& entry) const;
   Status CopyChunksOf(const Id128& pack_id, std::uint64_t expected_bytes);
   std::set<StepName> ReadTombstones() const;
+  Result<std::vector<Tombstone>> LeftTombstones() const;
+  Status CommitTombstones(const std::vector<Tombstone>& left);
   Status FindAlive(std::set<Id128>* dead);
   Status SurveyAside(const std::set<Id128>& damaged, const std::set<Id128>& gone);
   void FindGone(const std::set<Id128>& known);

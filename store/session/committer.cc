@@ -194,7 +194,8 @@ void Committer::Handle(CaptureMessage message) {
 Status Committer::Handle(Kind kind, CaptureMessage* message) {
   switch (kind) {
     case Kind::kBegin:
-      if (quota_.any()) CKPT_RETURN_IF_ERROR(EnterUnderQuota());
+      EnterOnDisk();
+      if (quota_.any() && current_ != nullptr) CKPT_RETURN_IF_ERROR(EnterUnderQuota());
       if (current_ == nullptr) return Status();  // what was staged before could not be committed
       return OpenWriter(*current_);
     case Kind::kChunk:
@@ -271,6 +272,7 @@ Status Committer::BeginWriter(const Capture& capture) {
   save.job_id = options_.job_id;
   save.job_restarts = options_.job_restarts;
   save.series_locked = true;
+  save.adopts = !tight_;
   if (!options_.compatibility.empty()) {
     save.tags.emplace_back(kCompatibilityTag, options_.compatibility);
   }
@@ -403,6 +405,7 @@ void Committer::CommitNow(bool closed) {
     }
     changed_.notify_all();
   }
+  tight_ = false;
   housekeeper_.Committed();
   const auto durable = std::exchange(staged_, {});
   for (const auto& capture : durable) {
@@ -414,6 +417,7 @@ void Committer::CommitNow(bool closed) {
 // over from the old pack by the next save, as far as it reads back true (I6).
 void Committer::Fail(Status status) {
   const bool full = status.code() == Code::kNoSpace && !std::exchange(over_quota_, false);
+  tight_ = tight_ || full;
   writer_.reset();
   staged_.clear();
   last_entries_.clear();

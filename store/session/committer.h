@@ -113,6 +113,8 @@ class Committer {
   Status OpenWriter(const Capture& capture);
   Status BeginWriter(const Capture& capture);
   bool ContinuesLast() const;
+  bool DiskIsNearlyFull() const;
+  void EnterOnDisk();
   Status EnterUnderQuota();
   Status StayUnderQuota(std::uint64_t more_bytes);
   void MakeRoomUnderQuota();
@@ -171,6 +173,7 @@ class Committer {
   Housekeeper housekeeper_;
   std::map<int, std::uint32_t> answered_;  // signals whose previous handlers were called
   bool failing_ = false;                   // said once
+  bool tight_ = false;                     // the disk was full, and nothing was committed since
   std::int64_t room_made_ns_ = 0;
   StoreUse quota_use_;        // when the save began ...
   StoreUse quota_need_;       // ... and what it is expected to add

@@ -1,4 +1,5 @@
-// The committer under a quota: before a save, and while one grows.
+// The committer where room is scarce: before a save on a disk that is nearly full; under a quota,
+// before a save and while one grows.
 //
 // A collection cannot touch the pack that is being written. So before a save that is expected to go
 // over the quota what was staged is committed and the pack let go; a save that grows beyond what
@@ -18,8 +19,37 @@ constexpr std::uint64_t kQuotaPackBytesMin = 1u << 20;
 constexpr std::uint64_t kSaveOverheadBytes = 64u << 10;
 constexpr std::uint64_t kTableShare = 512;
 constexpr std::int64_t kQuotaPause = 5 * kNsPerSecond;  // between two tries in vain
+constexpr std::uint64_t kSpareBytes = 1u << 20;         // on the disk, beside the next save
 
 }  // namespace
+
+bool Committer::DiskIsNearlyFull() const {
+  const std::uint64_t need = quota_need_.bytes + quota_need_.bytes / 4 + kSpareBytes;
+  auto free = store_->packs_dir()->FreeBytes();
+  return free.ok() && *free < need;
+}
+
+// A disk that fills up under a save takes along what was staged before it in that pack. So a save
+// that may not fit has that committed first and old checkpoints collected. The disk has the last
+// word.
+void Committer::EnterOnDisk() {
+  if (!DiskIsNearlyFull()) return;
+  const std::int64_t now = store_->env()->MonotonicNs();
+  const bool in_vain = room_made_ns_ != 0 && now - room_made_ns_ < kQuotaPause;
+  if (writer_ != nullptr && !(in_vain && staged_.empty())) CommitNow(!in_vain);
+  if (in_vain || current_ == nullptr) return;  // or what was staged could not be committed
+  writer_.reset();
+  making_room_ = true;
+  Status room = housekeeper_.MakeRoom();
+  making_room_ = false;
+  room_made_ns_ = DiskIsNearlyFull() ? now : 0;
+  if (!room.ok() && room.code() != Code::kCancelled) {
+    store_->Notice("no room could be made: " + room.message());
+  }
+  std::lock_guard lock(mutex_);
+  report_.removed = housekeeper_.removed();
+  report_.freed_bytes = housekeeper_.freed_bytes();
+}
 
 std::uint64_t Committer::QuotaPackBytes() const {
   if (quota_.bytes == 0) return UINT64_MAX;

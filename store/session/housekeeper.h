@@ -28,8 +28,8 @@ class Housekeeper {
   void AfterCommit(CheckpointWriter* writer, bool last);
   // AfterCommit would do something now.
   bool Due() const;
-  // The disk is full and no pack of ours is open: retention at once and collection, from the
-  // reserve.
+  // The disk is full, or nearly, and no pack of ours is open: retention at once and collection, if
+  // need be from the reserve.
   Status MakeRoom();
   // The quota has no room for `need` more: retention and collection at once, then the oldest
   // checkpoints that the rules would keep, one after the other, down to the newest sound one; as

@@ -106,6 +106,61 @@ TEST_F(HollowTest, FullDiskWithSurvivorsLargerThanReserveIsCollected) {
   ExpectHolds(mine.store.get(), mine.told, "and saved again");
 }
 
+// It is sparse and fits into the reserve, but its copy would be no smaller.
+TEST_F(HollowTest, ASmallPackBesideDoesNotHideThatThereIsNoRoom) {
+  Mine mine(5, false);
+  mine.SaveGarbageAgain(mine.store.get(), "before");  // half of the pack is in use
+  {
+    auto process = mine.world.NewProcess();
+    auto store = *OpenAt(process.get(), OpenStoreOptions::Mode::kWrite);
+    auto holds = *Saving::Begin(mine.store.get(), 10);  // the large pack
+    block_bytes = 300;
+    ASSERT_TRUE(Save(store.get(), 1, false, "small").ok());
+    block_bytes = 160000;
+  }
+  mine.world.set_capacity_bytes(mine.world.used_bytes());
+  const std::uint64_t before = mine.world.used_bytes();
+  auto collected = Collect(mine.store.get());
+  ASSERT_TRUE(collected.ok()) << collected.status().ToString();
+  EXPECT_LT(mine.world.used_bytes(), before - 10 * block_bytes);
+  ExpectHolds(mine.store.get(), mine.told, "collected");
+}
+
+// A session's retention: staged with the next save, whose writer found the disk full.
+TEST_F(HollowTest, TombstonesThatADeadWriterStagedMakeRoomToo) {
+  for (const bool alive : {false, true}) {
+    SimWorld world(5);
+    auto process = world.NewProcess();
+    auto store = *OpenAt(process.get());
+    for (std::int64_t step = 1; step <= 8; ++step) ASSERT_TRUE(Save(store.get(), step).ok());
+    auto saving = *Saving::Begin(store.get(), 9);
+    for (std::int64_t step = 1; step <= 7; ++step) {
+      auto found = *ResolveCheckpoint(store.get(), "run@" + std::to_string(step));
+      Tombstone tombstone;
+      tombstone.series = "run";
+      tombstone.attempt = found.ranks.front().attempt;
+      tombstone.step = step;
+      const Bytes payload = *EncodeTombstone(tombstone);
+      ASSERT_TRUE(saving->writer()->chunks()->AppendRecord(RecordType::kTombstone, payload).ok());
+    }
+    ASSERT_TRUE(saving->writer()->chunks()->Stage().ok());
+    if (!alive) saving.reset();
+    world.set_capacity_bytes(world.used_bytes());
+    const std::uint64_t before = world.used_bytes();
+    auto other = world.NewProcess();
+    auto collecting = *OpenAt(other.get(), OpenStoreOptions::Mode::kWrite);
+    CollectOptions dry;
+    dry.dry_run = true;
+    Collected predicted;
+    ASSERT_TRUE((*Collector::Open(collecting.get(), dry))->Run({}, &predicted).ok());
+    EXPECT_EQ(predicted.freed_bytes > 10 * block_bytes, !alive);
+    ASSERT_TRUE(Collect(collecting.get()).ok());
+    EXPECT_EQ(world.used_bytes() < before - 10 * block_bytes, !alive);
+    EXPECT_TRUE(Restore(collecting.get(), 8).ok());
+    EXPECT_EQ(Restore(collecting.get(), 3).code(), Code::kNotFound);
+  }
+}
+
 TEST_F(HollowTest, DryRunOnFullDiskSaysWhatWouldBeFreed) {
   Mine mine;
   CollectOptions options;

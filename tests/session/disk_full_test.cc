@@ -75,6 +75,68 @@ TEST_F(SessionDiskFull, OldCheckpointsMakeRoomForNewOnes) {
   EXPECT_EQ(back, x);
 }
 
+// All in one pack, faster than each is committed: what was staged must not go down with the pack in
+// which the disk became full, nor hold on to its room for ever.
+TEST_F(SessionDiskFull, ARunThatFillsTheDiskGoesOnSaving) {
+  options_.store.format.pack_bytes_max = 512u << 20;
+  options_.housekeeping_share = 0;
+  std::vector<double> x(128 << 10);
+  constexpr int kSteps = 60;
+  {
+    auto s = OpenSmall();
+    ASSERT_OK(s->Protect(VectorItem("x", &x)));
+    for (int step = 1; step <= kSteps; ++step) {
+      Scramble(&x);
+      ASSERT_OK(s->Step(step).error);
+    }
+    ASSERT_OK(s->Commit());
+    EXPECT_EQ(s->Report().failed_saves, 0u);
+    EXPECT_GT(s->Report().freed_bytes, 0u);
+  }
+  auto s = OpenSmall();
+  std::vector<double> back;
+  ASSERT_OK(s->Protect(VectorItem("x", &back)));
+  ASSERT_TRUE(s->Restore().ok());
+  EXPECT_EQ(back, x);
+}
+
+// What an earlier session staged would have to be copied to be taken over, and there is no room.
+TEST_F(SessionDiskFull, WhatCannotBeTakenOverDoesNotHinderTheNextSave) {
+  options_.store.format.pack_bytes_max = 512u << 20;
+  options_.durability = Durability::kOnRequest;
+  std::vector<double> x(384 << 10);  // 3 MiB
+  const pid_t child = fork();
+  if (child == 0) {
+    auto s = OpenSmall();
+    if (!s->Protect(VectorItem("x", &x)).ok()) _exit(3);
+    for (int step = 1; step <= 2; ++step) {
+      Scramble(&x);
+      if (!s->Step(step).error.ok() || !s->WaitStaged().ok()) _exit(4);
+    }
+    kill(getpid(), SIGKILL);
+  }
+  waitpid(child, nullptr, 0);
+  random_.seed(31);
+  FillUp(4 << 20);
+  auto s = OpenSmall();
+  ASSERT_OK(s->Protect(VectorItem("x", &x)));
+  auto restored = s->Restore();
+  ASSERT_TRUE(restored.ok()) << restored.status().ToString();
+  EXPECT_EQ(restored->step, 2);
+  for (int step = 3; step <= 5 && s->Report().durable_step < 0; ++step) {
+    Scramble(&x);
+    (void)s->Step(step);
+    (void)s->Commit();
+  }
+  EXPECT_GE(s->Report().durable_step, 3);
+  s.reset();
+  s = OpenSmall();
+  std::vector<double> back;
+  ASSERT_OK(s->Protect(VectorItem("x", &back)));
+  ASSERT_TRUE(s->Restore().ok());
+  EXPECT_EQ(back, x);
+}
+
 TEST_F(SessionDiskFull, TheComputationGoesOnAndSavesAgainOnceThereIsRoom) {
   std::vector<double> x(128 << 10);
   Scramble(&x);
