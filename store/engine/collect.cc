@@ -29,7 +29,8 @@ std::uint64_t ExtentOf(const ChunkEntry& entry) {
 Result<std::unique_ptr<Collector>> Collector::Open(Store* store, CollectOptions options) {
   std::unique_ptr<Collector> collector(new Collector(store, std::move(options)));
   if (collector->options_.dry_run) return collector;
-  auto lock = store->LockCollector(collector->options_.wait_ms);
+  const CollectOptions& o = collector->options_;
+  auto lock = store->LockCollector(o.lock_at_once ? 0 : o.wait_ms);
   if (!lock.ok() && lock.status().code() == Code::kUnsupported) {
     return Unsupported("file locks do not work on the file system of " + store->path() +
                        ", so nobody can tell which writers are alive: collect after copying the"

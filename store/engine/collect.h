@@ -37,6 +37,7 @@ namespace ckpt {
 struct CollectOptions {
   bool dry_run = false;          // takes no lock, writes nothing
   std::int64_t wait_ms = 10000;  // for the lock, and for writers to acknowledge
+  bool lock_at_once = false;     // or Busy: does not wait for the lock
   double live_share = 0.75;      // packs with a smaller share of live bytes are rewritten
   // Writers of the host of this name (as their manifests have it, or its id in hexadecimal digits)
   // are dead: a person's word for it. Writers whose lock is seen held are never believed dead.

@@ -55,6 +55,7 @@ Status Housekeeper::Drop(CheckpointWriter* writer) {
 Status Housekeeper::Collect(CheckpointWriter* writer) {
   CollectOptions options;
   options.wait_ms = kAckWaitMs;
+  options.lock_at_once = true;  // who has it may wait for us to acknowledge
   options.live_share = kLiveShare;
   // Our own pack is one of those waited for.
   options.while_waiting = [writer] { return writer->chunks()->PollEpoch(); };

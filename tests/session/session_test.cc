@@ -551,6 +551,27 @@ TEST_F(SessionRetention, KeepsTheLastTwoAndGivesSpaceBack) {
   EXPECT_EQ(back, x);
 }
 
+// Another session's, say, which may wait for this one to acknowledge.
+TEST_F(SessionRetention, IsNotHeldUpByAnotherCollection) {
+  options_.housekeeping_share = 1;
+  std::vector<double> x(1000);
+  auto s = Open();
+  ASSERT_OK(s->Protect(VectorItem("x", &x)));
+  ASSERT_OK(s->Step(1).error);
+  ASSERT_OK(s->Commit());
+  auto store = Store::Open(PosixEnv(), store_path(), OpenStoreOptions());
+  ASSERT_TRUE(store.ok());
+  auto lock = (*store)->LockCollector(0);
+  ASSERT_TRUE(lock.ok());
+  for (int step = 2; step <= 8; ++step) {
+    x[0] = step;
+    ASSERT_OK(s->Step(step).error);
+    ASSERT_OK(s->Commit());
+  }
+  s.reset();
+  EXPECT_FALSE(Noticed("waiting"));
+}
+
 // The session begins a new pack right after a commit, before the index was told of it.
 TEST_F(SessionRetention, WhatWasSavedBeforeAPackWasLetGoIsKnownToAll) {
   options_.keep_last = 0;
