@@ -23,6 +23,17 @@ std::int64_t LastStep(const SeriesView& view, const AttemptInfo& attempt, const 
   return last;
 }
 
+// Of what this rank has in the attempt, the newest; ranks are not all as fast. Null: nothing.
+const CheckpointRow* NewestRow(const SeriesView& view, const AttemptInfo& attempt,
+                               const SaveOptions& save) {
+  const CheckpointRow* newest = nullptr;
+  for (const CheckpointRow& row : view.rows()) {
+    if (row.attempt != attempt.ref || row.rank != save.rank) continue;
+    if (newest == nullptr || row.step > newest->step) newest = &row;
+  }
+  return newest;
+}
+
 }  // namespace
 
 Id128 RunAttemptId(const std::string& series, const std::string& run_id) {
@@ -168,10 +179,8 @@ Status CheckpointWriter::DecideRun(const SeriesView& view) {
   parent_step_ = run.parent_step;
   new_attempt_ = own == nullptr;
   attempt_ = new_attempt_ ? AttemptRef{run.id, view.newest_attempt()->ref.ordinal + 1} : own->ref;
-  const CheckpointRow* before = nullptr;
-  if (own != nullptr && !own->steps.empty()) {
-    before = &view.rows()[own->steps.back()];
-  } else if (has_parent_ && view.FindAttempt(parent_attempt_) != nullptr) {
+  const CheckpointRow* before = own != nullptr ? NewestRow(view, *own, options_) : nullptr;
+  if (before == nullptr && has_parent_ && view.FindAttempt(parent_attempt_) != nullptr) {
     before = view.Find(*view.FindAttempt(parent_attempt_), parent_step_);
   }
   if (new_attempt_ && run.begin_now) {

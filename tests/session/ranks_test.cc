@@ -56,5 +56,38 @@ TEST_F(SessionRanks, TheNewestStepThatAllHaveIsRestored) {
   EXPECT_EQ(back[0], 20);
 }
 
+// The first one of a later run makes its attempt; what the others continue is there as well.
+TEST_F(SessionRanks, TheSlowerOnesContinueWhatWasRestored) {
+  options_.ranks = 2;
+  std::vector<double> x[2] = {Numbers(40000, 1), Numbers(40000, 2)};
+  for (const char* run : {"1", "2"}) {
+    options_.run_id = run;
+    auto first = OpenRank(0, &x[0]);
+    auto second = OpenRank(1, &x[1]);
+    Session* const sessions[2] = {first.get(), second.get()};
+    std::int64_t done = 0;
+    for (Session* s : sessions) {
+      auto restored = s->Restore();
+      ASSERT_OK(restored.status());
+      done = restored->step;
+    }
+    for (std::int64_t step = done + 1; step <= done + 3; ++step) {
+      for (int rank : {0, 1}) {
+        x[rank][0] = static_cast<double>(step);
+        ASSERT_OK(sessions[rank]->Step(step).error);
+        ASSERT_OK(sessions[rank]->Commit());
+        if (done > 0) {
+          EXPECT_EQ(sessions[rank]->Report().last.changed_bytes, 64u << 10) << rank;
+        }
+      }
+    }
+    for (Session* s : sessions) {
+      EXPECT_EQ(s->Report().failed_saves, 0u);
+      ASSERT_OK(s->Finish(true).error);
+    }
+    EXPECT_FALSE(Noticed("not saved"));
+  }
+}
+
 }  // namespace
 }  // namespace ckpt
