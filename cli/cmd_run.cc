@@ -227,7 +227,8 @@ class RunCommand : public Command {
       plan.variables = plan_.variables;
       return RunToEnd(plan) != 0;
     }
-    return status != 0 || warning != Warning::kNone;
+    // Preemption tells the tasks alone, and they may end well by it.
+    return status != 0 || warning != Warning::kNone || IsBeingPreempted();
   }
 
   RunPlan plan_;

@@ -96,11 +96,25 @@ RequeueChoice ChooseRequeue(const std::string& line, Warning warning, std::int64
               ", Reason=" + Field(line, "Reason") + ")"};
 }
 
+namespace {
+
+int ShowJob(const std::string& job, std::string* output) {
+  return RunForOutput(Scontrol({"show", "job", "-o", job}), output);
+}
+
+}  // namespace
+
+bool IsBeingPreempted() {
+  const std::string job = SlurmJobName();
+  std::string output;
+  return !job.empty() && ShowJob(job, &output) == 0 && WasPreempted(output);
+}
+
 RequeueChoice AskSlurm(Warning warning, std::int64_t near_s) {
   const std::string job = SlurmJobName();
   if (job.empty()) return {false, false, "this is no Slurm job"};
   std::string output;
-  const int exit = RunForOutput(Scontrol({"show", "job", "-o", job}), &output);
+  const int exit = ShowJob(job, &output);
   if (exit == kExitNoCommand) return {false, false, "there is no scontrol here"};
   if (exit != 0) return {false, false, "'scontrol show job " + job + "' failed"};
   return ChooseRequeue(output, warning, std::time(nullptr), near_s);

@@ -42,6 +42,8 @@ RequeueChoice ChooseRequeue(const std::string& line, Warning warning, std::int64
                             std::int64_t near_s);
 // Asks scontrol. REQUIRES: nobody else reaps.
 RequeueChoice AskSlurm(Warning warning, std::int64_t near_s);
+// In the grace of a preemption, as far as Slurm can be asked.
+bool IsBeingPreempted();
 // Requeues the job; "" or what went wrong.
 std::string RequeueJob();
 

@@ -50,6 +50,12 @@ TEST_F(RequeueTest, RequeuesAtTheTimeLimitAndAtPreemptionOnly) {
     EXPECT_TRUE(Requeued()) << state;
   }
 
+  // The tasks' own answer to preemption's TERM may be to end well.
+  EXPECT_EQ(InJob("", "exit 0").exit, 0);
+  EXPECT_TRUE(Requeued());
+  InJob("--done-if true", "exit 0");
+  EXPECT_FALSE(Requeued());
+
   // Preempted in an earlier life of the job.
   FakeScontrol(
       "JobId=77 Requeue=1 JobState=RUNNING Reason=None StartTime=2026-01-01T12:00:00 "
