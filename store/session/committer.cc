@@ -426,7 +426,7 @@ void Committer::Fail(Status status) {
   Status unsaid = Caught([&] {
     if (full && (!failing_ || now - room_made_ns_ >= kRoomPause)) {
       room_made_ns_ = now;
-      Status room = housekeeper_.MakeRoom();
+      Status room = housekeeper_.MakeRoom(Housekeeper::kFullDiskWaitMs);
       if (!room.ok()) store_->Notice("no room could be made: " + room.message());
     }
     if (!std::exchange(failing_, true))

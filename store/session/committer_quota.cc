@@ -20,6 +20,7 @@ constexpr std::uint64_t kSaveOverheadBytes = 64u << 10;
 constexpr std::uint64_t kTableShare = 512;
 constexpr std::int64_t kQuotaPause = 5 * kNsPerSecond;  // between two tries in vain
 constexpr std::uint64_t kSpareBytes = 1u << 20;         // on the disk, beside the next save
+constexpr std::int64_t kEarlyWaitMs = 2000;             // before it is full
 
 }  // namespace
 
@@ -40,10 +41,10 @@ void Committer::EnterOnDisk() {
   if (in_vain || current_ == nullptr) return;  // or what was staged could not be committed
   writer_.reset();
   making_room_ = true;
-  Status room = housekeeper_.MakeRoom();
+  Status room = housekeeper_.MakeRoom(kEarlyWaitMs);
   making_room_ = false;
   room_made_ns_ = DiskIsNearlyFull() ? now : 0;
-  if (!room.ok() && room.code() != Code::kCancelled) {
+  if (!room.ok() && room.code() != Code::kCancelled && room.code() != Code::kBusy) {
     store_->Notice("no room could be made: " + room.message());
   }
   std::lock_guard lock(mutex_);

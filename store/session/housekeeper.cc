@@ -12,7 +12,6 @@ namespace {
 constexpr std::uint8_t kWhyRetention = 1;
 constexpr std::int64_t kAckWaitMs = 2000;
 constexpr double kLiveShare = 0.5;  // what is copied costs the computation's disk
-constexpr std::int64_t kFullDiskWaitMs = 10000;
 
 }  // namespace
 
@@ -92,9 +91,9 @@ Status Housekeeper::RemoveAndCollect(const std::vector<Removal>& removals, Check
   return Status();
 }
 
-Status Housekeeper::MakeRoom() {
+Status Housekeeper::MakeRoom(std::int64_t wait_ms) {
   CKPT_ASSIGN_OR_RETURN(auto removals, PlanByRules(rules_));
-  return RemoveAndCollect(removals, nullptr, kFullDiskWaitMs);
+  return RemoveAndCollect(removals, nullptr, wait_ms);
 }
 
 // ---- under a quota -----------------------------------------------------------------------------

@@ -29,8 +29,9 @@ class Housekeeper {
   // AfterCommit would do something now.
   bool Due() const;
   // The disk is full, or nearly, and no pack of ours is open: retention at once and collection, if
-  // need be from the reserve.
-  Status MakeRoom();
+  // need be from the reserve. `wait_ms`: for others' collections, and for writers to acknowledge.
+  static constexpr std::int64_t kFullDiskWaitMs = 10000;
+  Status MakeRoom(std::int64_t wait_ms);
   // The quota has no room for `need` more: retention and collection at once, then the oldest
   // checkpoints that the rules would keep, one after the other, down to the newest sound one; as
   // few as it takes, and none while other writers hold up collection. Ok says that everything was
