@@ -395,6 +395,10 @@ void Committer::CommitNow(bool closed) {
   busy_s_ = 0;
   {
     std::lock_guard lock(mutex_);
+    // Of the newest: its End waits for this (WaitUntilWithinGrace).
+    if (waits_since_ns_ != 0 && report_.last.step == step) {
+      staged_.back()->blocked_s += SecondsSince(waits_since_ns_);
+    }
     if (measured_s > 0) write_rate_ = static_cast<double>(bytes) / measured_s;
     durable_number_ = staged_.back()->number;
     save_cost_s_ = cost_s;

@@ -210,6 +210,7 @@ class Committer {
   Status error_;      // since the last TakeError
   Status last_drop_;  // why dropped_number_ was
   double save_cost_s_ = 0;
+  std::int64_t waits_since_ns_ = 0;  // the application, for what the grace allows; 0: it does not
   SessionReport report_;
 };
 

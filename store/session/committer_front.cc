@@ -89,7 +89,9 @@ double Committer::WaitUntilWithinGrace() {
   const std::int64_t begin = store_->env()->MonotonicNs();
   std::unique_lock lock(mutex_);
   if (IsWithinGrace()) return 0;
+  waits_since_ns_ = begin;
   changed_.wait(lock, [&] { return IsWithinGrace(); });
+  waits_since_ns_ = 0;
   const double waited_s = SecondsSince(begin);
   report_.last.blocked_s += waited_s;
   report_.last.waited_s += waited_s;

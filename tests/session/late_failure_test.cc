@@ -367,6 +367,26 @@ TEST_F(LateFailure, EachSaveThatBecameDurableHasItsLine) {
   }
 }
 
+// Half the grace can write nothing here: the save waits until it is durable, and says so.
+TEST_F(LateFailure, TheLineOfASaveSaysHowLongItHeldUpTheCode) {
+  options_.log = true;
+  options_.grace_seconds = 0.0005;
+  x_ = Numbers(400000, 1);
+  SessionProbe slow;
+  slow.at = [](SessionProbe::At at, std::int64_t) {
+    if (at == SessionProbe::At::kBeforeCommit) usleep(50'000);
+  };
+  testing::internal::CaptureStderr();
+  auto s = Open(std::move(slow));
+  ASSERT_OK(s->Protect(VectorItem("x", &x_)));
+  ASSERT_OK(s->Step(1).error);
+  s->Finish(true);
+  const std::string text = testing::internal::GetCapturedStderr();
+  const std::size_t at = text.find("blocked ");
+  ASSERT_NE(at, std::string::npos) << text;
+  EXPECT_GE(std::stod(text.substr(at + 8)), 0.05) << text;
+}
+
 TEST(Allocation, AnEndThatHasPassedIsUnknown) {
   setenv("SLURM_JOB_END_TIME", "1000", 1);
   EXPECT_EQ(AllocationEndNs(false, 1001 * kNsPerSecond), 0);
