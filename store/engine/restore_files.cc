@@ -90,10 +90,11 @@ class FileTarget : public ReadTarget {
     CKPT_RETURN_IF_ERROR(file_->Truncate(entry_.logical_bytes));  // a hole at the end
     CKPT_RETURN_IF_ERROR(Decorate(file_.get(), entry_, owner_));
     if (sync_) CKPT_RETURN_IF_ERROR(file_->Sync());
-    CKPT_RETURN_IF_ERROR(file_->Close());
-    file_.reset();
+    CKPT_RETURN_IF_ERROR(file_->Settle());
+    // Locked until it has its name: another restore may be looking for what was left here.
     CKPT_RETURN_IF_ERROR(place_.dir->Rename(temporary_, place_.dir.get(), place_.component));
     done_ = true;
+    file_.reset();
     return Status();
   }
 

@@ -25,7 +25,8 @@ Result<std::shared_ptr<Dir>> FindTarget(Env* env, const std::string& path) {
 }
 
 Result<std::shared_ptr<Dir>> MakeTarget(Env* env, const std::string& path, bool sync) {
-  CKPT_RETURN_IF_ERROR(OfTheTarget(env->MakeDir(path, kByUmask)));
+  Status made = env->MakeDir(path, kByUmask);  // or another restore did meanwhile
+  if (!made.ok() && made.code() != Code::kExists) return OfTheTarget(std::move(made));
   CKPT_ASSIGN_OR_RETURN(auto dir, env->OpenDir(path));
   if (sync) {
     CKPT_ASSIGN_OR_RETURN(auto parent, env->OpenDir(ParentPath(path)));
@@ -44,13 +45,16 @@ Result<TargetTree::Place> TargetTree::Find(const std::string& name, bool create)
     auto next = top.dir->OpenDir(component);
     if (!next.ok() && next.status().code() == Code::kNotFound) {
       auto there = top.dir->StatEntry(component);
-      if (there.ok()) {
+      // Another restore may be making the same folders.
+      const bool by_now = there.ok() && there->kind == FileKind::kDirectory;
+      if (there.ok() && !by_now) {
         return InvalidArgument("'" + name.substr(0, slash) + "' is in the way: it is " +
                                (there->kind == FileKind::kSymlink ? "a link" : "no folder") +
                                ", and '" + name + "' belongs into a folder of that name");
       }
-      if (!create) return next.status();
-      CKPT_RETURN_IF_ERROR(top.dir->MakeDir(component, kByUmask));
+      if (!create && !by_now) return next.status();
+      Status made = by_now ? Status() : top.dir->MakeDir(component, kByUmask);
+      if (!made.ok() && made.code() != Code::kExists) return made;
       next = top.dir->OpenDir(component);
     }
     if (!next.ok()) return next.status();

@@ -43,7 +43,10 @@ Result<TemporaryFile> MakeTemporaryFile(Env* env, Dir* dir) {
     TemporaryFile made{NewTemporaryName(env), nullptr};
     CKPT_ASSIGN_OR_RETURN(made.file, dir->OpenFile(made.name, open));
     auto locked = made.file->TryLock();
-    if (!locked.ok() || *locked) return made;  // without locks it goes by its age
+    if (!locked.ok()) return made;  // without locks it goes by its age
+    if (!*locked) continue;
+    CKPT_ASSIGN_OR_RETURN(FileInfo info, made.file->Stat());
+    if (info.links > 0) return made;  // else it was taken for abandoned before it was locked
   }
 }
 

@@ -115,9 +115,9 @@ class File {
   // True when another open file description holds the lock. Takes nothing.
   virtual Result<bool> LockedByOther() = 0;
 
-  // What was written and not synced may fail only here, on network file systems and with quotas.
-  // REQUIRES: no other call after it.
-  virtual Status Close() { return Status(); }
+  // What was written and not synced may fail only here, on network file systems and with quotas: as
+  // by closing, but the file stays open, and locked.
+  virtual Status Settle() { return Status(); }
 
   // Reads exactly out.size() bytes; Corruption when the file ends before.
   Status ReadExactAt(std::uint64_t offset, MutableByteSpan out);

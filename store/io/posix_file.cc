@@ -51,7 +51,7 @@ class PosixFile final : public File {
   Status Allocate(std::uint64_t offset, std::uint64_t length_bytes) override;
   Status PunchHole(std::uint64_t offset, std::uint64_t length_bytes) override;
   Status Truncate(std::uint64_t size_bytes) override;
-  Status Close() override;
+  Status Settle() override;
   Result<std::vector<Extent>> Extents() override;
   Status SetAttributes(const FileInfo& info, bool owner) override {
     return SetFdAttributes(fd_.get(), info, owner, path());
@@ -153,9 +153,12 @@ Status PosixFile::Truncate(std::uint64_t size_bytes) {
   return result == 0 ? Status() : LastError("truncate", path());
 }
 
-// Never repeated: Linux has freed the number even when it answers EINTR.
-Status PosixFile::Close() {
-  return ::close(fd_.Release()) == 0 || errno == EINTR ? Status() : LastError("close", path());
+// Closing any descriptor of the file tells, and locks go with the last. Never repeated: Linux has
+// freed the number even when it answers EINTR.
+Status PosixFile::Settle() {
+  UniqueFd copy(RetryOpen([&] { return ::fcntl(fd_.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1); }));
+  if (!copy.valid()) return LastError("open once more", path());
+  return ::close(copy.Release()) == 0 || errno == EINTR ? Status() : LastError("close", path());
 }
 
 Result<std::vector<Extent>> PosixFile::Extents() {

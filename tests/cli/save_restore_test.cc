@@ -373,6 +373,19 @@ TEST_F(SaveRestore, AMissingPlaceToRestoreIntoIsNotAMissingCheckpoint) {
   EXPECT_EQ(Run(here + "ckpt-store -s ../.ckpt restore melt --to .").exit, 1);
 }
 
+// As the ranks of a job do that share a working folder.
+TEST_F(SaveRestore, ManyRestoreIntoOneFolderAtOnce) {
+  for (int i = 0; i < 40; ++i) {
+    Write("d/" + std::to_string(i % 10) + "/f" + std::to_string(i), Noise(1000, 7));
+  }
+  Do("ckpt-store save melt d");
+  for (int round = 0; round < 3; ++round) {
+    Do("rm -rf out; pids=; for i in 1 2 3 4 5 6; do ckpt-store restore melt --to out -q --force &"
+       " pids=\"$pids $!\"; done; bad=0; for p in $pids; do wait $p || bad=1; done; [ $bad = 0 ] &&"
+       " diff -r d out/d && [ $(find out -name '.ckpt-*' | wc -l) = 0 ]");
+  }
+}
+
 TEST_F(SaveRestore, EqualBytesBecomeTheLinkTheyWere) {
   Write("d/a", "one");
   Do("ln d/a d/b && ckpt-store save melt d && rm d/b && cp d/a d/b && ckpt-store restore melt --to "
