@@ -204,6 +204,9 @@ Result<SignalOwner::Subscription> SignalOwner::Subscribe(const std::vector<int>&
   }
   if (g_kept_fds[slot] < 0) return ErrnoStatus(errno, "make an eventfd");
   subscription.event_fd = g_kept_fds[slot];
+  std::uint64_t old = 0;  // what woke the session before, and was not read
+  ssize_t got = ::read(subscription.event_fd, &old, sizeof(old));
+  (void)got;
   g_state.holds[slot] = false;
   std::set<int> distinct(signals.begin(), signals.end());
   for (int signal : distinct) {

@@ -94,6 +94,11 @@ TEST_F(SeveralSessions, AHandlerThatCallsOursBackBringsNoSignal) {
 }
 
 TEST_F(SeveralSessions, AForkedChildsSessionDoesNotWakeTheParents) {
+  // Nor does what woke the session before it.
+  auto before = SignalOwner::Get()->Subscribe({SIGUSR2});
+  ASSERT_OK(before.status());
+  raise(SIGUSR2);
+  SignalOwner::Get()->Unsubscribe(*before);
   auto parents = SignalOwner::Get()->Subscribe({SIGUSR2});
   ASSERT_OK(parents.status());
   int status = InChild([] {
