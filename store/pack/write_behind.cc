@@ -5,6 +5,7 @@
 #include <new>
 
 #include "store/base/check.h"
+#include "store/base/stream_copy.h"
 #include "store/io/quiet_thread.h"
 
 namespace ckpt {
@@ -12,6 +13,7 @@ namespace {
 
 // Enough for a save of a few small files, and quick to have.
 constexpr std::size_t kFirstBufferBytes = 256u << 10;
+constexpr std::size_t kStreamedBytesLeast = 4u << 10;
 
 }  // namespace
 
@@ -36,7 +38,11 @@ Status WriteBehind::Append(ByteSpan bytes) {
     CKPT_RETURN_IF_ERROR(Reserve());
     AlignedBuffer& buffer = filling().buffer;
     std::size_t count = std::min(bytes.size(), buffer.size() - used_);
-    std::memcpy(buffer.data() + used_, bytes.data(), count);
+    if (count < kStreamedBytesLeast) {
+      std::memcpy(buffer.data() + used_, bytes.data(), count);
+    } else {  // nobody reads it but the device
+      StreamCopy(buffer.data() + used_, bytes.data(), count);
+    }
     used_ += count;
     bytes = bytes.subspan(count);
   }

@@ -8,9 +8,9 @@
 #include <new>
 #include <utility>
 
+#include "store/base/stream_copy.h"
 #include "store/session/allocation.h"
 #include "store/session/committer.h"
-#include "store/session/stream_copy.h"
 
 namespace ckpt {
 namespace {

@@ -3,10 +3,12 @@
 // all the traffic. Thread rule: pure function. What was copied is visible to whoever is told of it
 // by this thread after.
 
-#ifndef CKPT_STORE_SESSION_STREAM_COPY_H_
-#define CKPT_STORE_SESSION_STREAM_COPY_H_
+#ifndef CKPT_STORE_BASE_STREAM_COPY_H_
+#define CKPT_STORE_BASE_STREAM_COPY_H_
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 
 #if defined(__SSE2__)
@@ -15,10 +17,11 @@
 
 namespace ckpt {
 
-// `to` is aligned to 16 bytes.
 inline void StreamCopy(std::byte* to, const std::byte* from, std::size_t size) {
 #if defined(__SSE2__)
-  std::size_t at = 0;
+  // The stores are of 16 bytes, at multiples of 16.
+  std::size_t at = std::min(size, (16 - reinterpret_cast<std::uintptr_t>(to) % 16) % 16);
+  std::memcpy(to, from, at);
   for (; at + 64 <= size; at += 64) {
     for (std::size_t i = at; i < at + 64; i += 16) {
       _mm_stream_si128(reinterpret_cast<__m128i*>(to + i),
@@ -34,4 +37,4 @@ inline void StreamCopy(std::byte* to, const std::byte* from, std::size_t size) {
 
 }  // namespace ckpt
 
-#endif  // CKPT_STORE_SESSION_STREAM_COPY_H_
+#endif  // CKPT_STORE_BASE_STREAM_COPY_H_
