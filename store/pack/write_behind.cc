@@ -107,7 +107,7 @@ bool WriteBehind::StartThread() {
   if (thread_.joinable()) return true;
   Result<std::thread> thread = StartQuietThread([this] { ThreadMain(); });
   if (thread.ok()) thread_ = *std::move(thread);
-  return thread.ok();
+  return thread_.joinable();
 }
 
 void WriteBehind::ThreadMain() {

@@ -12,6 +12,7 @@ constexpr std::uint32_t kDearMost = 2;
 constexpr std::uint32_t kRestSaves = 32;
 constexpr std::size_t kPageBytes = 4096;  // of which costs are counted
 constexpr std::size_t kProbeBytes = 4u << 20;
+constexpr std::size_t kProbePages = kProbeBytes / kPageBytes;
 
 bool Overlap(ByteSpan a, ByteSpan b) {
   return a.data() < b.data() + b.size() && b.data() < a.data() + a.size();
@@ -60,7 +61,7 @@ void ChangeTracker::MeasureCosts() {
   write_all();
   const double plain = write_all();
   pages_->Look(memory);
-  first_write_ns_ = std::max(0.0, write_all() - plain) / (kProbeBytes / kPageBytes);
+  first_write_ns_ = std::max(0.0, write_all() - plain) / static_cast<double>(kProbePages);
   const std::int64_t begin = env_->MonotonicNs();
   const volatile std::uint8_t used = HashChunk(memory).bytes[0];
   static_cast<void>(used);
