@@ -5,12 +5,12 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "bench/temp_folder.h"
 #include "store/index/lmdb_index.h"
 #include "store/index/memory_index.h"
 
@@ -52,19 +52,12 @@ PackCoverage Coverage(std::uint64_t chunks) { return {Pack(), 4096 + chunks * 40
 
 struct TempIndex {
   TempIndex() {
-    const char* base = std::getenv("TMPDIR");
-    std::string pattern = std::string(base != nullptr ? base : "/tmp") + "/ckpt-bench-XXXXXX";
-    path = mkdtemp(pattern.data());
     LmdbIndexOptions options;
-    options.path = path + "/index";
+    options.path = folder.path() + "/index";
     index = *OpenLmdbIndex(PosixEnv(), options);
   }
-  ~TempIndex() {
-    index.reset();
-    std::filesystem::remove_all(path);
-  }
-  std::string path;
-  std::shared_ptr<Index> index;
+  TempFolder folder;
+  std::shared_ptr<Index> index;  // goes first
 };
 
 void Check(const Status& status) {

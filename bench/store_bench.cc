@@ -25,6 +25,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/temp_folder.h"
 #include "ckpt/ckpt.h"
 
 namespace ckpt {
@@ -54,24 +55,6 @@ double PeakMemoryMib() {
   }
   return 0;
 }
-
-class TempFolder {
- public:
-  explicit TempFolder(bool synced) {
-    const char* base = std::getenv("TMPDIR");
-    std::string pattern = synced ? (base != nullptr ? base : "/tmp") : "/dev/shm";
-    pattern += "/ckpt-bench-XXXXXX";
-    if (mkdtemp(pattern.data()) == nullptr) std::abort();
-    path_ = pattern;
-  }
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  ~TempFolder() { std::filesystem::remove_all(path_); }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 struct CloseStore {
   void operator()(ckpt_store* store) const { ckpt_store_close(store); }

@@ -1,5 +1,5 @@
-// A folder below $TMPDIR (/tmp), which should be on a real disk; it goes with this object.
-// Thread rule: one thread.
+// A folder below $TMPDIR (/tmp), which should be on a real disk, or in memory (/dev/shm); it goes
+// with this object. Thread rule: one thread.
 
 #ifndef CKPT_BENCH_TEMP_FOLDER_H_
 #define CKPT_BENCH_TEMP_FOLDER_H_
@@ -15,8 +15,8 @@ namespace ckpt {
 
 class TempFolder {
  public:
-  TempFolder() {
-    const char* base = std::getenv("TMPDIR");
+  explicit TempFolder(bool on_disk = true) {
+    const char* base = on_disk ? std::getenv("TMPDIR") : "/dev/shm";
     path_ = std::string(base != nullptr ? base : "/tmp") + "/ckpt-bench-XXXXXX";
     if (mkdtemp(path_.data()) == nullptr) {
       std::perror(path_.c_str());

@@ -1,6 +1,7 @@
 #include "store/session/change_tracker.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "store/codec/hash.h"
 

@@ -29,6 +29,14 @@ class SessionDiskFull : public SessionTest {
     EXPECT_TRUE(session.ok()) << session.status().ToString();
     return session.ok() ? *std::move(session) : nullptr;
   }
+  void ExpectRestored(const std::vector<double>& x) {
+    auto s = OpenSmall();
+    std::vector<double> back;
+    ASSERT_OK(s->Protect(VectorItem("x", &back)));
+    auto restored = s->Restore();
+    ASSERT_TRUE(restored.ok()) << restored.status().ToString();
+    EXPECT_EQ(back, x);
+  }
   void Scramble(std::vector<double>* x) {
     for (double& v : *x) v = static_cast<double>(random_());
   }
@@ -93,11 +101,7 @@ TEST_F(SessionDiskFull, ARunThatFillsTheDiskGoesOnSaving) {
     EXPECT_EQ(s->Report().failed_saves, 0u);
     EXPECT_GT(s->Report().freed_bytes, 0u);
   }
-  auto s = OpenSmall();
-  std::vector<double> back;
-  ASSERT_OK(s->Protect(VectorItem("x", &back)));
-  ASSERT_TRUE(s->Restore().ok());
-  EXPECT_EQ(back, x);
+  ExpectRestored(x);
 }
 
 // What an earlier session staged would have to be copied to be taken over, and there is no room.
@@ -130,11 +134,7 @@ TEST_F(SessionDiskFull, WhatCannotBeTakenOverDoesNotHinderTheNextSave) {
   }
   EXPECT_GE(s->Report().durable_step, 3);
   s.reset();
-  s = OpenSmall();
-  std::vector<double> back;
-  ASSERT_OK(s->Protect(VectorItem("x", &back)));
-  ASSERT_TRUE(s->Restore().ok());
-  EXPECT_EQ(back, x);
+  ExpectRestored(x);
 }
 
 TEST_F(SessionDiskFull, TheComputationGoesOnAndSavesAgainOnceThereIsRoom) {
@@ -171,11 +171,7 @@ TEST_F(SessionDiskFull, TheComputationGoesOnAndSavesAgainOnceThereIsRoom) {
   }
   EXPECT_GE(s->Report().durable_step, 7);
   s.reset();
-  s = OpenSmall();
-  std::vector<double> back;
-  ASSERT_OK(s->Protect(VectorItem("x", &back)));
-  ASSERT_TRUE(s->Restore().ok());
-  EXPECT_EQ(back, x);
+  ExpectRestored(x);
 }
 
 TEST_F(SessionDiskFull, ByPolicyTheStepWaitsUntilThereIsRoom) {
