@@ -156,6 +156,7 @@ inline void WriteFileBytes(Dir* dir, const std::string& name, ByteSpan bytes) {
   auto file = Must(dir->OpenFile(name, {.mode = OpenMode::kReadOrCreate}));
   ExpectOk(file->Truncate(bytes.size()));
   ExpectOk(file->WriteAt(0, bytes));
+  ExpectOk(file->Sync());  // a simulated disk keeps each change until then, and looks through them
 }
 
 // A sim world's directory "/packs".

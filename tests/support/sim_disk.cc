@@ -77,6 +77,7 @@ FileInfo SimDisk::Info(const SimInode& inode) const {
 }
 
 SimContent SimDisk::Seen(const SimInode& file) const {
+  if (!separate_caches) return file.current;
   auto unseen = [&](const SimFileEffect& effect) { return IsOthers(effect) && !effect.closed; };
   if (std::ranges::none_of(file.effects, unseen)) return file.current;
   SimContent seen = file.durable;
