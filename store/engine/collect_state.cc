@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 #include "store/base/check.h"
 #include "store/codec/hash.h"
@@ -62,8 +63,9 @@ CollectState DecodeSlot(ByteSpan slot, const Id128& uuid) {
 }
 
 bool IsBlank(ByteSpan slot) {
-  return slot.size() == kSlotBytes &&
-         std::all_of(slot.begin(), slot.end(), [](std::byte b) { return b == std::byte{0}; });
+  // Each byte equals the next one: many times as fast as a look at each.
+  return slot.size() == kSlotBytes && slot[0] == std::byte{0} &&
+         std::memcmp(slot.data(), slot.data() + 1, kSlotBytes - 1) == 0;
 }
 
 // Within an epoch: condemned, moved, idle.

@@ -1,6 +1,7 @@
 #include "store/pack/scan.h"
 
 #include <algorithm>
+#include <memory>
 
 #include "store/codec/hash.h"
 
@@ -75,13 +76,14 @@ class HeaderWindow {
 
 // The first valid mark in [begin, stop), or `stop`.
 Result<std::uint64_t> NextMark(const Source& source, std::uint64_t begin, std::uint64_t stop) {
-  Bytes piece(kPieceBytesForward);
+  auto memory = std::make_unique_for_overwrite<std::byte[]>(kPieceBytesForward);
   for (std::uint64_t at = RoundUp(begin, kBlockBytes); at < stop;) {
     std::uint64_t length = std::min(RoundDownToBlock(stop - at), kPieceBytesForward);
     if (length == 0) break;
-    CKPT_RETURN_IF_ERROR(ReadOrZeros(source, at, MutableByteSpan(piece).first(length)));
+    MutableByteSpan piece(memory.get(), length);
+    CKPT_RETURN_IF_ERROR(ReadOrZeros(source, at, piece));
     for (std::uint64_t i = 0; i < length; i += kBlockBytes) {
-      if (MarkInBlock(source, ByteSpan(piece).subspan(i, kBlockBytes), at + i)) return at + i;
+      if (MarkInBlock(source, piece.subspan(i, kBlockBytes), at + i)) return at + i;
     }
     at += length;
   }
@@ -178,17 +180,17 @@ std::string PackName(const Id128& pack_id) { return "pack " + pack_id.ToHex() + 
 
 Result<std::optional<FoundMark>> LastMarkBelow(const Source& source, std::uint64_t below) {
   std::uint64_t end = RoundDownToBlock(std::min(RoundUp(below, kBlockBytes), source.file_bytes));
-  Bytes piece;
   // The first read is one block: there the mark is when the pack was ended in order.
   for (std::uint64_t want = kBlockBytes; end > kPackHeaderBytes;
        want = std::min(want * 16, kPieceBytesMax)) {
     std::uint64_t length = std::min(want, end - kPackHeaderBytes);
     std::uint64_t begin = end - length;
-    piece.resize(length);
+    auto memory = std::make_unique_for_overwrite<std::byte[]>(length);
+    MutableByteSpan piece(memory.get(), length);
     CKPT_RETURN_IF_ERROR(ReadOrZeros(source, begin, piece));
     for (std::uint64_t i = length; i >= kBlockBytes; i -= kBlockBytes) {
       std::uint64_t at = i - kBlockBytes;
-      auto mark = MarkInBlock(source, ByteSpan(piece).subspan(at, kBlockBytes), begin + at);
+      auto mark = MarkInBlock(source, piece.subspan(at, kBlockBytes), begin + at);
       if (mark) return mark;
     }
     end = begin;
