@@ -45,8 +45,8 @@ std::size_t TerminalColumns() {
   return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
-Progress::Options ProgressOptions(const GlobalOptions& options) {
-  Progress::Options out;
+ProgressMeter::Options ProgressOptions(const GlobalOptions& options) {
+  ProgressMeter::Options out;
   out.mode = options.progress;
   // Standard error is a stream of JSON documents then, unless somebody asks for both.
   if (options.quiet || (options.json && out.mode == ProgressMode::kAuto)) {

@@ -61,7 +61,7 @@ class Console {
 
   std::string command_;
   GlobalOptions options_;
-  Progress progress_;
+  ProgressMeter progress_;
   std::string buffer_;
   int output_error_ = 0;  // errno of the first failed write to standard output
 };

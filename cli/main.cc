@@ -128,7 +128,7 @@ bool AsksForJson(const Arguments& arguments) {
   return std::find(arguments.begin(), end, "--json") != end;
 }
 
-int RunCommand(const CommandInfo& info, const Arguments& arguments, GlobalOptions options) {
+int Perform(const CommandInfo& info, const Arguments& arguments, GlobalOptions options) {
   CLI::App app(info.summary, std::string("ckpt-store ") + info.name);
   const std::unique_ptr<Command> command = info.make();
   command->Define(app);
@@ -200,12 +200,12 @@ int Dispatch(const Arguments& arguments) {
   if (name == "help") {
     if (rest.empty()) return PrintHelp(options, true);
     const CommandInfo* topic = FindCommand(rest[0]);
-    if (topic != nullptr) return RunCommand(*topic, {"--help"}, options);
+    if (topic != nullptr) return Perform(*topic, {"--help"}, options);
     options.json = options.json || AsksForJson(arguments);
     return UnknownCommand(rest[0], options);
   }
   const CommandInfo* command = FindCommand(name);
-  if (command != nullptr) return RunCommand(*command, rest, options);
+  if (command != nullptr) return Perform(*command, rest, options);
   options.json = options.json || AsksForJson(arguments);
   return UnknownCommand(name, options);
 }

@@ -90,7 +90,7 @@ std::string ProgressLine(const ProgressState& state) {
   return line;
 }
 
-void Progress::Update(const ckpt_progress& progress, std::int64_t now_ns) {
+void ProgressMeter::Update(const ckpt_progress& progress, std::int64_t now_ns) {
   if (options_.mode == ProgressMode::kNever) return;
   if (!begun_) {
     begun_ = true;
@@ -110,7 +110,7 @@ void Progress::Update(const ckpt_progress& progress, std::int64_t now_ns) {
   Show();
 }
 
-void Progress::BeginPhase(std::string_view phase, std::int64_t now_ns) {
+void ProgressMeter::BeginPhase(std::string_view phase, std::int64_t now_ns) {
   state_ = ProgressState();
   state_.phase = phase;
   phase_begin_ns_ = now_ns;
@@ -119,7 +119,7 @@ void Progress::BeginPhase(std::string_view phase, std::int64_t now_ns) {
 }
 
 // A moving average that forgets by half in about two seconds: steady, yet it follows a change.
-void Progress::MeasureRate(std::int64_t now_ns) {
+void ProgressMeter::MeasureRate(std::int64_t now_ns) {
   const std::int64_t passed_ns = now_ns - sample_ns_;
   if (passed_ns < kSampleNs) return;
   const double seconds = static_cast<double>(passed_ns) / 1e9;
@@ -131,7 +131,7 @@ void Progress::MeasureRate(std::int64_t now_ns) {
   sample_bytes_ = state_.done_bytes;
 }
 
-bool Progress::IsDue(std::int64_t now_ns) const {
+bool ProgressMeter::IsDue(std::int64_t now_ns) const {
   const bool always = options_.mode == ProgressMode::kAlways;
   const std::int64_t period_ns = options_.terminal ? kRedrawNs : kLineNs;
   if (shown_ns_ != 0) return now_ns - shown_ns_ >= period_ns;
@@ -139,7 +139,7 @@ bool Progress::IsDue(std::int64_t now_ns) const {
   return now_ns - begin_ns_ >= (options_.terminal ? kSecondNs : kLineNs);
 }
 
-void Progress::Show() {
+void ProgressMeter::Show() {
   shown_last_ = true;
   if (options_.terminal) {
     // One column stays free: a terminal that wraps at the edge would keep old bars.
@@ -151,12 +151,12 @@ void Progress::Show() {
   }
 }
 
-void Progress::Clear() {
+void ProgressMeter::Clear() {
   if (bar_shown_) options_.write("\r\x1b[K");
   bar_shown_ = false;
 }
 
-void Progress::Finish() {
+void ProgressMeter::Finish() {
   const bool last_line = options_.mode == ProgressMode::kAlways && !options_.terminal;
   if (last_line && begun_ && !shown_last_) Show();
   Clear();

@@ -36,7 +36,7 @@ std::string ProgressBar(const ProgressState& state, std::size_t columns);
 // "saving: 1.3 GiB of 2.9 GiB (45.2 %), 410.2 MiB/s, 4.10 s left"
 std::string ProgressLine(const ProgressState& state);
 
-class Progress {
+class ProgressMeter {
  public:
   struct Options {
     ProgressMode mode = ProgressMode::kAuto;
@@ -45,7 +45,7 @@ class Progress {
     std::function<std::size_t()> columns;         // of the terminal
   };
 
-  explicit Progress(Options options) : options_(std::move(options)) {}
+  explicit ProgressMeter(Options options) : options_(std::move(options)) {}
 
   void Update(const ckpt_progress& progress, std::int64_t now_ns);
   // Takes the bar away, so that something else can be printed; the next update brings it back.

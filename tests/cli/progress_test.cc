@@ -31,7 +31,7 @@ class Recorded {
  private:
   static constexpr std::int64_t kStartNs = 77'000'000'000;
   std::string text_;
-  Progress progress_;
+  ProgressMeter progress_;
 };
 
 TEST(Progress, ShortWorkShowsNoBar) {

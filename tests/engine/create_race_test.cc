@@ -18,7 +18,7 @@ using collect_test::OpenAt;
 using collect_test::Save;
 using Mode = OpenStoreOptions::Mode;
 
-constexpr std::uint64_t kSchedulesShort = kSanitized ? 20 : 400;
+constexpr std::uint64_t kCreationsShort = kSanitized ? 20 : 400;
 constexpr std::size_t kSavers = 3;
 constexpr std::uint64_t kCallsOfOne = 150;  // about
 
@@ -118,7 +118,7 @@ INSTANTIATE_TEST_SUITE_P(By, CreateRaces,
 TEST_P(CreateRaces, EverybodyFindsOneStore) {
   const char* wanted = std::getenv("CKPT_CREATE_RACES");
   const std::uint64_t schedules =
-      wanted == nullptr ? kSchedulesShort : std::strtoull(wanted, nullptr, 10);
+      wanted == nullptr ? kCreationsShort : std::strtoull(wanted, nullptr, 10);
   for (std::uint64_t seed = 1; seed <= schedules; ++seed) {
     ASSERT_EQ(CreateRace(GetParam(), seed).Run(), "") << "seed " << seed;
   }
