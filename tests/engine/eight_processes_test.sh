@@ -1,10 +1,10 @@
 #!/bin/bash
 # Eight processes save, restore, remove and collect in one store, killed at random with SIGKILL;
 # afterwards every checkpoint whose save answered 0 and that nobody asked to remove restores
-# bit-exact, and `check` finds nothing. CKPT_EIGHT_SECONDS: how long (20).
+# bit-exact, and `check` finds nothing. CKPT_EIGHT_SECONDS: how long (10).
 set -u
 bin=${CKPT_STORE_BIN:?the command to test}
-seconds=${CKPT_EIGHT_SECONDS:-20}
+seconds=${CKPT_EIGHT_SECONDS:-10}
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 export CKPT_STORE=$work/store
@@ -15,14 +15,14 @@ end=$((SECONDS + seconds))
 # The bytes of a checkpoint follow from its series and step: three megabytes shared by all, a third
 # that changes slowly, and some of its own.
 content() {
-  bytes_of 3000000 shared
+  cat shared.bytes
   bytes_of 300000 "$1.$(($2 / 4))"
   bytes_of 60000 "$1.$2"
 }
 bytes_of() { awk -v n="$1" -v s="$2" 'BEGIN {
   h = 7; for (i = 1; i <= length(s); ++i) h = (h * 131 + index("abcdefghijklmnopqrstuvwxyz.0123456789", substr(s, i, 1))) % 2147483647
   for (i = 0; i < n / 16; ++i) { h = (h * 48271) % 2147483647; g = (h * 7 + i) % 2147483647; printf "%08x%08x", h, g } }'; }
-content shared 0 >/dev/null
+bytes_of 3000000 shared >shared.bytes
 
 # Runs a command and kills it in one of three cases, at some moment of its life.
 maybe_killed() {
