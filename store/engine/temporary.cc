@@ -1,5 +1,7 @@
 #include "store/engine/temporary.h"
 
+#include "store/base/quietly.h"
+
 namespace ckpt {
 namespace {
 
@@ -48,6 +50,14 @@ Result<TemporaryFile> MakeTemporaryFile(Env* env, Dir* dir) {
     CKPT_ASSIGN_OR_RETURN(FileInfo info, made.file->Stat());
     if (info.links > 0) return made;  // else it was taken for abandoned before it was locked
   }
+}
+
+LinkOnItsWay::~LinkOnItsWay() {
+  if (dir_ == nullptr) return;
+  Quietly([this] {  // after a failure, which says what is the matter
+    Status removed = dir_->RemoveFile(temporary_);
+    (void)removed;
+  });
 }
 
 std::uint64_t RemoveAbandoned(Env* env, Dir* dir) {

@@ -25,6 +25,20 @@ struct TemporaryFile {
 };
 Result<TemporaryFile> MakeTemporaryFile(Env* env, Dir* dir);
 
+// Removes a link that did not get its own name, whatever the reason.
+class LinkOnItsWay {
+ public:
+  LinkOnItsWay(Dir* dir, std::string_view temporary) : dir_(dir), temporary_(temporary) {}
+  ~LinkOnItsWay();
+  LinkOnItsWay(const LinkOnItsWay&) = delete;
+  LinkOnItsWay& operator=(const LinkOnItsWay&) = delete;
+  void Arrived() { dir_ = nullptr; }
+
+ private:
+  Dir* dir_;
+  const std::string_view temporary_;
+};
+
 // Removes what an interrupted restore left in `dir`; answers how many. What cannot be looked at or
 // removed stays.
 std::uint64_t RemoveAbandoned(Env* env, Dir* dir);

@@ -65,7 +65,7 @@ class OpenStore {
 };
 
 // A quarter of it is the step's own.
-std::string BytesOf(std::int64_t step, std::size_t bytes);
+const std::string& BytesOf(std::int64_t step, std::size_t bytes);
 std::vector<double> NumbersOf(std::int64_t step);
 // The files that are saved into a store, beside it.
 std::string DataOf(const std::string& store);
@@ -79,7 +79,7 @@ Outcome Remove(const std::string& path);
 Outcome Collect(const std::string& path, std::uint64_t keep_last, double live_share);
 Outcome Check(const std::string& path);
 Outcome Repair(const std::string& path);
-Outcome RunSession(const std::string& path);
+Outcome RunSession(const std::string& path, int change_detection = CKPT_DETECT_HASH);
 Outcome RestoreNewest(const std::string& path, bool sync);
 // Appends what is damaged to the std::string that `user` is.
 int NoteDamage(const ckpt_damage* found, void* user);

@@ -2,11 +2,15 @@
 
 #include <dirent.h>
 #include <dlfcn.h>
+#include <execinfo.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
@@ -15,16 +19,21 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdarg>
+#include <cstdio>
 #include <cstdlib>
+#include <mutex>
 #include <new>
 #include <string_view>
 
 namespace ckpt::faults {
 namespace {
 
+constexpr int kFramesMax = 128;
+constexpr int kNearFrames = 7;  // of this program: about four of them are of this file
 constexpr off_t kDyingFileBytes = 100 << 10;
 
 Plan plan;  // as of Arm
@@ -34,12 +43,46 @@ std::atomic<const char*> first_failed{nullptr};
 std::atomic<bool> disk_full{false};
 
 thread_local bool tests_own = false;
+thread_local const char* interrupted = nullptr;
+thread_local int tests_frames = 0;  // of this thread's stack, when it went into the library
+
+std::mutex noting;
+std::vector<Noted> noted;
 
 // No signal interrupts these.
-bool NeverWaits(std::string_view name) { return name == "lseek" || name == "pthread_create"; }
+bool NeverWaits(std::string_view name) {
+  constexpr std::string_view kNever[] = {"lseek", "pthread_create", "pipe2", "getgroups"};
+  return std::ranges::find(kNever, name) != std::end(kNever) || name.starts_with("posix_spawn");
+}
+bool HasHalves(std::string_view name) {
+  constexpr std::string_view kHave[] = {"read", "write", "pread", "pwrite", "writev", "getrandom"};
+  return std::ranges::find(kHave, name) != std::end(kHave);
+}
+
+extern "C" const char __executable_start, etext;
+bool IsOurs(const void* code) { return code >= &__executable_start && code < &etext; }
+
+// FNV-1a of the addresses of who called, without the test's own: Noted::stack and near.
+void StackNow(Noted* call) {
+  void* frames[kFramesMax];
+  const int depth = backtrace(frames, kFramesMax) - (tests_frames == 0 ? 0 : tests_frames - 1);
+  int ours = 0;
+  call->stack = 0xCBF29CE484222325;
+  for (int i = 0; i < depth; ++i) {
+    const auto address = reinterpret_cast<std::uintptr_t>(frames[i]);
+    call->stack = (call->stack ^ address) * 0x100000001B3;
+    if (IsOurs(frames[i]) && ++ours == kNearFrames) call->near = call->stack;
+  }
+  if (ours < kNearFrames) call->near = call->stack;
+}
+
+void Note(const Noted& call) {
+  const TestsOwn own;
+  const std::lock_guard<std::mutex> lock(noting);
+  noted.push_back(call);
+}
 
 bool Fails(const char* name) {
-  if (plan.halves || (plan.interrupts && NeverWaits(name))) return false;
   if (!Hit(Site::kCalls, name)) return false;
   errno = plan.error;
   return true;
@@ -47,8 +90,9 @@ bool Fails(const char* name) {
 
 // The bytes to ask for; 0 where the call fails.
 std::size_t Asked(const char* name, std::size_t bytes) {
-  if (!plan.halves) return Fails(name) ? 0 : bytes;
-  return bytes > 1 && Hit(Site::kCalls, name) ? bytes / 2 : bytes;
+  if (!Fails(name)) return bytes;
+  if (!plan.halves) return 0;
+  return bytes > 1 ? bytes / 2 : bytes;
 }
 
 // The function of the same name that the next library has.
@@ -85,30 +129,50 @@ bool NoRoomHere(int fd, std::size_t bytes) {
 
 }  // namespace
 
-TestsOwn::TestsOwn(bool own) : before_(tests_own) { tests_own = own; }
-TestsOwn::~TestsOwn() { tests_own = before_; }
+TestsOwn::TestsOwn(bool own) : before_(tests_own), frames_before_(tests_frames) {
+  void* frames[kFramesMax];
+  tests_frames = own ? 0 : backtrace(frames, kFramesMax);
+  tests_own = own;
+}
+TestsOwn::~TestsOwn() {
+  tests_own = before_;
+  tests_frames = frames_before_;
+}
+
+bool CanFail(const Plan& what, std::string_view name) {
+  if (what.site != Site::kCalls) return true;
+  if (what.halves) return HasHalves(name);
+  return !(what.interrupts && NeverWaits(name));
+}
 
 bool Hit(Site site, const char* name) {
   if (armed.load(std::memory_order_acquire) != site || tests_own) return false;
   const std::uint64_t n = ++count;
-  if (n < plan.first || n > plan.last) return false;
-  if (plan.interrupts) {  // once, then let through
-    thread_local const char* interrupted = nullptr;
-    const bool again = interrupted == name;
-    interrupted = again ? nullptr : name;
-    if (again) return false;
-  }
+  const bool may_be_first = n >= plan.first && first_failed.load() == nullptr;
+  // In one place: ours is among the addresses.
+  Noted call = {name, 0, 0};
+  if (plan.notes || (may_be_first && plan.stack != 0)) StackNow(&call);
+  if (plan.notes) Note(call);
+  if (n < plan.first || !CanFail(plan, name)) return false;
+  if (may_be_first && call.stack != plan.stack) return false;
   const char* none = nullptr;
-  first_failed.compare_exchange_strong(none, name);
-  return true;
+  const bool is_first = may_be_first && first_failed.compare_exchange_strong(none, name);
+  if (!is_first && !plan.for_good) return false;
+  const bool again = !is_first && interrupted == name;
+  interrupted = again ? nullptr : name;
+  return !(plan.interrupts && again);
 }
 
 const Plan& Armed() { return plan; }
 
 void Arm(const Plan& p) {
+  Noted ignored;
+  StackNow(&ignored);  // allocates, the first time
   plan = p;
   count = 0;
+  interrupted = nullptr;
   first_failed = nullptr;
+  noted.clear();
   armed.store(plan.site, std::memory_order_release);
 }
 
@@ -116,6 +180,8 @@ std::uint64_t Disarm() {
   armed = Site::kNone;
   return count;
 }
+
+const std::vector<Noted>& NotedCalls() { return noted; }
 
 DiskFull::DiskFull() { disk_full = true; }
 DiskFull::~DiskFull() { disk_full = false; }
@@ -166,6 +232,12 @@ CKPT_FAILING(off_t, lseek, -1, (int fd, off_t at, int whence) noexcept, (fd, at,
 CKPT_FAILING(int, msync, -1, (void* address, size_t size, int flags), (address, size, flags))
 CKPT_FAILING(DIR*, fdopendir, nullptr, (int fd), (fd))
 CKPT_FAILING(struct dirent*, readdir, nullptr, (DIR* dir), (dir))
+CKPT_FAILING(DIR*, opendir, nullptr, (const char* path), (path))
+CKPT_FAILING(FILE*, fopen, nullptr, (const char* path, const char* mode), (path, mode))
+CKPT_FAILING(FILE*, fopen64, nullptr, (const char* path, const char* mode), (path, mode))
+CKPT_FAILING(int, getgroups, -1, (int size, gid_t* groups) noexcept, (size, groups))
+CKPT_FAILING(int, pipe2, -1, (int* ends, int flags) noexcept, (ends, flags))
+CKPT_FAILING(int, poll, -1, (struct pollfd* fds, nfds_t count, int timeout_ms), (fds, count, timeout_ms))
 CKPT_FAILING(int, eventfd, -1, (unsigned value, int flags) noexcept, (value, flags))
 CKPT_FAILING(int, fsync, -1, (int fd), (fd))
 // clang-format on
@@ -205,6 +277,23 @@ CKPT_REPLACES int fdatasync(int fd) {
   if (Dies(fd)) raise(SIGKILL);
   return Fails("fdatasync") ? -1 : next(fd);
 }
+
+// These answer the error itself.
+#define CKPT_FAILING_SPAWN(name, parameters, arguments)    \
+  CKPT_REPLACES int name parameters {                      \
+    static auto* const next = Next<int parameters>(#name); \
+    return Fails(#name) ? Armed().error : next arguments;  \
+  }
+// clang-format off
+CKPT_FAILING_SPAWN(posix_spawn_file_actions_init, (posix_spawn_file_actions_t* files) noexcept, (files))
+CKPT_FAILING_SPAWN(posix_spawn_file_actions_addopen, (posix_spawn_file_actions_t* files, int fd, const char* path, int flags, mode_t mode) noexcept, (files, fd, path, flags, mode))
+CKPT_FAILING_SPAWN(posix_spawn_file_actions_adddup2, (posix_spawn_file_actions_t* files, int from, int to) noexcept, (files, from, to))
+CKPT_FAILING_SPAWN(posix_spawnattr_init, (posix_spawnattr_t* attributes) noexcept, (attributes))
+CKPT_FAILING_SPAWN(posix_spawnattr_setsigmask, (posix_spawnattr_t* attributes, const sigset_t* signals) noexcept, (attributes, signals))
+CKPT_FAILING_SPAWN(posix_spawnattr_setsigdefault, (posix_spawnattr_t* attributes, const sigset_t* signals) noexcept, (attributes, signals))
+CKPT_FAILING_SPAWN(posix_spawnattr_setflags, (posix_spawnattr_t* attributes, short flags) noexcept, (attributes, flags))
+CKPT_FAILING_SPAWN(posix_spawnp, (pid_t* child, const char* file, const posix_spawn_file_actions_t* files, const posix_spawnattr_t* attributes, char* const argv[], char* const envp[]), (child, file, files, attributes, argv, envp))
+// clang-format on
 
 // A thread that cannot be made has one reason.
 CKPT_REPLACES int pthread_create(pthread_t* thread, const pthread_attr_t* attributes,
@@ -252,6 +341,11 @@ CKPT_REPLACES int fcntl(int fd, int command, ...) {
 CKPT_REPLACES ssize_t read(int fd, void* out, size_t size) {
   const std::size_t asked = Asked("read", size);
   return size > 0 && asked == 0 ? -1 : syscall(SYS_read, fd, out, asked);
+}
+
+CKPT_REPLACES ssize_t getrandom(void* out, size_t size, unsigned flags) {
+  const std::size_t asked = Asked("getrandom", size);
+  return size > 0 && asked == 0 ? -1 : syscall(SYS_getrandom, out, asked, flags);
 }
 
 CKPT_REPLACES ssize_t write(int fd, const void* data, size_t size) {

@@ -40,8 +40,8 @@ void MustNotBeGivenUp(MDB_env* env) {
 
 // `value` is not LMDB's own any more, but a copy that is true but for one bit.
 int Read(int rc, const char* name, MDB_val* value) {
-  thread_local std::vector<std::uint8_t> flipped;
   if (rc != 0 || value->mv_size == 0 || !Hit(Site::kIndexRows, name)) return rc;
+  thread_local std::vector<std::uint8_t> flipped;
   const auto* bytes = static_cast<const std::uint8_t*>(value->mv_data);
   flipped.assign(bytes, bytes + value->mv_size);
   flipped[Armed().first % flipped.size()] ^= 4;

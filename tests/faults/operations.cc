@@ -7,7 +7,6 @@
 
 #include "tests/faults/calls.h"
 #include "tests/faults/fault_points.h"
-#include "tests/support/sweep.h"
 
 namespace ckpt::faults {
 namespace {
@@ -202,7 +201,7 @@ Outcome Repair(const std::string& path) {
 }
 
 // A run that continues, saves twice and ends.
-Outcome RunSession(const std::string& path) {
+Outcome RunSession(const std::string& path, int change_detection) {
   Calls calls;
   ckpt_open_options open = CKPT_OPEN_OPTIONS_INIT;
   open.mode = CKPT_OPEN_CREATE;
@@ -211,6 +210,7 @@ Outcome RunSession(const std::string& path) {
   ckpt_session_options options = CKPT_SESSION_OPTIONS_INIT;
   options.store = &open;
   options.every_steps = 1;
+  options.change_detection = change_detection;
   options.wait_ms = 50;
   options.keep_all = 1;
   options.on_stop = CKPT_ON_STOP_LEAVE;
@@ -251,12 +251,6 @@ std::string TestName(const Operation& operation) {
   return name;
 }
 
-std::uint64_t CasesWanted(std::uint64_t in_short) {
-  const char* text = std::getenv("CKPT_PROOF_CALLS");
-  if (text != nullptr) return std::strtoull(text, nullptr, 10);
-  return kSanitized ? in_short / 3 : in_short;
-}
-
 void PrintTo(const Operation& operation, std::ostream* out) { *out << operation.name; }
 
 const std::vector<Operation>& Operations() {
@@ -290,7 +284,12 @@ const std::vector<Operation>& Operations() {
       {"check, quick and in part", "plain", CheckLess, {1, 2}, {}},
       {"read arrays", "session", ReadArrays, {}, {}},
       {"reindex", "plain", Reindex, {1, 2}, {}, true},
-      {"session", "session", RunSession, {}, {}},
+      {"session", "session", [](const std::string& s) { return RunSession(s); }, {}, {}},
+      {"session that the kernel tells",
+       "session",
+       [](const std::string& s) { return RunSession(s, CKPT_DETECT_KERNEL); },
+       {},
+       {}},
   };
   return operations;
 }

@@ -41,9 +41,6 @@ struct Operation {
 };
 void PrintTo(const Operation& operation, std::ostream* out);
 std::string TestName(const Operation& operation);
-// How many failures of an operation are tried: as $CKPT_PROOF_CALLS says (0: all), else so many,
-// and a third of them with sanitizers.
-std::uint64_t CasesWanted(std::uint64_t in_short);
 
 const std::vector<Operation>& Operations();
 
