@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <new>
 
 #include "store/io/env.h"
 #include "store/io/unique_fd.h"
@@ -22,31 +23,42 @@ constexpr std::size_t kOutputBytesMax = 1u << 20;
 // What the program begins with: standard output into the pipe, no signals of ours.
 class SpawnSetup {
  public:
-  explicit SpawnSetup(int out) {
-    posix_spawn_file_actions_init(&files_);
-    posix_spawn_file_actions_addopen(&files_, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&files_, out, 1);
-    posix_spawn_file_actions_addopen(&files_, 2, "/dev/null", O_WRONLY, 0);
-    posix_spawnattr_init(&attributes_);
-    sigset_t signals;
-    sigemptyset(&signals);
-    posix_spawnattr_setsigmask(&attributes_, &signals);
-    sigfillset(&signals);
-    posix_spawnattr_setsigdefault(&attributes_, &signals);
-    posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  }
+  SpawnSetup() = default;
   ~SpawnSetup() {
-    posix_spawn_file_actions_destroy(&files_);
-    posix_spawnattr_destroy(&attributes_);
+    if (has_files_) posix_spawn_file_actions_destroy(&files_);
+    if (has_attributes_) posix_spawnattr_destroy(&attributes_);
   }
   SpawnSetup(const SpawnSetup&) = delete;
   SpawnSetup& operator=(const SpawnSetup&) = delete;
+
+  // Answers an errno, as posix_spawnp does.
+  int Make(int out) {
+    int error = posix_spawn_file_actions_init(&files_);
+    has_files_ = error == 0;
+    const auto then = [&](auto function, auto... arguments) {
+      if (error == 0) error = function(arguments...);
+    };
+    then(posix_spawn_file_actions_addopen, &files_, 0, "/dev/null", O_RDONLY, mode_t{0});
+    then(posix_spawn_file_actions_adddup2, &files_, out, 1);
+    then(posix_spawn_file_actions_addopen, &files_, 2, "/dev/null", O_WRONLY, mode_t{0});
+    then(posix_spawnattr_init, &attributes_);
+    has_attributes_ = error == 0;
+    sigset_t none, all;
+    sigemptyset(&none);
+    sigfillset(&all);
+    then(posix_spawnattr_setsigmask, &attributes_, &none);
+    then(posix_spawnattr_setsigdefault, &attributes_, &all);
+    then(posix_spawnattr_setflags, &attributes_,
+         short{POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF});
+    return error;
+  }
   posix_spawn_file_actions_t* files() { return &files_; }
   posix_spawnattr_t* attributes() { return &attributes_; }
 
  private:
   posix_spawn_file_actions_t files_;
   posix_spawnattr_t attributes_;
+  bool has_files_ = false, has_attributes_ = false;
 };
 
 // Until the end of the output, or the deadline.
@@ -83,14 +95,22 @@ Result<std::string> CommandOutput(const std::vector<std::string>& arguments,
   argv.push_back(nullptr);
   pid_t child = 0;
   {
-    SpawnSetup setup(in.get());
-    const int error =
-        posix_spawnp(&child, argv[0], setup.files(), setup.attributes(), argv.data(), environ);
+    SpawnSetup setup;
+    int error = setup.Make(in.get());
+    if (error == 0) {
+      error =
+          posix_spawnp(&child, argv[0], setup.files(), setup.attributes(), argv.data(), environ);
+    }
     if (error != 0) return ErrnoStatus(error, "run " + arguments[0]);
   }
   in = UniqueFd();
   std::string text;
-  Status s = ReadAll(out.get(), deadline_ns, &text);
+  Status s;
+  try {
+    s = ReadAll(out.get(), deadline_ns, &text);
+  } catch (const std::bad_alloc&) {  // whatever happens, the child is waited for
+    s = NoMemoryLeft();
+  }
   if (!s.ok()) ::kill(child, SIGKILL);
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {

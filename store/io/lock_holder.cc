@@ -1,26 +1,38 @@
 #include "store/io/lock_holder.h"
 
+#include <dirent.h>
 #include <sys/stat.h>
 
 #include <charconv>
-#include <filesystem>
 #include <fstream>
+#include <memory>
 #include <string>
+#include <string_view>
 
 namespace ckpt {
 namespace {
 
-namespace fs = std::filesystem;
-
-// The folder's name as a number; 0 when it is none.
-std::int64_t Number(const fs::path& path) {
-  const std::string text = path.filename().string();
+// The name as a number; 0 when it is none.
+std::int64_t Number(std::string_view name) {
   std::int64_t number = 0;
-  std::from_chars(text.data(), text.data() + text.size(), number);
+  std::from_chars(name.data(), name.data() + name.size(), number);
   return number;
 }
 
-bool HoldsLock(const fs::path& fdinfo) {
+// Until one is found. Not std::filesystem, which ends the process when memory runs out.
+template <typename Found>
+bool AnyEntry(const std::string& folder, const Found& found) {
+  struct CloseDir {
+    void operator()(DIR* d) const { ::closedir(d); }
+  };
+  const std::unique_ptr<DIR, CloseDir> dir(::opendir(folder.c_str()));
+  while (const dirent* entry = dir == nullptr ? nullptr : ::readdir(dir.get())) {
+    if (entry->d_name[0] != '.' && found(std::string(entry->d_name))) return true;
+  }
+  return false;
+}
+
+bool HoldsLock(const std::string& fdinfo) {
   std::ifstream file(fdinfo);
   for (std::string line; std::getline(file, line);) {
     if (line.starts_with("lock:") && line.find("OFDLCK") != std::string::npos &&
@@ -31,27 +43,24 @@ bool HoldsLock(const fs::path& fdinfo) {
   return false;
 }
 
-bool ProcessHolds(const fs::path& process, std::uint64_t device, std::uint64_t inode) {
-  std::error_code error;
-  for (fs::directory_iterator at(process / "fd", error), end; !error && at != end;
-       at.increment(error)) {
+bool ProcessHolds(const std::string& process, std::uint64_t device, std::uint64_t inode) {
+  return AnyEntry(process + "/fd", [&](const std::string& fd) {
     struct stat info {};
-    if (::stat(at->path().c_str(), &info) != 0) continue;
-    if (info.st_dev != device || info.st_ino != inode) continue;
-    if (HoldsLock(process / "fdinfo" / at->path().filename())) return true;
-  }
-  return false;
+    if (::stat((process + "/fd/" + fd).c_str(), &info) != 0) return false;
+    return info.st_dev == device && info.st_ino == inode && HoldsLock(process + "/fdinfo/" + fd);
+  });
 }
 
 }  // namespace
 
 std::int64_t LockHolder(std::uint64_t device, std::uint64_t inode) {
-  std::error_code error;
-  for (fs::directory_iterator at("/proc", error), end; !error && at != end; at.increment(error)) {
-    const std::int64_t pid = Number(at->path());
-    if (pid > 0 && ProcessHolds(at->path(), device, inode)) return pid;
-  }
-  return 0;
+  std::int64_t holder = 0;
+  AnyEntry("/proc", [&](const std::string& name) {
+    const std::int64_t pid = Number(name);
+    if (pid > 0 && ProcessHolds("/proc/" + name, device, inode)) holder = pid;
+    return holder != 0;
+  });
+  return holder;
 }
 
 }  // namespace ckpt
