@@ -93,13 +93,13 @@ class Cases {
     }
   }
 
-  void AddInTurns(const std::vector<Place>& places) {
+  void AddInTurns(const std::vector<Place>& places, std::uint64_t stride) {
     std::size_t turn = 0, taken = 0;
     for (const Place& place : places) {
       const std::uint64_t n = turn / failures_.size() % 2 == 0 ? place.first : place.last;
       while (!CanFail(n, failures_[turn % failures_.size()])) ++turn;
       const Failure& failure = failures_[turn++ % failures_.size()];
-      if (taken++ % kSweepStride == 0) cases_.push_back({n, calls_[n - 1], &failure});
+      if (taken++ % stride == 0) cases_.push_back({n, calls_[n - 1], &failure});
     }
   }
 
@@ -198,7 +198,8 @@ void SweepTest::Sweep(Site site, std::span<const Failure> failures, const char* 
   const std::vector<Noted> calls = Count(GetParam(), site);
   const std::vector<Place> places = PlacesOf(calls, where, met);
   Cases cases(site, calls, failures);
-  if (form == Form::kShort || form == Form::kEach) cases.AddInTurns(places);
+  if (form == Form::kShort) cases.AddInTurns(places, kSweepStride);
+  if (form == Form::kEach) cases.AddInTurns(places, 1);
   if (form == Form::kSites) cases.AddFirstAndLast(places);
   for (std::uint64_t n = 1; form == Form::kAll && n <= calls.size(); ++n) cases.AddEveryWay(n);
   std::map<std::string, int> wrong;
