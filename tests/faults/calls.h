@@ -77,10 +77,12 @@ std::string ReadFile(const std::string& path);
 Outcome SaveStep(const std::string& path, std::int64_t step, int mode = CKPT_OPEN_CREATE);
 Outcome Remove(const std::string& path);
 Outcome Collect(const std::string& path, std::uint64_t keep_last, double live_share);
+Outcome CollectAll(const std::string& path);
+Outcome Reindex(const std::string& path);
 Outcome Check(const std::string& path);
 Outcome Repair(const std::string& path);
 Outcome RunSession(const std::string& path, int change_detection = CKPT_DETECT_HASH);
-Outcome RestoreNewest(const std::string& path, bool sync);
+Outcome RestoreNewest(const std::string& path, bool sync, bool force = false);
 // Appends what is damaged to the std::string that `user` is.
 int NoteDamage(const ckpt_damage* found, void* user);
 

@@ -110,6 +110,18 @@ void MakeBulky(const std::string& path) {
   Must(SaveStep(path, 3));
 }
 
+// The same in a store whose packs are full, and sealed, at 1 MiB.
+void MakeFull(const std::string& path) {
+  ckpt_open_options options = CKPT_OPEN_OPTIONS_INIT;
+  options.mode = CKPT_OPEN_CREATE;
+  options.pack_bytes = 1 << 20;
+  ckpt_store* store = nullptr;
+  Must({ckpt_store_open(path.c_str(), &options, &store), ""});
+  ckpt_store_close(store);
+  MakeBulky(path);
+  Must(Remove(path));
+}
+
 std::map<std::string, std::string> ReadPacks(const std::string& path) {
   std::map<std::string, std::string> packs;
   for (const auto& at : fs::directory_iterator(path + "/packs"))
@@ -192,7 +204,7 @@ std::string WrongTarget(const std::string& path, const Outcome& outcome) {
   const std::string to = fs::path(path).parent_path() / "restored";
   if (outcome.code != CKPT_OK) {
     if (!fs::exists(to)) return "";
-    const Outcome again = RestoreNewest(path, false);
+    const Outcome again = RestoreNewest(path, false, true);
     if (again.code != CKPT_OK) return "the next restore: " + again.message;
   }
   if (!fs::exists(to)) return "";
@@ -234,6 +246,7 @@ Fixtures::Fixtures() {
       {"plain", MakePlain},
       {"garbage", MakeGarbage},
       {"bulky", MakeBulky},
+      {"full", MakeFull},
       {"damaged", MakeDamaged},
       {"staged", MakeStaged},
       {"session", MakeSession}};

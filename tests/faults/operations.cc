@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <iterator>
 #include <vector>
 
 #include "tests/faults/calls.h"
@@ -53,8 +54,6 @@ Outcome SaveArrays(const std::string& path) {
   return calls.outcome();
 }
 
-Outcome CollectAll(const std::string& path) { return Collect(path, 1, 0.99); }
-
 Outcome CollectFull(const std::string& path) {
   DiskFull full;
   return CollectAll(path);
@@ -76,14 +75,6 @@ Outcome Look(const std::string& path) {
   calls.CKPT_CALL(ckpt_cat(store.get(), "run", large.c_str(), 0, UINT64_MAX, drop, nullptr));
   ckpt_stats stats = CKPT_STATS_INIT;
   calls.CKPT_CALL(ckpt_get_stats(store.get(), &stats));
-  return calls.outcome();
-}
-
-Outcome Reindex(const std::string& path) {
-  Calls calls;
-  OpenStore store(&calls, path, CKPT_OPEN_WRITE);
-  if (!store) return calls.outcome();
-  calls.CKPT_CALL(ckpt_reindex(store.get(), nullptr));
   return calls.outcome();
 }
 
@@ -129,6 +120,16 @@ int NoteDamage(const ckpt_damage* found, void* user) {
   return 0;
 }
 
+Outcome CollectAll(const std::string& path) { return Collect(path, 1, 0.99); }
+
+Outcome Reindex(const std::string& path) {
+  Calls calls;
+  OpenStore store(&calls, path, CKPT_OPEN_WRITE);
+  if (!store) return calls.outcome();
+  calls.CKPT_CALL(ckpt_reindex(store.get(), nullptr));
+  return calls.outcome();
+}
+
 Outcome SaveStep(const std::string& path, std::int64_t step, int mode) {
   Calls calls;
   OpenStore store(&calls, path, mode);
@@ -161,7 +162,7 @@ Outcome Collect(const std::string& path, std::uint64_t keep_last, double live_sh
   return calls.outcome();
 }
 
-Outcome RestoreNewest(const std::string& path, bool sync) {
+Outcome RestoreNewest(const std::string& path, bool sync, bool force) {
   Calls calls;
   OpenStore store(&calls, path, CKPT_OPEN_READ);
   if (!store) return calls.outcome();
@@ -170,6 +171,7 @@ Outcome RestoreNewest(const std::string& path, bool sync) {
   options.checkpoint = "run";
   options.to = to.c_str();
   options.sync = sync ? 1 : 0;
+  options.force = force ? 1 : 0;
   calls.CKPT_CALL(ckpt_restore_files(store.get(), &options, nullptr, nullptr, nullptr));
   return calls.outcome();
 }
@@ -253,8 +255,8 @@ std::string TestName(const Operation& operation) {
 
 void PrintTo(const Operation& operation, std::ostream* out) { *out << operation.name; }
 
-const std::vector<Operation>& Operations() {
-  static const std::vector<Operation> operations = {
+std::vector<Operation> FirstOperations() {
+  return {
       {"init and save", "none", [](const std::string& s) { return SaveStep(s, 3); }, {}, {3}},
       {"save",
        "plain",
@@ -291,6 +293,14 @@ const std::vector<Operation>& Operations() {
        {},
        {}},
   };
+}
+
+const std::vector<Operation>& Operations() {
+  static const std::vector<Operation> operations = [] {
+    std::vector<Operation> all = FirstOperations();
+    std::ranges::move(MoreOperations(), std::back_inserter(all));
+    return all;
+  }();
   return operations;
 }
 

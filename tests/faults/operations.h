@@ -43,6 +43,8 @@ void PrintTo(const Operation& operation, std::ostream* out);
 std::string TestName(const Operation& operation);
 
 const std::vector<Operation>& Operations();
+std::vector<Operation> FirstOperations();  // of these, as they are in the files of that name
+std::vector<Operation> MoreOperations();
 
 // A folder with all fixtures in it.
 class Fixtures {

@@ -45,7 +45,8 @@ class SweepTest : public ::testing::TestWithParam<Operation> {
   virtual bool GivesBack(const Failure&) { return true; }
 
  private:
-  std::vector<Noted> Count(const Operation& operation, Site site);
+  static std::vector<Noted> Count(const Operation& operation, Site site);
+  static const std::vector<Noted>& CountOnce(const Operation& operation, Site site);
   std::string Try(const Plan& plan, const Failure& failure);
   std::string TryPlace(Plan plan, const Failure& failure);
 
