@@ -102,7 +102,6 @@ class PackReader {
   Result<bool> ReadWindow(std::uint64_t begin, std::uint64_t end, Window* window) const;
   Result<bool> Bisect(const Id128& id, std::optional<ChunkEntry>* found) const;
   Result<bool> ReadBase(std::uint32_t place, Id128* base) const;
-  Result<std::optional<ChunkEntry>> FindInWholeDirectory(const Id128& id) const;
 
   Id128 pack_id_;
   PackHeader header_;

@@ -3,7 +3,7 @@
 // so that a hostile table costs no more than twice the steps of a bisection.
 //
 // The table's checksum is not verified on this path: what is read must be in order, and what is
-// found is verified again by whoever reads the chunk. Any doubt leads to the whole table.
+// found is verified again by whoever reads the chunk. Any doubt is damage.
 
 #include <algorithm>
 
@@ -121,28 +121,11 @@ Result<bool> PackReader::Bisect(const Id128& id, std::optional<ChunkEntry>* foun
                                   : ReadBase(window.bases[*best], &(*found)->base);
 }
 
-Result<std::optional<ChunkEntry>> PackReader::FindInWholeDirectory(const Id128& id) const {
-  Bytes payload;
-  CKPT_RETURN_IF_ERROR(ReadRecord(directory_offset_, &payload).status());
-  auto directory = DecodeDirectory(payload, directory_offset_);
-  if (!directory.ok()) return std::move(directory).status().WithContext(file_->path());
-  ChunkEntry key;
-  key.id = id;
-  auto at =
-      std::lower_bound(directory->chunks.begin(), directory->chunks.end(), key, ChunkEntryLess);
-  std::optional<ChunkEntry> found;
-  for (; at != directory->chunks.end() && at->id == id; ++at) {
-    if (!found || (IsDeltaCodec(found->codec) && !IsDeltaCodec(at->codec))) found = *at;
-  }
-  return found;
-}
-
 Result<std::optional<ChunkEntry>> PackReader::FindInSealed(const Id128& id) const {
   if (!sealed_) return Unsupported(file_->path() + ": not sealed, has no sorted directory");
-  if (!table_ok_) return FindInWholeDirectory(id);
   std::optional<ChunkEntry> found;
-  CKPT_ASSIGN_OR_RETURN(bool good, Bisect(id, &found));
-  if (!good) return FindInWholeDirectory(id);
+  CKPT_ASSIGN_OR_RETURN(bool good, table_ok_ ? Bisect(id, &found) : Result<bool>(false));
+  if (!good) return BadRecord(directory_offset_, "the table of what is in the pack is damaged");
   return found;
 }
 

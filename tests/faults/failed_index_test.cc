@@ -31,6 +31,12 @@ constexpr Failure kFailures[] = {
     {"EIO for good", EIO, true},
     {"ENOMEM for good", ENOMEM, true},
     {"ENOSPC", ENOSPC},
+    {"EBUSY", EBUSY},
+    {"EMFILE for good", EMFILE, true},
+    {"ENFILE", ENFILE},
+    {"EACCES for good", EACCES, true},
+    {"EPERM", EPERM},
+    {"EROFS", EROFS},
     {"a failed assertion", kAssertion},
 };
 constexpr Failure kFlip[] = {{"a flipped bit"}};

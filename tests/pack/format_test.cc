@@ -153,6 +153,14 @@ TEST(SyncMark, RoundTripsAndRefusesCutsAndImpossibleOffsets) {
   EXPECT_TRUE(refused([](SyncMark* m) { m->directory_offset = 0; }));  // sealed without one
   EXPECT_TRUE(refused([](SyncMark* m) { m->durable_offset = 8200; }));
   EXPECT_TRUE(refused([](SyncMark* m) { m->durable_offset = 0; }));
+  // The flags, and zeros behind them.
+  for (const std::size_t at : {bytes.size() - 7, bytes.size() - 4}) {
+    Bytes other = bytes;
+    other[at] = std::byte{4};
+    EXPECT_EQ(DecodeSyncMark(other).status().code(), Code::kCorruption) << at;
+  }
+  bytes.push_back(std::byte{0});
+  EXPECT_FALSE(DecodeSyncMark(bytes).ok());
 }
 
 TEST(Directory, RoundTrips) {
