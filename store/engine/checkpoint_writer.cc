@@ -245,14 +245,19 @@ Status CheckpointWriter::AppendAttempt() {
 
 // Only a help: whatever is wrong with the checkpoint before, this one is saved in full.
 Status CheckpointWriter::OpenPrevious(const CheckpointRow& row) {
+  const auto without = [this](const Status& why) {
+    no_previous_because_ = why;
+    return Status();
+  };
   auto manifest = store_->ReadManifest(row);
-  if (!manifest.ok() || row.rank != options_.rank) return Status();
+  if (!manifest.ok()) return without(manifest.status());
+  if (row.rank != options_.rank) return Status();
   auto sound = IsSound(store_, *manifest);
-  if (!sound.ok() || !*sound) return Status();
+  if (!sound.ok() || !*sound) return without(sound.status());
   auto resolved = store_->ResolvePacks(manifest->packs);
-  if (!resolved.ok()) return Status();
+  if (!resolved.ok()) return without(resolved.status());
   auto source = Fetcher::Open(store_, *resolved);
-  if (!source.ok()) return Status();
+  if (!source.ok()) return without(source.status());
   manifest->packs = *std::move(resolved);
   chunks_->OfferInheritance(*manifest);
   previous_ = *std::move(manifest);

@@ -83,6 +83,8 @@ class CheckpointWriter {
   // again. Null: none.
   const Manifest* previous() const { return previous_.has_value() ? &*previous_ : nullptr; }
   Fetcher* previous_source() { return previous_source_.get(); }
+  // Why it cannot be read, when that is why there is none.
+  const Status& no_previous_because() const { return no_previous_because_; }
   // An entry of previous() is taken over without its chunks being put: relies on its packs.
   void InheritPrevious();
 
@@ -123,6 +125,7 @@ class CheckpointWriter {
   std::unique_ptr<ChunkWriter> chunks_;
   std::optional<EntryTableBuilder> table_;
   std::optional<Manifest> previous_;
+  Status no_previous_because_;
   std::size_t damage_seen_ = 0;  // places, when it was last looked at
   std::int64_t next_damage_look_ns_ = 0;
   std::unique_ptr<Fetcher> previous_source_;

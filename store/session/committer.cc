@@ -227,6 +227,14 @@ bool Committer::ContinuesLast() const {
           previous->step == last_step_);
 }
 
+// Removed, or it cannot be read: a save begins without it.
+Status Committer::NotContinued(const std::string& what) const {
+  constexpr char kThen[] = "; the next save stores all of the state";
+  const Status& why = writer_->no_previous_because();
+  if (why.ok()) return NotFound(what + " is no longer there to be continued" + kThen);
+  return Status(why).WithContext(what + " cannot be continued" + kThen);
+}
+
 Status Committer::OpenWriter(const Capture& capture) {
   if (writer_ != nullptr) {
     CKPT_RETURN_IF_ERROR(writer_->Next(capture.step));
@@ -245,9 +253,8 @@ Status Committer::OpenWriter(const Capture& capture) {
     CKPT_RETURN_IF_ERROR(std::move(begun));
   }
   if (!ContinuesLast()) {
-    return NotFound("step " + std::to_string(last_step_) + " of '" + series_ +
-                    "', saved before, is no longer there to be continued; the next save stores all"
-                    " of the state");
+    return NotContinued("step " + std::to_string(last_step_) + " of '" + series_ +
+                        "', saved before,");
   }
   if (quota_.any()) {
     CKPT_RETURN_IF_ERROR(writer_->chunks()->RollOverBeyond(QuotaPackBytes()));
@@ -258,9 +265,8 @@ Status Committer::OpenWriter(const Capture& capture) {
       previous->step == capture.base_step) {
     return Status();
   }
-  return NotFound("the checkpoint that was restored, step " + std::to_string(capture.base_step) +
-                  " of '" + series_ + "', is no longer there to be continued; the next save" +
-                  " stores all of the state");
+  return NotContinued("the checkpoint that was restored, step " +
+                      std::to_string(capture.base_step) + " of '" + series_ + "',");
 }
 
 Status Committer::BeginWriter(const Capture& capture) {

@@ -113,6 +113,7 @@ class Committer {
   Status OpenWriter(const Capture& capture);
   Status BeginWriter(const Capture& capture);
   bool ContinuesLast() const;
+  Status NotContinued(const std::string& what) const;
   bool DiskIsNearlyFull() const;
   void EnterOnDisk();
   Status EnterUnderQuota();
