@@ -2,6 +2,9 @@
 
 #include "store/engine/diff.h"
 
+#include <sys/xattr.h>
+#include <unistd.h>
+
 #include "tests/engine/look_fixture.h"
 
 namespace ckpt {
@@ -78,6 +81,68 @@ TEST_F(Diff, ModesKindsAndTargetsAreSeen) {
   EXPECT_EQ(diff["d/link"].status, DiffStatus::kChanged);
   EXPECT_EQ(DiffStatusName(diff["d/mode"].status), "metadata");
   EXPECT_EQ(DiffStatusName(diff["d/link"].status), "changed");
+}
+
+TEST_F(Diff, OwnersAttributesAndShapesAreSeen) {
+  for (const char* name : {"d/owner", "d/group", "d/attribute", "d/same"}) {
+    WriteFile(tmp_ / name, "the same bytes");
+    MakeOld(tmp_ / name);
+  }
+  auto store = Open();
+  SaveDir(store.get());
+  const bool root = geteuid() == 0;
+  if (root) {
+    ASSERT_EQ(chown((tmp_ / "d/owner").c_str(), 12345, 0), 0);
+    ASSERT_EQ(chown((tmp_ / "d/group").c_str(), 0, 12345), 0);
+  }
+  const bool has = setxattr((tmp_ / "d/attribute").c_str(), "user.x", "1", 1, 0) == 0;
+  SaveDir(store.get());
+  auto diff = Run(store.get(), "melt@1", "melt@2");
+  EXPECT_EQ(diff.contains("d/owner"), root);
+  EXPECT_EQ(diff.contains("d/group"), root);
+  EXPECT_EQ(diff.contains("d/attribute"), has);
+  EXPECT_FALSE(diff.contains("d/same"));
+  const auto numbers = Numbers(64, 1);
+  for (const std::uint64_t rows : {1, 8}) {
+    SaveOptions options;
+    options.series = "shape";
+    auto writer = ArrayWriter::Begin(store.get(), options);
+    ASSERT_TRUE(writer.ok());
+    ArrayShape shape;
+    shape.dtype = Dtype::kFloat64;
+    shape.shape = {rows, 64 / rows};
+    ASSERT_OK((*writer)->Put("x", std::as_bytes(std::span(numbers)), shape));
+    ASSERT_TRUE((*writer)->End().ok());
+  }
+  EXPECT_EQ(Run(store.get(), "shape@1", "shape@2")["x"].status, DiffStatus::kMetadata);
+}
+
+TEST_F(Diff, RanksThatOnlyOneHasAreAddedOrRemoved) {
+  auto store = Open();
+  for (const std::uint32_t rank : {0, 1}) {
+    SaveOptions options;
+    options.series = "ranks";
+    options.step = 1;
+    options.rank = rank;
+    options.ranks = 2;
+    options.run_id = "run";
+    auto writer = CheckpointWriter::Begin(store.get(), options);
+    ASSERT_TRUE(writer.ok()) << writer.status().ToString();
+    Entry entry;
+    entry.kind = EntryKind::kDirectory;
+    entry.name = "of" + std::to_string(rank);
+    ASSERT_OK((*writer)->AddEntry(entry, 0));
+    ASSERT_TRUE((*writer)->End().ok());
+  }
+  SaveArrays(store.get(), {{"x", Numbers(10, 1)}}, "one");
+  auto removed = Run(store.get(), "ranks", "one");
+  EXPECT_EQ(removed["of0"].status, DiffStatus::kRemoved);
+  EXPECT_EQ(removed["of1"].status, DiffStatus::kRemoved);
+  EXPECT_EQ(removed["of1"].rank, 1u);
+  auto added = Run(store.get(), "one", "ranks");
+  EXPECT_EQ(added["of1"].status, DiffStatus::kAdded);
+  EXPECT_EQ(added["of1"].rank, 1u);
+  EXPECT_EQ(added["x"].status, DiffStatus::kRemoved);
 }
 
 TEST_F(Diff, BytesThatOnlyMovedAreNotChanged) {

@@ -6,7 +6,7 @@
 
 #include "store/codec/hash.h"
 #include "store/engine/id_table.h"
-#include "store/engine/inspect.h"
+#include "store/engine/record_index.h"
 #include "store/engine/restore_files.h"
 #include "store/engine/retention.h"
 #include "tests/engine/look_fixture.h"
@@ -221,6 +221,17 @@ TEST_F(Refused, RulesOfRetentionThatAreNegative) {
   rules = RetentionRules();
   rules.keep_within_ns = -1;
   EXPECT_EQ(PlanRetention(store.get(), rules).status().code(), Code::kInvalidArgument);
+}
+
+// Rows of an index that are too short say nothing, and nothing behind them is read.
+TEST(IndexRecords, ShortRowsAreRefused) {
+  const Bytes some(3);
+  EXPECT_EQ(ParseCheckpointSummary(some).status().code(), Code::kCorruption);
+  EXPECT_EQ(ParseTombstoneKey(AsBytes("tmelt")).status().code(), Code::kCorruption);
+  EXPECT_EQ(ParseTombstoneKey({}).status().code(), Code::kCorruption);
+  EXPECT_TRUE(PayloadOfValue(some).empty());
+  EXPECT_FALSE(IsStagedValue({}));
+  EXPECT_EQ(OffsetOfValue(some), 0u);
 }
 
 TEST(IdTable, HasRoomForZeros) {
