@@ -41,8 +41,10 @@ std::atomic<Site> armed{Site::kNone};
 std::atomic<std::uint64_t> count{0};
 std::atomic<const char*> first_failed{nullptr};
 std::atomic<bool> disk_full{false};
+std::atomic<void (*)(const Done&)> observer{nullptr};
 
 thread_local bool tests_own = false;
+thread_local bool observing = false;  // what an observer does is not told
 thread_local const char* interrupted = nullptr;
 thread_local int tests_frames = 0;  // of this thread's stack, when it went into the library
 
@@ -55,7 +57,8 @@ bool NeverWaits(std::string_view name) {
   return std::ranges::find(kNever, name) != std::end(kNever) || name.starts_with("posix_spawn");
 }
 bool HasHalves(std::string_view name) {
-  constexpr std::string_view kHave[] = {"read", "write", "pread", "pwrite", "writev", "getrandom"};
+  constexpr std::string_view kHave[] = {"read",   "write",   "pread",    "pwrite",
+                                        "writev", "pwritev", "getrandom"};
   return std::ranges::find(kHave, name) != std::end(kHave);
 }
 
@@ -94,6 +97,25 @@ std::size_t Asked(const char* name, std::size_t bytes) {
   if (!plan.halves) return 0;
   return bytes > 1 ? bytes / 2 : bytes;
 }
+
+// Answers `answer`, for the caller to return.
+template <typename Answer>
+Answer Tell(Answer answer, const Done& done) {
+  auto* const look = observer.load(std::memory_order_acquire);
+  if (look == nullptr || observing || answer < 0) return answer;
+  const int error = errno;
+  observing = true;
+  look(done);
+  observing = false;
+  errno = error;
+  return answer;
+}
+
+ssize_t TellWritten(ssize_t written, int fd, const void* data, off_t at) {
+  return Tell(written, {Done::What::kWrite, fd, data, static_cast<std::size_t>(written), at});
+}
+int TellNames(int answer) { return Tell(answer, {Done::What::kNames, -1, nullptr, 0, 0}); }
+int TellSync(int answer, int fd) { return Tell(answer, {Done::What::kSync, fd, nullptr, 0, 0}); }
 
 // The function of the same name that the next library has.
 template <typename Function>
@@ -181,6 +203,8 @@ std::uint64_t Disarm() {
   return count;
 }
 
+void Observe(void (*look)(const Done&)) { observer.store(look, std::memory_order_release); }
+
 const std::vector<Noted>& NotedCalls() { return noted; }
 
 DiskFull::DiskFull() { disk_full = true; }
@@ -205,7 +229,6 @@ std::string FirstFailed() {
 using namespace ckpt::faults;  // NOLINT: so that the table below can be read
 
 // clang-format off
-CKPT_FAILING(int, ftruncate, -1, (int fd, off_t size) noexcept, (fd, size))
 CKPT_FAILING(int, fstat, -1, (int fd, struct stat* st) noexcept, (fd, st))
 CKPT_FAILING(int, fstatat, -1, (int fd, const char* name, struct stat* st, int flags) noexcept, (fd, name, st, flags))
 CKPT_FAILING(int, fstatfs, -1, (int fd, struct statfs* fs) noexcept, (fd, fs))
@@ -214,8 +237,6 @@ CKPT_FAILING(int, lstat, -1, (const char* path, struct stat* st) noexcept, (path
 CKPT_FAILING(char*, getcwd, nullptr, (char* out, size_t size) noexcept, (out, size))
 CKPT_FAILING(int, mkdir, -1, (const char* path, mode_t mode) noexcept, (path, mode))
 CKPT_FAILING(int, mkdirat, -1, (int fd, const char* name, mode_t mode) noexcept, (fd, name, mode))
-CKPT_FAILING(int, unlinkat, -1, (int fd, const char* name, int flags) noexcept, (fd, name, flags))
-CKPT_FAILING(int, renameat, -1, (int fd, const char* from, int to_fd, const char* to) noexcept, (fd, from, to_fd, to))
 CKPT_FAILING(int, linkat, -1, (int fd, const char* from, int to_fd, const char* to, int flags) noexcept, (fd, from, to_fd, to, flags))
 CKPT_FAILING(int, symlinkat, -1, (const char* target, int fd, const char* name) noexcept, (target, fd, name))
 CKPT_FAILING(ssize_t, readlinkat, -1, (int fd, const char* name, char* out, size_t size) noexcept, (fd, name, out, size))
@@ -239,7 +260,21 @@ CKPT_FAILING(int, getgroups, -1, (int size, gid_t* groups) noexcept, (size, grou
 CKPT_FAILING(int, pipe2, -1, (int* ends, int flags) noexcept, (ends, flags))
 CKPT_FAILING(int, poll, -1, (struct pollfd* fds, nfds_t count, int timeout_ms), (fds, count, timeout_ms))
 CKPT_FAILING(int, eventfd, -1, (unsigned value, int flags) noexcept, (value, flags))
-CKPT_FAILING(int, fsync, -1, (int fd), (fd))
+// clang-format on
+
+// The same, and an observer is told.
+#define CKPT_FAILING_TOLD(name, parameters, arguments, tell) \
+  CKPT_REPLACES int name parameters {                        \
+    static auto* const next = Next<int parameters>(#name);   \
+    if (Fails(#name)) return -1;                             \
+    const int answer = next arguments;                       \
+    return tell;                                             \
+  }
+// clang-format off
+CKPT_FAILING_TOLD(ftruncate, (int fd, off_t size) noexcept, (fd, size), Tell(answer, {Done::What::kSize, fd, nullptr, static_cast<std::size_t>(size), 0}))
+CKPT_FAILING_TOLD(fsync, (int fd), (fd), TellSync(answer, fd))
+CKPT_FAILING_TOLD(unlinkat, (int fd, const char* name, int flags) noexcept, (fd, name, flags), TellNames(answer))
+CKPT_FAILING_TOLD(renameat, (int fd, const char* from, int to_fd, const char* to) noexcept, (fd, from, to_fd, to), TellNames(answer))
 // clang-format on
 
 CKPT_REPLACES int fallocate(int fd, int mode, off_t at, off_t size) {
@@ -275,7 +310,7 @@ CKPT_REPLACES int ioctl(int fd, unsigned long request, ...) noexcept {
 CKPT_REPLACES int fdatasync(int fd) {
   static auto* const next = Next<int(int)>("fdatasync");
   if (Dies(fd)) raise(SIGKILL);
-  return Fails("fdatasync") ? -1 : next(fd);
+  return Fails("fdatasync") ? -1 : TellSync(next(fd), fd);
 }
 
 // These answer the error itself.
@@ -315,7 +350,9 @@ CKPT_REPLACES int openat(int dir, const char* name, int flags, ...) {
   va_start(more, flags);
   const mode_t mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(more, mode_t) : 0;
   va_end(more);
-  return Fails("openat") ? -1 : static_cast<int>(syscall(SYS_openat, dir, name, flags, mode));
+  if (Fails("openat")) return -1;
+  const int fd = static_cast<int>(syscall(SYS_openat, dir, name, flags, mode));
+  return (flags & O_CREAT) != 0 ? TellNames(fd) : fd;
 }
 
 CKPT_REPLACES int open(const char* name, int flags, ...) {
@@ -323,7 +360,9 @@ CKPT_REPLACES int open(const char* name, int flags, ...) {
   va_start(more, flags);
   const mode_t mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(more, mode_t) : 0;
   va_end(more);
-  return Fails("open") ? -1 : static_cast<int>(syscall(SYS_openat, AT_FDCWD, name, flags, mode));
+  if (Fails("open")) return -1;
+  const int fd = static_cast<int>(syscall(SYS_openat, AT_FDCWD, name, flags, mode));
+  return (flags & O_CREAT) != 0 ? TellNames(fd) : fd;
 }
 
 // Locks only.
@@ -351,7 +390,9 @@ CKPT_REPLACES ssize_t getrandom(void* out, size_t size, unsigned flags) {
 CKPT_REPLACES ssize_t write(int fd, const void* data, size_t size) {
   const std::size_t asked = Asked("write", size);
   if (NoRoomHere(fd, asked)) return -1;
-  return size > 0 && asked == 0 ? -1 : syscall(SYS_write, fd, data, asked);
+  if (size > 0 && asked == 0) return -1;
+  const off_t at = observer == nullptr ? 0 : syscall(SYS_lseek, fd, 0, SEEK_CUR);
+  return TellWritten(syscall(SYS_write, fd, data, asked), fd, data, at);
 }
 
 CKPT_REPLACES ssize_t pread(int fd, void* out, size_t size, off_t at) {
@@ -362,7 +403,24 @@ CKPT_REPLACES ssize_t pread(int fd, void* out, size_t size, off_t at) {
 CKPT_REPLACES ssize_t pwrite(int fd, const void* data, size_t size, off_t at) {
   const std::size_t asked = Asked("pwrite", size);
   if (NoRoom(fd, at, asked)) return -1;
-  return size > 0 && asked == 0 ? -1 : syscall(SYS_pwrite64, fd, data, asked, at);
+  if (size > 0 && asked == 0) return -1;
+  return TellWritten(syscall(SYS_pwrite64, fd, data, asked, at), fd, data, at);
+}
+
+// LMDB's, of pages that lie together. Told one after the other: whole where all were written.
+CKPT_REPLACES ssize_t pwritev(int fd, const struct iovec* parts, int part_count, off_t at) {
+  static auto* const next = Next<ssize_t(int, const struct iovec*, int, off_t)>("pwritev");
+  const std::size_t asked = Asked("pwritev", static_cast<std::size_t>(part_count));
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < asked; ++i) bytes += parts[i].iov_len;
+  if (NoRoom(fd, at, bytes)) return -1;
+  if (part_count > 0 && asked == 0) return -1;
+  const ssize_t written = next(fd, parts, static_cast<int>(asked), at);
+  if (written != static_cast<ssize_t>(bytes)) return written;
+  for (std::size_t i = 0; i < asked; at += static_cast<off_t>(parts[i].iov_len), ++i) {
+    TellWritten(static_cast<ssize_t>(parts[i].iov_len), fd, parts[i].iov_base, at);
+  }
+  return written;
 }
 
 CKPT_REPLACES ssize_t writev(int fd, const struct iovec* parts, int part_count) {

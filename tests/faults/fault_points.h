@@ -18,6 +18,8 @@
 #ifndef CKPT_TESTS_FAULTS_FAULT_POINTS_H_
 #define CKPT_TESTS_FAULTS_FAULT_POINTS_H_
 
+#include <sys/types.h>
+
 #include <climits>
 #include <cstdint>
 #include <string>
@@ -89,6 +91,18 @@ class DiskFull {
 
 // The first call that failed ("pwrite"), or had half done; "" if none.
 std::string FirstFailed();
+
+// What a call did to a file or a folder, told to an observer after it succeeded (tape.h).
+struct Done {
+  enum class What : std::uint8_t { kWrite, kSize, kSync, kNames };
+  What what;
+  int fd;  // -1 for kNames: something was made, renamed or removed
+  const void* data;
+  std::size_t size;  // of data; for kSize, the file's
+  off_t at;
+};
+// Null: nobody looks. Called on whichever thread made the call.
+void Observe(void (*observer)(const Done&));
 
 // For the functions that are put in the place of others: counts one, and whether it is to fail.
 bool Hit(Site site, const char* name);
