@@ -371,12 +371,12 @@ Status Restorer::WriteEntry(const Entry& entry, Decision decision, TargetTree* t
 Status Restorer::WriteSymlink(const Entry& entry, const TargetTree::Place& place) const {
   const std::string temporary = TemporaryName();
   CKPT_RETURN_IF_ERROR(place.dir->MakeSymlink(entry.target, temporary));
-  LinkOnItsWay link(place.dir.get(), temporary);
+  LinkOnItsWay fresh(place.dir.get(), temporary);
   Status s = place.dir->SetEntryAttributes(temporary, InfoOf(entry), owner_);
   if (s.ok() || s.code() == Code::kPermission || s.code() == Code::kUnsupported) {
     s = place.dir->Rename(temporary, place.dir.get(), place.component);
   }
-  if (s.ok()) link.Arrived();
+  if (s.ok()) fresh.Arrived();
   return s;
 }
 
@@ -410,11 +410,11 @@ Status Restorer::WriteLink(const Entry& entry, const TargetTree::Place& place,
   CKPT_ASSIGN_OR_RETURN(auto first, tree.Find(entry.target, false));
   std::string temporary = TemporaryName();
   CKPT_RETURN_IF_ERROR(first.dir->MakeHardLink(first.component, place.dir.get(), temporary));
-  LinkOnItsWay link(place.dir.get(), temporary);
+  LinkOnItsWay fresh(place.dir.get(), temporary);
   Status s = place.dir->Rename(temporary, place.dir.get(), place.component);
   // Rename does nothing when both are already the same file.
   Status gone = place.dir->RemoveFile(temporary);
-  link.Arrived();
+  fresh.Arrived();
   return s.ok() && !gone.ok() && gone.code() != Code::kNotFound ? gone : s;
 }
 
