@@ -110,6 +110,29 @@ void MakeBulky(const std::string& path) {
   Must(SaveStep(path, 3));
 }
 
+std::map<std::string, std::string> ReadPacks(const std::string& path) {
+  std::map<std::string, std::string> packs;
+  for (const auto& at : fs::directory_iterator(path + "/packs"))
+    packs[at.path()] = ReadFile(at.path());
+  return packs;
+}
+
+// A copied reserve is not continued: another in its place, by a collection that moves nothing.
+void MakeReserve(const std::string& path) {
+  for (const auto& [name, bytes] : ReadPacks(path)) {
+    if (bytes.size() == kReserveBytes) fs::remove(name);
+  }
+  Must(Collect(path, 0, 0.01));
+}
+
+// Of which gc gave back what step 3 does not need, on a full disk.
+void MakeHoles(const std::string& path) {
+  MakeBulky(path);
+  MakeReserve(path);
+  DiskFull full;
+  Must(CollectAll(path));
+}
+
 // The same in a store whose packs are full, and sealed, at 1 MiB.
 void MakeFull(const std::string& path) {
   ckpt_open_options options = CKPT_OPEN_OPTIONS_INIT;
@@ -120,13 +143,6 @@ void MakeFull(const std::string& path) {
   ckpt_store_close(store);
   MakeBulky(path);
   Must(Remove(path));
-}
-
-std::map<std::string, std::string> ReadPacks(const std::string& path) {
-  std::map<std::string, std::string> packs;
-  for (const auto& at : fs::directory_iterator(path + "/packs"))
-    packs[at.path()] = ReadFile(at.path());
-  return packs;
 }
 
 // Steps 1 to 3, of which the third has lost a chunk of its own.
@@ -146,14 +162,6 @@ void MakeDamaged(const std::string& path) {
     return;
   }
   std::abort();
-}
-
-// A copied reserve is not continued: another in its place, by a collection that moves nothing.
-void MakeReserve(const std::string& path) {
-  for (const auto& [name, bytes] : ReadPacks(path)) {
-    if (bytes.size() == kReserveBytes) fs::remove(name);
-  }
-  Must(Collect(path, 0, 0.01));
 }
 
 // Two saves of a session.
@@ -247,6 +255,7 @@ Fixtures::Fixtures() {
       {"garbage", MakeGarbage},
       {"bulky", MakeBulky},
       {"full", MakeFull},
+      {"holes", MakeHoles},
       {"damaged", MakeDamaged},
       {"staged", MakeStaged},
       {"session", MakeSession}};

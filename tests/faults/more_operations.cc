@@ -89,6 +89,33 @@ Outcome RestoreOver(const std::string& path) {
   return calls.outcome();
 }
 
+// What is damaged is found, passed over and set aside.
+Outcome CheckAndRepair(const std::string& path) {
+  const Outcome checked = Check(path);
+  const bool found = checked.message.find("do not have") != std::string::npos;
+  if (checked.code != CKPT_OK && !found) return checked;
+  Calls calls;
+  if (OpenStore store(&calls, path, CKPT_OPEN_READ); store) {
+    const std::string to = fs::path(path).parent_path() / "sound";
+    ckpt_restore_options options = CKPT_RESTORE_OPTIONS_INIT;
+    options.checkpoint = "run";
+    options.to = to.c_str();
+    options.fallback = 1;
+    calls.CKPT_CALL(ckpt_restore_files(store.get(), &options, nullptr, nullptr, nullptr));
+    ckpt_stats stats = CKPT_STATS_INIT;
+    calls.CKPT_CALL(ckpt_get_stats(store.get(), &stats));
+  }
+  return calls.outcome().code == CKPT_OK ? Repair(path) : calls.outcome();
+}
+
+// Of packs that gave back what lay between.
+Outcome UseHoles(const std::string& path) {
+  Outcome outcome = Check(path);
+  if (outcome.code == CKPT_OK) outcome = SaveStep(path, 4, CKPT_OPEN_WRITE);
+  if (outcome.code == CKPT_OK) outcome = CollectAll(path);
+  return outcome;
+}
+
 Outcome Freeze(const std::string& path) {
   Calls calls;
   OpenStore store(&calls, path, CKPT_OPEN_WRITE);
@@ -133,6 +160,8 @@ std::vector<Operation> MoreOperations() {
       {"save of ranks", "plain", SaveRanks, {1, 2}, {}},
       {"save of a stream", "plain", SaveStream, {1, 2}, {}},
       {"restore over another step", "plain", RestoreOver, {1, 2}, {}},
+      {"check and repair", "damaged", CheckAndRepair, {1, 2}, {}},
+      {"check, save, gc of packs with holes", "holes", UseHoles, {}, {4}},
       {"freeze", "plain", Freeze, {1, 2}, {}},
       {"analyze", "plain", Analyze, {1, 2}, {}},
       {"save into full packs", "full", SaveFourth, {2, 3}, {4}},
