@@ -49,6 +49,9 @@ class OpenStore {
     options.mode = mode;
     options.threads = 1;
     options.pack_bytes = 8 << 20;
+    options.progress = [](const ckpt_progress*, void*) {
+      return Hit(Site::kReports, "progress") ? 1 : 0;
+    };
     if (!calls->CKPT_CALL(ckpt_store_open(path.c_str(), &options, &store_))) store_ = nullptr;
   }
   ~OpenStore() {

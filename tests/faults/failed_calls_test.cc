@@ -60,6 +60,26 @@ INSTANTIATE_TEST_SUITE_P(All, FailedCalls, ::testing::ValuesIn(Operations()),
 
 TEST_P(FailedCalls, AreSaidAndLoseNothing) { Sweep(Site::kCalls, kFailures, "calls"); }
 
+// What the system has not, or does not let one do: in places there is another way.
+constexpr Failure kDenials[] = {
+    {"EPERM", EPERM},
+    {"EPERM for good", EPERM, true},
+    {"EOPNOTSUPP", EOPNOTSUPP},
+    {"EOPNOTSUPP for good", EOPNOTSUPP, true},
+};
+
+class DeniedCalls : public SweepTest {
+  std::string Judge(const Failure&, const Outcome& outcome) override {
+    const bool clear = outcome.code != CKPT_INTERNAL && outcome.code != CKPT_CORRUPTION;
+    return clear ? "" : "is not clear: " + outcome.message;
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(All, DeniedCalls, ::testing::ValuesIn(Operations()),
+                         [](const auto& operation) { return TestName(operation.param); });
+
+TEST_P(DeniedCalls, AreSaidAndLoseNothing) { Sweep(Site::kCalls, kDenials, "calls denied"); }
+
 std::uint64_t BlocksOf(const std::string& folder) {
   std::uint64_t blocks = 0;
   for (const auto& at : std::filesystem::directory_iterator(folder)) {

@@ -29,7 +29,8 @@
 namespace ckpt::faults {
 
 // kIndexCalls: of our code into LMDB, and kIndexRows: those that read a row (index_points.cc).
-enum class Site : std::uint8_t { kNone, kCalls, kAllocations, kIndexCalls, kIndexRows };
+// kReports: of the library to who asked for progress, who may say that it is to stop.
+enum class Site : std::uint8_t { kNone, kCalls, kAllocations, kIndexCalls, kIndexRows, kReports };
 
 // A call that was counted.
 struct Noted {
