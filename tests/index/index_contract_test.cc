@@ -236,6 +236,34 @@ TEST_P(IndexContract, UpdateOfManyTransactionsIsWhole) {
   EXPECT_EQ(Scan(index_.get(), "r").size(), 1u);
 }
 
+// Chunks of two packs side by side in a table that is nearly full: those of one go, here and there.
+TEST_P(IndexContract, ChunksDroppedAmongManyLeaveTheOthers) {
+  constexpr std::uint64_t kCount = 3000;
+  MustPublish(index_.get(), One(Grow(1, 0, 0, kCount)));
+  MustPublish(index_.get(), One(Grow(2, 100000, 0, kCount)));
+  IndexUpdate drop;
+  drop.dropped_packs = {PackId(1)};
+  for (std::uint64_t i = 0; i < kCount; ++i) drop.dropped_chunks.push_back(ChunkId(i));
+  MustPublish(index_.get(), drop);
+  EXPECT_EQ(CountFound(index_.get(), 0, kCount), 0u);
+  EXPECT_EQ(CountFound(index_.get(), 100000, kCount), kCount);
+  EXPECT_EQ(index_->Stats()->chunks, kCount);
+}
+
+TEST_P(IndexContract, ManyRecordsAreScannedInOrder) {
+  PackUpdate update = Grow(1, 0, 0, 1);
+  for (int i = 0; i < 5000; ++i) {
+    update.records.push_back(Record("r" + std::to_string(10000 + i), std::to_string(i)));
+  }
+  MustPublish(index_.get(), One(update));
+  KeysAndValues forward = Scan(index_.get(), "r");
+  ASSERT_EQ(forward.size(), 5000u);
+  EXPECT_TRUE(std::is_sorted(forward.begin(), forward.end()));
+  KeysAndValues backward = Scan(index_.get(), "r", true);
+  std::reverse(backward.begin(), backward.end());
+  EXPECT_EQ(backward, forward);
+}
+
 // Random updates against a plain map, scanned by random prefixes both ways.
 TEST_P(IndexContract, RecordsBehaveLikeAMap) {
   using Model = std::map<std::string, std::pair<std::string, std::uint64_t>>;
