@@ -65,8 +65,11 @@ Outcome Look(const std::string& path) {
   OpenStore store(&calls, path, CKPT_OPEN_READ);
   if (!store) return calls.outcome();
   const ckpt_list_options list = CKPT_LIST_OPTIONS_INIT;
-  calls.CKPT_CALL(ckpt_list(store.get(), &list, nullptr, nullptr));
-  calls.CKPT_CALL(ckpt_inspect(store.get(), "run", nullptr, nullptr, nullptr, nullptr));
+  const auto checkpoint = [](const ckpt_checkpoint*, void*) { return 0; };
+  const auto entry = [](const ckpt_entry*, void*) { return 0; };
+  const auto pack = [](const char*, std::uint64_t, void*) { return 0; };
+  calls.CKPT_CALL(ckpt_list(store.get(), &list, checkpoint, nullptr));
+  calls.CKPT_CALL(ckpt_inspect(store.get(), "run", checkpoint, entry, pack, nullptr));
   const auto nothing = [](const ckpt_diff_entry*, void*) { return 0; };
   calls.CKPT_CALL(ckpt_diff(store.get(), "run@1", "run@2", nothing, nullptr));
   std::string large = DataOf(path).substr(1) + "/large";  // where the fixture was made
