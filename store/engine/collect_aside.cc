@@ -23,6 +23,18 @@ bool DoesNotRead(const Status& status) {
          status.code() == Code::kNotFound;
 }
 
+const Status& StatusOf(const Status& status) { return status; }
+template <typename T>
+const Status& StatusOf(const Result<T>& result) {
+  return result.status();
+}
+// What fails once and then reads is no damage: it would be given up for good.
+template <typename Work>
+auto OnceMoreIfIo(const Work& work) {
+  auto done = work();
+  return StatusOf(done).code() == Code::kIo ? work() : std::move(done);
+}
+
 std::string PackPath(const Id128& id) { return "packs/" + PackFileName(id); }
 
 }  // namespace
@@ -111,13 +123,16 @@ Status Collector::AwaitForAside() {
 
 // Whatever reads true, by directories as readers go; in the order of the file.
 Status Collector::CopySound(AsidePack* pack) {
-  auto reader = PackReader::Open(store_->packs_dir(), pack->id, store_->format().uuid,
-                                 PackReader::BadHeader::kSalvage);
+  auto reader = OnceMoreIfIo([&] {
+    return PackReader::Open(store_->packs_dir(), pack->id, store_->format().uuid,
+                            PackReader::BadHeader::kSalvage);
+  });
   if (!reader.ok()) {
     if (DoesNotRead(reader.status())) return Status();  // another store's, say: nothing of ours
     return reader.status();
   }
-  CKPT_ASSIGN_OR_RETURN(PackContents contents, (*reader)->ReadFrom(0));
+  CKPT_ASSIGN_OR_RETURN(PackContents contents,
+                        OnceMoreIfIo([&] { return (*reader)->ReadFrom(0); }));
   std::vector<ChunkEntry> entries = std::move(contents.chunks);
   entries.insert(entries.end(), contents.tail_chunks.begin(), contents.tail_chunks.end());
   std::sort(entries.begin(), entries.end(),
@@ -125,7 +140,7 @@ Status Collector::CopySound(AsidePack* pack) {
   for (const ChunkEntry& entry : entries) {
     dropped_chunks_.push_back(entry.id);
     if (kept_.Contains(entry.id)) continue;
-    Status sound = own_->Verify(**reader, entry, false);
+    Status sound = OnceMoreIfIo([&] { return own_->Verify(**reader, entry, false); });
     if (DoesNotRead(sound)) {
       bool tail = entry.offset >= contents.durable_end;
       if (tail || IsGivenBack(**reader, entry)) continue;
@@ -157,7 +172,7 @@ Status Collector::FindElsewhere() {
                               PackReader::Open(store_->packs_dir(), id, store_->format().uuid,
                                                PackReader::BadHeader::kSalvage));
       }
-      Status sound = own_->Verify(*reader, entry, false);
+      Status sound = OnceMoreIfIo([&] { return own_->Verify(*reader, entry, false); });
       if (!sound.ok() && !DoesNotRead(sound)) return sound;
       if (!sound.ok()) continue;
       std::uint64_t& up_to = to_[lost->second.pack_id][id];

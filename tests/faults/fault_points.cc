@@ -56,6 +56,20 @@ bool NeverWaits(std::string_view name) {
   constexpr std::string_view kNever[] = {"lseek", "pthread_create", "pipe2", "getgroups"};
   return std::ranges::find(kNever, name) != std::end(kNever) || name.starts_with("posix_spawn");
 }
+// Who holds a descriptor may read and write by it.
+bool NamesSomething(std::string_view name) {
+  constexpr std::string_view kDo[] = {
+      "open",   "openat",   "mkdir",  "mkdirat",  "unlinkat", "renameat",  "linkat",   "symlinkat",
+      "fchmod", "fchmodat", "fchown", "fchownat", "futimens", "utimensat", "fsetxattr"};
+  return std::ranges::find(kDo, name) != std::end(kDo);
+}
+// What some file systems have not.
+bool MayBeMissing(std::string_view name) {
+  constexpr std::string_view kMay[] = {"fallocate",  "fcntl",     "linkat",    "symlinkat",
+                                       "flistxattr", "fgetxattr", "fsetxattr", "ioctl",
+                                       "fchownat",   "msync"};
+  return std::ranges::find(kMay, name) != std::end(kMay);
+}
 bool HasHalves(std::string_view name) {
   constexpr std::string_view kHave[] = {"read",   "write",   "pread",    "pwrite",
                                         "writev", "pwritev", "getrandom"};
@@ -164,6 +178,8 @@ TestsOwn::~TestsOwn() {
 bool CanFail(const Plan& what, std::string_view name) {
   if (what.site != Site::kCalls) return true;
   if (what.halves) return HasHalves(name);
+  if (what.error == EPERM) return NamesSomething(name);
+  if (what.error == EOPNOTSUPP) return MayBeMissing(name);
   return !(what.interrupts && NeverWaits(name));
 }
 
