@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cstdlib>
 #include <cstring>
 
@@ -63,7 +64,7 @@ Id128 ReadHostId() { return HashText("ckpt host\n" + ReadMachineId() + "\n" + Re
 // when it began (16 random bytes), the process, the time and a count.
 void FillFromProcess(MutableByteSpan out) {
   static std::atomic<std::uint64_t> count{0};
-  std::string own(reinterpret_cast<const char*>(::getauxval(AT_RANDOM)), 16);
+  std::string own(std::bit_cast<const char*>(::getauxval(AT_RANDOM)), 16);
   for (const std::int64_t part :
        {std::int64_t{::getpid()}, ReadClock(CLOCK_REALTIME), ReadClock(CLOCK_MONOTONIC)}) {
     own += '\n' + std::to_string(part);
