@@ -18,8 +18,7 @@ class Cancelled : public SweepTest {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(All, Cancelled, ::testing::ValuesIn(Operations()),
-                         [](const auto& operation) { return TestName(operation.param); });
+INSTANTIATE_TEST_SUITE_P(All, Cancelled, ::testing::ValuesIn(Operations()), NameOf);
 
 TEST_P(Cancelled, StopsAndLosesNothing) { Sweep(Site::kReports, kFailures, "reports"); }
 

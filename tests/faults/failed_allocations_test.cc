@@ -19,8 +19,7 @@ class FailedAllocations : public SweepTest {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(All, FailedAllocations, ::testing::ValuesIn(Operations()),
-                         [](const auto& operation) { return TestName(operation.param); });
+INSTANTIATE_TEST_SUITE_P(All, FailedAllocations, ::testing::ValuesIn(Operations()), NameOf);
 
 TEST_P(FailedAllocations, AreSaidAndLoseNothing) {
   Sweep(Site::kAllocations, kFailures, "allocations");

@@ -55,8 +55,7 @@ class FailedCalls : public SweepTest {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(All, FailedCalls, ::testing::ValuesIn(Operations()),
-                         [](const auto& operation) { return TestName(operation.param); });
+INSTANTIATE_TEST_SUITE_P(All, FailedCalls, ::testing::ValuesIn(Operations()), NameOf);
 
 TEST_P(FailedCalls, AreSaidAndLoseNothing) { Sweep(Site::kCalls, kFailures, "calls"); }
 
@@ -75,8 +74,7 @@ class DeniedCalls : public SweepTest {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(All, DeniedCalls, ::testing::ValuesIn(Operations()),
-                         [](const auto& operation) { return TestName(operation.param); });
+INSTANTIATE_TEST_SUITE_P(All, DeniedCalls, ::testing::ValuesIn(Operations()), NameOf);
 
 TEST_P(DeniedCalls, AreSaidAndLoseNothing) { Sweep(Site::kCalls, kDenials, "calls denied"); }
 

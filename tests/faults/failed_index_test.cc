@@ -52,8 +52,7 @@ class FailedIndex : public SweepTest {
   bool GivesBack(const Failure& failure) override { return failure.error != kAssertion; }
 };
 
-INSTANTIATE_TEST_SUITE_P(All, FailedIndex, ::testing::ValuesIn(Operations()),
-                         [](const auto& operation) { return TestName(operation.param); });
+INSTANTIATE_TEST_SUITE_P(All, FailedIndex, ::testing::ValuesIn(Operations()), NameOf);
 
 TEST_P(FailedIndex, LosesNothing) { Sweep(Site::kIndexCalls, kFailures, "calls of the index"); }
 

@@ -31,6 +31,11 @@ struct Failure {
   bool halves = false;
 };
 
+// What GoogleTest shows of an operation.
+inline std::string NameOf(const ::testing::TestParamInfo<Operation>& operation) {
+  return TestName(operation.param);
+}
+
 class SweepTest : public ::testing::TestWithParam<Operation> {
  protected:
   static void SetUpTestSuite();
