@@ -5,6 +5,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <map>
+#include <memory>
 #include <mutex>
 
 #include "store/index/lmdb_index_impl.h"
@@ -24,21 +25,24 @@ struct Registry {
 std::atomic<std::uint64_t> g_forks{0};
 std::atomic<Registry*> g_registry{nullptr};
 
-// The child starts with an empty registry; the parent's is leaked with all it names, its mutex may
-// have been held by a thread that does not exist here.
+// The child has no registry until it asks for one; the parent's is leaked with all it names: its
+// mutex may have been held by a thread that does not exist here. Nothing is allocated: allocators
+// that are not glibc's own (a sanitizer's, say) may not be fit for use yet.
 void InForkedChild() {
   g_forks.fetch_add(1);
-  g_registry.store(new Registry);
+  g_registry.store(nullptr);
 }
 
 Registry* TheRegistry() {
   static const bool once = [] {
-    g_registry.store(new Registry);
     pthread_atfork(nullptr, nullptr, InForkedChild);
     return true;
   }();
   static_cast<void>(once);
-  return g_registry.load();
+  Registry* registry = g_registry.load();
+  if (registry != nullptr) return registry;
+  auto fresh = std::make_unique<Registry>();
+  return g_registry.compare_exchange_strong(registry, fresh.get()) ? fresh.release() : registry;
 }
 
 }  // namespace
