@@ -28,6 +28,8 @@ Status Collector::Condemn() {
   std::set<Id128> copied = kind_ == Kind::kHollow ? std::set<Id128>() : list_;
   std::uint64_t need = CopyBytes(copied) + list_.size() * kHollowRecordBytes;
   CKPT_ASSIGN_OR_RETURN(own_, OwnPacks::Open(store_, need));
+  // A reserve that could not be read at Survey may be on it, and is what is copied into by now.
+  std::erase_if(list_, [&](const Id128& id) { return own_->Contains(id); });
   CollectState next;
   next.known = true;
   next.phase = CollectPhase::kCondemned;

@@ -1,8 +1,10 @@
 #include "store/engine/reserve.h"
 
 #include <algorithm>
+#include <set>
 
 #include "store/engine/chunk_writer.h"
+#include "store/engine/collect_state.h"
 
 namespace ckpt {
 namespace {
@@ -17,9 +19,10 @@ struct Reserve {
   std::uint64_t room_bytes = 0;
 };
 
-std::optional<Reserve> FindReserve(Store* store) {
+std::optional<Reserve> FindReserve(Store* store, const std::set<Id128>& none_of = {}) {
   std::optional<Reserve> best;
   for (const auto& [id, state] : store->PackStates()) {
+    if (none_of.contains(id)) continue;
     auto view = store->packs()->Get(id);
     if (!view.ok() || !(*view)->reader().header().reserve) continue;
     auto bytes = (*view)->reader().FileBytes();
@@ -79,8 +82,9 @@ Result<std::unique_ptr<PackWriter>> ContinueReserve(Store* store) {
   options.reserve = true;
   options.permissions = store->file_permissions();
   std::int64_t deadline = store->env()->MonotonicNs() + kLockWaitMs * 1000000;
+  std::set<Id128> condemned;
   for (;;) {
-    auto reserve = FindReserve(store);
+    auto reserve = FindReserve(store, condemned);
     if (!reserve.has_value()) {
       return NoSpace(store->path() +
                      " has no reserve pack and the disk is full: free some space by other means,"
@@ -88,7 +92,13 @@ Result<std::unique_ptr<PackWriter>> ContinueReserve(Store* store) {
     }
     CKPT_ASSIGN_OR_RETURN(auto pack, PackWriter::Continue(store->env(), store->packs_dir(),
                                                           reserve->pack_id, options));
-    if (pack != nullptr) return pack;
+    if (pack != nullptr) {
+      // Asked when it is locked: one that is collected would take what is written along.
+      CKPT_ASSIGN_OR_RETURN(CollectState state, ReadCollectState(store));
+      if (!state.Condemns(reserve->pack_id) && !state.Breaks(reserve->pack_id)) return pack;
+      condemned.insert(reserve->pack_id);
+      continue;
+    }
     CKPT_ASSIGN_OR_RETURN(auto view, store->packs()->Get(reserve->pack_id));
     auto locked = view->reader().file()->LockedByOther();
     if (!locked.ok() || !*locked) {

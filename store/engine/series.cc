@@ -44,6 +44,7 @@ Result<SeriesView> SeriesView::LoadNewest(Store* store, const std::string& serie
 
 Result<SeriesView> SeriesView::LoadOnce(Store* store, const std::string& series,
                                         std::size_t row_limit, bool* all) {
+  const std::uint64_t losses = store->index_losses();
   SeriesView view;
   view.series_ = series;
   CKPT_RETURN_IF_ERROR(view.ReadRows(store, row_limit, all));
@@ -52,7 +53,8 @@ Result<SeriesView> SeriesView::LoadOnce(Store* store, const std::string& series,
   if (view.infos_.empty()) {
     return NotFound("there is no series '" + series + "' in " + store->path());
   }
-  view.Arrange();
+  // Rows came twice, in no order: whoever loads begins again.
+  if (store->index_losses() == losses) view.Arrange();
   return view;
 }
 

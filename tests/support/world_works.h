@@ -1,0 +1,51 @@
+// What failing_world_test.cc does again and again: small stores in a simulated world, as users and
+// their mishaps leave them, and what is done to them. Files, arrays, ranks and blocks are in each.
+// Thread rule: one thread.
+
+#ifndef CKPT_TESTS_SUPPORT_WORLD_WORKS_H_
+#define CKPT_TESTS_SUPPORT_WORLD_WORKS_H_
+
+#include <memory>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "store/engine/save_files.h"
+#include "store/engine/store.h"
+#include "tests/support/kept_index.h"
+#include "tests/support/sim_world.h"
+
+namespace ckpt::world_works {
+
+// The index that stores are opened with; null: in memory, each its own.
+inline std::shared_ptr<Index> index_in_use;
+
+Result<std::unique_ptr<Store>> Open(SimWorld* world, OpenStoreOptions::Mode mode);
+
+// Some of what is done, for stores to be made with.
+Result<Saved> SaveData(Store* store, const std::string& series, SaveFilesOptions options = {});
+Status PutArrays(Store* store, SaveOptions options, std::uint64_t seed);
+Status SaveRanks(Store* store, std::int64_t step, std::uint32_t ranks, const std::string& run);
+
+struct WorldStore {
+  const char* name;
+  void (*make)(SimWorld*);
+  // Checkpoints that can be restored, whatever honest failures there are.
+  std::vector<std::string> sound;
+  bool damaged = false;
+  std::size_t block_bytes = 3000;
+  std::uint64_t slower = 1;  // it is tried so many times less often
+};
+inline void PrintTo(const WorldStore& store, std::ostream* out) { *out << store.name; }
+const std::vector<WorldStore>& WorldStores();
+
+struct WorldWork {
+  const char* name;
+  Status (*run)(SimWorld*);
+  bool removes = false;  // run@2
+};
+const std::vector<WorldWork>& WorldWorks();
+
+}  // namespace ckpt::world_works
+
+#endif  // CKPT_TESTS_SUPPORT_WORLD_WORKS_H_
