@@ -237,7 +237,7 @@ Status CheckpointWriter::AppendAttempt() {
   record.series = options_.series;
   record.time_ns = start_ns_;
   record.host = store_->env()->HostId();
-  record.job_id = options_.job_id;
+  record.job_id = options_.job_id.substr(0, 255);
   record.ranks = options_.ranks;
   CKPT_ASSIGN_OR_RETURN(Bytes payload, EncodeAttempt(record));
   return chunks_->AppendRecord(RecordType::kAttempt, payload);

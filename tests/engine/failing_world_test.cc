@@ -24,7 +24,7 @@ using world_works::WorldStore;
 using world_works::WorldWork;
 using Mode = OpenStoreOptions::Mode;
 
-enum class Lie : std::uint8_t { kNone, kBytes, kIndex };
+enum class Lie : std::uint8_t { kNone, kBytes, kIndex, kIndexAnew };
 
 struct WorldFailure {
   const char* name;
@@ -46,23 +46,30 @@ constexpr WorldFailure kWorldFailures[] = {
     {"a lock fails", SimOp::kLock, EIO},
     {"the index fails once", SimOp::kCount, EIO, false, Lie::kIndex},
     {"the index fails", SimOp::kCount, EIO, true, Lie::kIndex},
+    {"others made the index anew", SimOp::kCount, EIO, true, Lie::kIndexAnew},
     {"a name is not there", SimOp::kOpen, ENOENT, false, Lie::kNone, false},
     {"bytes are read wrong", SimOp::kRead, 0, false, Lie::kBytes, false},
     {"bytes are read wrong always", SimOp::kRead, 0, true, Lie::kBytes, false},
 };
 
-// An index whose n-th call fails, or all from that one on.
+// An index whose n-th call fails, or all from that one on; or which is another from then on.
 class FailingIndex final : public Index {
  public:
   explicit FailingIndex(std::shared_ptr<Index> index) : index_(std::move(index)) {}
   void Fail(std::uint64_t n, bool for_good) { n_ = n, for_good_ = for_good, calls_ = 0; }
+  // `told` is called at the n-th call.
+  void MakeAnew(std::uint64_t n, std::function<void()> told) {
+    anew_ = n, told_ = std::move(told), calls_ = 0;
+  }
   std::uint64_t calls() const { return calls_; }
 
   Result<std::vector<PackCoverage>> Packs() override {
     CKPT_RETURN_IF_ERROR(Next());
     return index_->Packs();
   }
-  std::uint64_t GenerationNumber() override { return index_->GenerationNumber(); }
+  std::uint64_t GenerationNumber() override {
+    return index_->GenerationNumber() + (calls_ >= anew_ ? 1000 : 0);
+  }
   Result<std::optional<ChunkPlace>> FindChunk(const Id128& id) override {
     CKPT_RETURN_IF_ERROR(Next());
     return index_->FindChunk(id);
@@ -82,15 +89,17 @@ class FailingIndex final : public Index {
 
  private:
   Status Next() {
-    ++calls_;
+    if (++calls_ == anew_) told_();
     const bool fails = for_good_ ? calls_ >= n_ : calls_ == n_;
     return fails ? IoError("simulated: the index cannot be read") : Status();
   }
 
   const std::shared_ptr<Index> index_;
   std::uint64_t n_ = UINT64_MAX;
+  std::uint64_t anew_ = UINT64_MAX;
   std::uint64_t calls_ = 0;
   bool for_good_ = false;
+  std::function<void()> told_;
 };
 
 // From the n-th read on: that one, or (`for_good`) every read of the same place.
@@ -116,6 +125,7 @@ void ReadWrong(SimWorld* world, std::uint64_t n, bool for_good) {
 struct Made {
   explicit Made(const WorldStore& store) : of(store), world(11) {
     collect_test::block_bytes = store.block_bytes;
+    world_works::large_bytes = store.large_bytes;
     world_works::index_in_use = indexes.Open(&world);
     store.make(&world);
     world_works::index_in_use = nullptr;
@@ -141,18 +151,27 @@ class Copy {
   void Arm(const WorldFailure& failure, std::uint64_t n) {
     index_->Fail(UINT64_MAX, false);
     if (failure.lie == Lie::kIndex) return index_->Fail(n, failure.for_good);
+    if (failure.lie == Lie::kIndexAnew) {
+      // And the packs cannot be looked at.
+      return index_->MakeAnew(n, [&failure, this] {
+        const std::uint64_t next = world_->op_count(SimOp::kOpen) + 1;
+        world_->FailOp(next, failure.error, failure.for_good, SimOp::kOpen);
+      });
+    }
     if (failure.lie == Lie::kBytes) return ReadWrong(world(), n, failure.for_good);
     world_->FailOp(n, failure.error, failure.for_good, failure.kind);
   }
   void Disarm() {
     index_->Fail(UINT64_MAX, false);
+    index_->MakeAnew(UINT64_MAX, {});
     world_->ClearFaults();
     world_->clear_capacity();
     world_->set_lies({});
   }
   // Those that may fail in this way.
   std::uint64_t Calls(const WorldFailure& failure) const {
-    return failure.lie == Lie::kIndex ? index_->calls() : world_->op_count(failure.kind);
+    const bool index = failure.lie == Lie::kIndex || failure.lie == Lie::kIndexAnew;
+    return index ? index_->calls() : world_->op_count(failure.kind);
   }
   SimWorld* world() { return world_.get(); }
 
@@ -194,7 +213,7 @@ std::uint64_t Stride() {
   const char* text = std::getenv("CKPT_PROOF_CALLS");
   const std::string_view form = text == nullptr ? "" : text;
   if (form == "each") return 3;
-  return form == "all" ? 1 : 41 * kSweepStride;
+  return form == "all" ? 1 : 97 * kSweepStride;
 }
 
 // How often each call that may fail in a way comes, when none does.

@@ -11,7 +11,6 @@ namespace {
 using collect_test::Saving;
 using Mode = OpenStoreOptions::Mode;
 
-constexpr std::size_t kLargeBytes = 20000;
 constexpr std::size_t kHoleBytes = 64 << 10;
 constexpr std::uint64_t kPackBytes = 512 << 20;
 
@@ -40,8 +39,8 @@ void PutFile(SimWorld* world, const std::string& name, ByteSpan bytes) {
 }
 
 void WriteData(SimWorld* world, std::uint64_t step) {
-  Bytes large = RandomBytes(1, kLargeBytes);
-  const Bytes own = RandomBytes(100 + step, kLargeBytes / 4);
+  Bytes large = RandomBytes(1, large_bytes);
+  const Bytes own = RandomBytes(100 + step, large_bytes / 4);
   std::ranges::copy(own, large.begin());
   PutFile(world, "large", large);
   PutFile(world, "small", RandomBytes(200 + step, 100));
@@ -91,6 +90,13 @@ void MakeGarbage(SimWorld* world) {
     Must(CommitRemovals(store.get(), Must(PlanRemoval(store.get(), {name}, false)), 0));
     Must(store->Refresh());
   }
+}
+
+// Whose lists of chunks are trees.
+void MakeManyChunks(SimWorld* world) {
+  chunk_bytes = 1024;
+  MakePlain(world);
+  chunk_bytes = 4096;
 }
 
 // Of packs that are full at 1 MiB.
@@ -271,9 +277,9 @@ Result<std::unique_ptr<Store>> Open(SimWorld* world, OpenStoreOptions::Mode mode
   options.threads = 1;
   options.use_index = false;
   options.index = index_in_use;
-  options.format.array_chunk_bytes = 4096;
+  options.format.array_chunk_bytes = chunk_bytes;
   options.format.pack_bytes_max = pack_bytes;
-  options.format.chunker = ChunkerParams::ForAverage(4096);
+  options.format.chunker = ChunkerParams::ForAverage(chunk_bytes);
   return Store::Open(world, "/store", options);
 }
 
@@ -299,6 +305,7 @@ const std::vector<WorldStore>& WorldStores() {
       {"strange records", MakeStrangeRecords, newest, true},
       {"half repaired", MakeHalfRepaired, {"files@1", "run@1"}, true},
       {"without format", MakeWithoutFormat, {}, true},
+      {"many chunks", MakeManyChunks, all, false, 3000, 5, 300000},
       {"sealed packs", MakeSealed, all, false, 130000, 5},
       {"full disk", MakeFullDisk, {"run@8"}, false, 160000, 5},
       {"hollow", MakeHollow, {"run@8"}, false, 160000, 5},

@@ -14,6 +14,10 @@
 
 namespace ckpt::world_works {
 
+namespace {
+std::size_t NumbersOfAnArray() { return large_bytes / 13; }
+}  // namespace
+
 Result<Saved> SaveData(Store* store, const std::string& series, SaveFilesOptions options) {
   options.save.series = series;
   return SaveFiles(store, {"/data"}, options);
@@ -23,12 +27,15 @@ Status PutArrays(Store* store, SaveOptions options, std::uint64_t seed) {
   CKPT_ASSIGN_OR_RETURN(auto writer, ArrayWriter::Begin(store, std::move(options)));
   ArrayShape shape;
   shape.dtype = Dtype::kFloat64;
-  shape.shape = {1500};
-  std::vector<double> numbers(1500, 1.5);
-  for (std::size_t i = 0; i < 300; ++i) numbers[i] = static_cast<double>(seed + i);
+  shape.shape = {NumbersOfAnArray()};
+  std::vector<double> numbers(NumbersOfAnArray());
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    numbers[i] = static_cast<double>(i < 300 ? seed + i : i);
+  }
   CKPT_RETURN_IF_ERROR(writer->Put("x", std::as_bytes(std::span(numbers)), shape));
-  shape.shape = {1000};
-  CKPT_RETURN_IF_ERROR(writer->Put("same", std::as_bytes(std::span(numbers).last(1000)), shape));
+  const std::size_t same = NumbersOfAnArray() - 300;
+  shape.shape = {same};
+  CKPT_RETURN_IF_ERROR(writer->Put("same", std::as_bytes(std::span(numbers).last(same)), shape));
   return writer->End().status();
 }
 
@@ -50,8 +57,6 @@ namespace {
 using collect_test::Saving;
 using Mode = OpenStoreOptions::Mode;
 
-constexpr std::size_t kLargeBytes = 20000;
-
 Status SaveTheFiles(SimWorld* world) {
   CKPT_ASSIGN_OR_RETURN(auto store, Open(world, Mode::kWrite));
   CKPT_RETURN_IF_ERROR(SaveData(store.get(), "files").status());
@@ -66,7 +71,7 @@ Status SaveAStream(SimWorld* world) {
   SaveFilesOptions options;
   options.save.series = "stream";
   options.stream_name = "large";
-  std::size_t left = kLargeBytes;
+  std::size_t left = large_bytes;
   options.stream = [&](MutableByteSpan out) -> Result<std::size_t> {
     const std::size_t now = std::min(left, out.size());
     SimRng(left).Fill(out.first(now));
@@ -149,9 +154,9 @@ Status ReadTheArrays(SimWorld* world) {
     CKPT_ASSIGN_OR_RETURN(auto reader, CheckpointReader::Open(store.get(), name));
     CKPT_RETURN_IF_ERROR(reader->Names().status());
     CKPT_RETURN_IF_ERROR(reader->FindContent("x").status());
-    std::vector<double> numbers(1500);
+    std::vector<double> numbers(NumbersOfAnArray());
     CKPT_RETURN_IF_ERROR(reader->Get("x", std::as_writable_bytes(std::span(numbers))));
-    std::vector<float> floats(1500);
+    std::vector<float> floats(NumbersOfAnArray());
     CKPT_RETURN_IF_ERROR(
         reader->GetAs("x", Dtype::kFloat32, std::as_writable_bytes(std::span(floats))));
     CKPT_RETURN_IF_ERROR(reader->UseRank(0));
@@ -193,7 +198,7 @@ Status Look(SimWorld* world) {
     CKPT_RETURN_IF_ERROR(InspectThe(store.get(), name));
   }
   const auto drop = [](ByteSpan) { return Status(); };
-  CKPT_RETURN_IF_ERROR(CatEntry(store.get(), "files", "data/large", 100, kLargeBytes, drop));
+  CKPT_RETURN_IF_ERROR(CatEntry(store.get(), "files", "data/large", 100, large_bytes, drop));
   CKPT_RETURN_IF_ERROR(CatEntry(store.get(), "files", "data/link", 0, UINT64_MAX, drop));
   const auto nothing = [](const DiffedEntry&) { return Status(); };
   CKPT_RETURN_IF_ERROR(DiffCheckpoints(store.get(), "files@1", "files@2", nothing));

@@ -19,6 +19,9 @@ namespace ckpt::world_works {
 
 // The index that stores are opened with; null: in memory, each its own.
 inline std::shared_ptr<Index> index_in_use;
+// Of files and arrays that are saved, and of their chunks in stores that are made.
+inline std::size_t large_bytes = 20000;  // of a WorldStore
+inline std::uint32_t chunk_bytes = 4096;
 
 Result<std::unique_ptr<Store>> Open(SimWorld* world, OpenStoreOptions::Mode mode);
 
@@ -35,6 +38,7 @@ struct WorldStore {
   bool damaged = false;
   std::size_t block_bytes = 3000;
   std::uint64_t slower = 1;  // it is tried so many times less often
+  std::size_t large_bytes = 20000;
 };
 inline void PrintTo(const WorldStore& store, std::ostream* out) { *out << store.name; }
 const std::vector<WorldStore>& WorldStores();
