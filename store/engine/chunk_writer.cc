@@ -134,10 +134,8 @@ Result<bool> ChunkWriter::HitOrOwn(const Id128& id, std::size_t raw_bytes) {
     if (own_.contains(id)) return true;
     const std::uint64_t looked_at = changes_seen_;
     lock.unlock();
-    CKPT_ASSIGN_OR_RETURN(auto place, store_->FindDurable(id));
-    if (!place.has_value()) {
-      CKPT_ASSIGN_OR_RETURN(place, store_->FindInHollow(id));
-    }
+    auto place = store_->FindDurable(id);
+    if (!place.has_value()) place = store_->FindInHollow(id);
     lock.lock();
     CKPT_RETURN_IF_ERROR(Status(failure_));
     // Another thread acknowledged meanwhile: what was found may be of an epoch that is over.

@@ -86,8 +86,7 @@ Result<bool> Marker::TailIsWhole(const Manifest& manifest) {
       VisitEntryTable(manifest.entry_table, *source,
                       [&](const Id128& id, std::uint64_t raw_bytes, bool) -> Result<bool> {
                         if (!seen.Insert(id)) return false;
-                        CKPT_ASSIGN_OR_RETURN(auto durable, store_->FindDurable(id));
-                        if (durable.has_value()) return true;
+                        if (store_->FindDurable(id).has_value()) return true;
                         CKPT_ASSIGN_OR_RETURN(ChunkPlace at, (*source)->Locate(id));
                         if (at.entry.raw_bytes != raw_bytes)
                           return Corruption("a chunk of another size");

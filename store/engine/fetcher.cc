@@ -84,7 +84,7 @@ Result<std::shared_ptr<PackView>> Fetcher::View(const Id128& pack_id) {
 }
 
 Result<ChunkPlace> Fetcher::Locate(const Id128& id) {
-  CKPT_ASSIGN_OR_RETURN(auto indexed, store_->FindDurable(id));
+  const auto indexed = store_->FindDurable(id);
   if (indexed.has_value()) return *indexed;
   bool unreadable = false;
   auto place = LocateIn(*held(), id, &unreadable);

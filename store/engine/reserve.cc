@@ -26,7 +26,8 @@ std::optional<Reserve> FindReserve(Store* store, const std::set<Id128>& none_of 
     auto view = store->packs()->Get(id);
     if (!view.ok() || !(*view)->reader().header().reserve) continue;
     auto bytes = (*view)->reader().FileBytes();
-    auto contents = bytes.ok() ? (*view)->reader().ReadFrom(0, true) : bytes.status();
+    if (!bytes.ok()) continue;
+    auto contents = (*view)->reader().ReadFrom(0, true);
     if (!contents.ok()) continue;
     std::uint64_t room = *bytes - std::min(*bytes, contents->durable_end);
     if (!best.has_value() || room > best->room_bytes) best = Reserve{id, room};

@@ -75,41 +75,40 @@ bool Store::PackMatchesIndex(const Id128& id) {
   return matches;
 }
 
-Result<std::optional<ChunkPlace>> Store::FindDurable(const Id128& id) {
-  return FindPlace(id, false);
-}
+std::optional<ChunkPlace> Store::FindDurable(const Id128& id) { return FindPlace(id, false); }
 
 // What was given back reads zeros, and zeros do not have the payload's checksum.
-Result<std::optional<ChunkPlace>> Store::FindInHollow(const Id128& id) {
+std::optional<ChunkPlace> Store::FindInHollow(const Id128& id) {
   {
     std::shared_lock lock(mutex_);
-    if (hollow_.empty()) return std::optional<ChunkPlace>();
+    if (hollow_.empty()) return std::nullopt;
   }
-  CKPT_ASSIGN_OR_RETURN(auto place, FindPlace(id, true));
-  if (!place.has_value()) return place;
+  auto place = FindPlace(id, true);
+  if (!place.has_value()) return std::nullopt;
   auto view = pack_set_.Get(place->pack_id);
-  if (!view.ok()) return std::optional<ChunkPlace>();
+  if (!view.ok()) return std::nullopt;
   Bytes payload(place->entry.stored_bytes);
   Status read = (*view)->reader().ReadChunkPayload(place->entry, true, payload);
-  return read.ok() ? place : std::optional<ChunkPlace>();
+  return read.ok() ? place : std::nullopt;
 }
 
-Result<std::optional<ChunkPlace>> Store::FindPlace(const Id128& id, bool hollow) {
+std::optional<ChunkPlace> Store::FindPlace(const Id128& id, bool hollow) {
   PublishPending();
   auto usable = [&](const ChunkPlace& place) {
     std::shared_lock lock(mutex_);
     return states_.contains(place.pack_id) && hollow_.contains(place.pack_id) == hollow &&
            (barred_.empty() || !barred_.contains({place.pack_id, place.entry.offset}));
   };
-  CKPT_ASSIGN_OR_RETURN(auto place, overlay_->FindChunk(id));
-  if (place.has_value() && usable(*place)) return place;
+  // An index that fails has nothing: the chunk may be stored twice, no more.
+  const auto in = [&](Index* from) {
+    auto found = from->FindChunk(id);
+    return found.ok() && found->has_value() && usable(**found) ? *found : std::nullopt;
+  };
+  auto place = in(overlay_.get());
+  if (place.has_value()) return place;
   auto index = this->index();
-  if (index == nullptr) return std::optional<ChunkPlace>();
-  auto indexed = index->FindChunk(id);
-  if (!indexed.ok()) return std::optional<ChunkPlace>();  // it may be stored twice, no more
-  place = *indexed;
-  if (place.has_value() && usable(*place) && PackMatchesIndex(place->pack_id)) return place;
-  return std::optional<ChunkPlace>();
+  if (index != nullptr) place = in(index.get());
+  return place.has_value() && PackMatchesIndex(place->pack_id) ? place : std::nullopt;
 }
 
 Status Store::ScanRecords(ByteSpan prefix, bool reverse, const Index::RecordVisitor& fn) {

@@ -111,9 +111,9 @@ class Store {
   // Where a durable chunk is that may be relied upon: its pack is present, still the one the index
   // read, the place is not barred by a damage record and the pack is not hollow. Nullopt: store it
   // anew.
-  Result<std::optional<ChunkPlace>> FindDurable(const Id128& id);
+  std::optional<ChunkPlace> FindDurable(const Id128& id);
   // The same in hollow packs only: the chunk was read just now and is there.
-  Result<std::optional<ChunkPlace>> FindInHollow(const Id128& id);
+  std::optional<ChunkPlace> FindInHollow(const Id128& id);
   // Records by key prefix, index and overlay merged, in byte order of the keys; rows of the index
   // whose pack is gone do not count (a reader cannot take them out of it). When the index
   // turns out to be damaged it is dropped, when it was made anew or told of collected packs
@@ -245,7 +245,7 @@ class Store {
                                          const std::string& what);
   Status PublishNow(const Id128& pack_id, PackContents news);
   bool PackMatchesIndex(const Id128& pack_id);
-  Result<std::optional<ChunkPlace>> FindPlace(const Id128& id, bool hollow);
+  std::optional<ChunkPlace> FindPlace(const Id128& id, bool hollow);
 
   Env* env_;
   std::string path_;

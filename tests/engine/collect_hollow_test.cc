@@ -222,12 +222,12 @@ TEST_F(HollowTest, DamageInWhatIsNeededIsStillFound) {
   auto store = *OpenAt(process.get(), OpenStoreOptions::Mode::kWrite);
   ASSERT_TRUE(store->Refresh().ok());
   auto place = store->FindInHollow(lost);
-  ASSERT_TRUE(place.ok() && place->has_value());
+  ASSERT_TRUE(place.has_value());
   auto root = *process->OpenDir("/store/packs");
-  auto file = *root->OpenFile(PackFileName((*place)->pack_id), {.mode = OpenMode::kReadWrite});
-  std::uint64_t at = RoundUp((*place)->entry.offset + 8192, 4096);
+  auto file = *root->OpenFile(PackFileName(place->pack_id), {.mode = OpenMode::kReadWrite});
+  std::uint64_t at = RoundUp(place->entry.offset + 8192, 4096);
   ASSERT_TRUE(file->PunchHole(at, 4096).ok());
-  EXPECT_FALSE(store->FindInHollow(lost)->has_value());
+  EXPECT_FALSE(store->FindInHollow(lost).has_value());
   EXPECT_EQ(Restore(store.get(), 8).code(), Code::kCorruption);
   auto report = CheckStore(store.get(), {});
   ASSERT_TRUE(report.ok());

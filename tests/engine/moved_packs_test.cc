@@ -120,9 +120,9 @@ TEST_F(MovedPacks, CopyOutsideTheManifestsPacksMayGo) {
   auto run = ResolveCheckpoint(reader.get(), "run@1")->ranks.front();
   auto other = ResolveCheckpoint(reader.get(), "other@1")->ranks.front();
   auto found = reader->FindDurable(HashChunk(BlockOf(1, 0)));
-  ASSERT_TRUE(found.ok() && found->has_value());
-  bool in_run = (*found)->pack_id == run.pack_id;
-  ASSERT_TRUE(in_run || (*found)->pack_id == other.pack_id);
+  ASSERT_TRUE(found.has_value());
+  bool in_run = found->pack_id == run.pack_id;
+  ASSERT_TRUE(in_run || found->pack_id == other.pack_id);
   const char* going = in_run ? "run@1" : "other@1";
   Manifest manifest = *reader->ReadManifest(in_run ? other : run);
   auto fetcher = *Fetcher::Open(reader.get(), manifest.packs);
@@ -133,8 +133,8 @@ TEST_F(MovedPacks, CopyOutsideTheManifestsPacksMayGo) {
     ASSERT_TRUE(CommitRemovals(store.get(), *removals, 0).ok());
     ASSERT_TRUE(Collect(store.get()).ok());
   }
-  ASSERT_TRUE(IsGone((*found)->pack_id));
-  reader->packs()->Forget((*found)->pack_id);
+  ASSERT_TRUE(IsGone(found->pack_id));
+  reader->packs()->Forget(found->pack_id);
   Decoder decoder;
   Bytes scratch;
   for (std::size_t i = 0; i < kBlocks; ++i) {
@@ -154,12 +154,12 @@ TEST_F(MovedPacks, DamagedRecordHeaderDoesNotHideSoundBytes) {
   auto reader = *OpenAt(&world, Mode::kWrite);  // it knows where chunks are
   CheckpointRow row = RowOf(reader.get(), 4);
   auto place = reader->FindDurable(HashChunk(BlockOf(4, 0)));
-  ASSERT_TRUE(place.ok() && place->has_value());
+  ASSERT_TRUE(place.has_value());
   auto dir = *world.OpenDir("/store/packs");
   OpenOptions write;
   write.mode = OpenMode::kReadWrite;
-  auto file = *dir->OpenFile(PackFileName((*place)->pack_id), write);
-  ASSERT_TRUE(file->WriteAt((*place)->entry.offset + 8, Bytes(8, std::byte{0xee})).ok());
+  auto file = *dir->OpenFile(PackFileName(place->pack_id), write);
+  ASSERT_TRUE(file->WriteAt(place->entry.offset + 8, Bytes(8, std::byte{0xee})).ok());
   EXPECT_TRUE(Restore(reader.get(), 4).ok());               // one by one
   EXPECT_TRUE(VerifyCheckpoint(reader.get(), {row}).ok());  // coalesced
 }

@@ -37,8 +37,8 @@ TEST_F(ReindexTest, HoldsEveryChunkAndCheckpoint) {
   EXPECT_EQ(stats->chunks, all.size());
   for (const Id128& id : all) {
     auto place = store->FindDurable(id);
-    ASSERT_TRUE(place.ok() && place->has_value()) << id.ToHex();
-    EXPECT_EQ((*place)->entry.id, id);
+    ASSERT_TRUE(place.has_value()) << id.ToHex();
+    EXPECT_EQ(place->entry.id, id);
   }
   auto names = ListSeries(store.get());
   ASSERT_TRUE(names.ok());

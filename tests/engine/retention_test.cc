@@ -232,12 +232,12 @@ TEST_F(Collection, DamagedSurvivorStaysWhereItIs) {
   for (std::int64_t step : {1, 2}) ASSERT_TRUE(Remove(store.get(), step).ok());
   // A byte of a block that step 4 needs.
   auto place = store->FindDurable(HashChunk(BlockOf(4, 2)));
-  ASSERT_TRUE(place.ok() && place->has_value());
+  ASSERT_TRUE(place.has_value());
   auto file =
-      store->packs_dir()->OpenFile(PackFileName((*place)->pack_id), {.mode = OpenMode::kReadWrite});
+      store->packs_dir()->OpenFile(PackFileName(place->pack_id), {.mode = OpenMode::kReadWrite});
   ASSERT_TRUE(file.ok());
   Bytes byte(1);
-  std::uint64_t at = (*place)->entry.offset + kRecordHeaderBytes + 100;
+  std::uint64_t at = place->entry.offset + kRecordHeaderBytes + 100;
   ASSERT_TRUE((*file)->ReadExactAt(at, byte).ok());
   byte[0] ^= std::byte{1};
   ASSERT_TRUE((*file)->WriteAt(at, byte).ok());
@@ -247,7 +247,7 @@ TEST_F(Collection, DamagedSurvivorStaysWhereItIs) {
   auto fresh = *OpenAt(&world, OpenStoreOptions::Mode::kWrite);
   EXPECT_TRUE(Restore(fresh.get(), 3).ok());
   EXPECT_EQ(Restore(fresh.get(), 4).code(), Code::kCorruption);
-  EXPECT_TRUE(fresh->HasDamage((*place)->pack_id));
+  EXPECT_TRUE(fresh->HasDamage(place->pack_id));
   // Saved anew, the block heals the checkpoint.
   ASSERT_TRUE(Save(fresh.get(), 5, true).ok());
   EXPECT_TRUE(Restore(fresh.get(), 4).ok());

@@ -261,9 +261,9 @@ TEST_F(RereadTest, DamageThatIsKnownIsHealed) {
   Chunker chunker = *Chunker::Create(store->format().chunker);
   const ByteSpan first = AsBytes(data).first(chunker.Next(AsBytes(data), true));
   auto place = store->FindDurable(HashChunk(first));
-  ASSERT_TRUE(place.ok() && place->has_value());
-  const std::uint64_t at = (*place)->entry.offset + kRecordHeaderBytes + (*place)->entry.stored_bytes / 2;
-  const std::string pack = tmp_ / "store/packs/" + PackFileName((*place)->pack_id);
+  ASSERT_TRUE(place.has_value());
+  const std::uint64_t at = place->entry.offset + kRecordHeaderBytes + place->entry.stored_bytes / 2;
+  const std::string pack = tmp_ / "store/packs/" + PackFileName(place->pack_id);
   FILE* f = std::fopen(pack.c_str(), "r+");
   std::fseek(f, static_cast<long>(at), SEEK_SET);
   const int byte = std::fgetc(f);
