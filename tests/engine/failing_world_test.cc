@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <set>
@@ -188,12 +189,12 @@ std::string VerifyNamed(Store* store, const std::string& name) {
 }
 
 // What does not hold afterwards; "" when all does.
-std::string WrongAfter(Copy* copy, const Made& made, const WorldWork& work, bool honest) {
+std::string WrongAfter(Copy* copy, const Made& made, bool removes, bool honest) {
   const bool writable = std::string_view(made.of.name) != "without format";
   auto store = Open(copy->world(), writable ? Mode::kCreate : Mode::kRead);
   if (!store.ok()) return "opening: " + store.status().ToString();
   for (const std::string& name : made.of.sound) {
-    const bool may_go = work.removes && (name.starts_with("run") || name.ends_with("@1"));
+    const bool may_go = removes && (name.starts_with("run") || name.ends_with("@1"));
     if (!honest || may_go) continue;
     const std::string wrong = VerifyNamed(store->get(), name);
     if (!wrong.empty()) return wrong;
@@ -213,16 +214,17 @@ std::uint64_t Stride() {
   const char* text = std::getenv("CKPT_PROOF_CALLS");
   const std::string_view form = text == nullptr ? "" : text;
   if (form == "each") return 3;
-  return form == "all" ? 1 : 97 * kSweepStride;
+  return form == "all" ? 1 : 131 * kSweepStride;
 }
 
-// How often each call that may fail in a way comes, when none does.
-std::uint64_t CountCalls(const Made& made, const WorldWork& work, const WorldFailure& failure) {
+// How often the calls that may fail in each of these ways come, when none does.
+std::vector<std::uint64_t> CountCalls(const Made& made, const WorldWork& work) {
   Copy copy(made);
   (void)work.run(copy.world()).ok();  // of what is damaged it may say so
-  const std::uint64_t calls = copy.Calls(failure);
+  std::vector<std::uint64_t> calls;
+  for (const WorldFailure& failure : kWorldFailures) calls.push_back(copy.Calls(failure));
   copy.Disarm();
-  EXPECT_EQ(WrongAfter(&copy, made, work, true), "") << work.name << ", undisturbed";
+  EXPECT_EQ(WrongAfter(&copy, made, work.removes, true), "") << work.name << ", undisturbed";
   return calls;
 }
 
@@ -235,24 +237,73 @@ Status TryOne(const Made& made, const WorldWork& work, const WorldFailure& failu
   const std::string what = std::string(work.name) + ", " + failure.name + " (" + std::to_string(n) +
                            "), answered " + answer.ToString();
   EXPECT_NE(answer.code(), Code::kInternal) << what;
-  EXPECT_EQ(WrongAfter(&copy, made, work, failure.honest), "") << what;
+  EXPECT_EQ(WrongAfter(&copy, made, work.removes, failure.honest), "") << what;
   return answer;
 }
 
-class FailingWorld : public ::testing::TestWithParam<WorldStore> {
- protected:
-  void Try(const Made& made, const WorldWork& work, const WorldFailure& failure) {
-    const std::uint64_t calls = CountCalls(made, work, failure);
-    const std::uint64_t stride = Stride() * made.of.slower;
-    for (std::uint64_t n = 1 + offset_++ % stride; n <= calls; n += stride) {
-      ++cases_;
-      refused_ += TryOne(made, work, failure, n).ok() ? 0 : 1;
-    }
+// At the n-th call of a file or folder, by whichever thread, somebody else does something.
+class JustThen final : public SimTurns {
+ public:
+  JustThen(SimWorld* world, std::uint64_t n, std::function<void()> what)
+      : world_(world), n_(n), what_(std::move(what)) {
+    world_->set_turns(this);
   }
-  std::uint64_t cases_ = 0, refused_ = 0;
+  ~JustThen() override { world_->set_turns(nullptr); }
+  void BeforeCall() override {
+    if (++calls_ == n_) what_();
+  }
+  void AfterSleep() override {}
+  std::uint64_t calls() const { return calls_; }
 
  private:
-  std::uint64_t offset_ = 0;
+  SimWorld* const world_;
+  const std::uint64_t n_;
+  const std::function<void()> what_;
+  std::atomic<std::uint64_t> calls_{0};
+};
+
+class FailingWorld : public ::testing::TestWithParam<WorldStore> {
+ protected:
+  void Try(const Made& made, const WorldWork& work) {
+    const std::vector<std::uint64_t> calls = CountCalls(made, work);
+    const std::uint64_t stride = Stride() * made.of.slower;
+    for (std::size_t i = 0; i < calls.size() && !HasFailure(); ++i) {
+      for (std::uint64_t n = 1 + offset_++ % stride; n <= calls[i]; n += stride) {
+        ++cases_;
+        refused_ += TryOne(made, work, kWorldFailures[i], n).ok() ? 0 : 1;
+      }
+    }
+  }
+  // What others do, at every so manieth call.
+  void TryBeside(const Made& made, const WorldWork& work, const WorldWork& other) {
+    const std::uint64_t stride = std::max<std::uint64_t>(3 * Stride(), 30) * made.of.slower;
+    std::uint64_t calls = UINT64_MAX;  // until it ran once
+    for (std::uint64_t n = 1 + offset_++ % stride; n <= calls && !HasFailure(); n += stride) {
+      Copy copy(made);
+      auto process = copy.world()->NewProcess();
+      Status answer;
+      {
+        JustThen then(copy.world(), n, [&] { (void)other.run(process.get()).ok(); });
+        answer = work.run(copy.world());
+        calls = calls == UINT64_MAX ? then.calls() : std::max(calls, then.calls());
+      }
+      process->Kill();
+      copy.Disarm();
+      ++cases_;
+      refused_ += answer.ok() ? 0 : 1;
+      const std::string what = std::string(work.name) + ", beside " + other.name + " (" +
+                               std::to_string(n) + "), answered " + answer.ToString();
+      EXPECT_NE(answer.code(), Code::kInternal) << what;
+      EXPECT_EQ(WrongAfter(&copy, made, work.removes || other.removes, true), "") << what;
+    }
+  }
+  void PrintProof(const char* how) const {
+    std::printf("proof: a store %s%s: %llu cases, %llu answered an error\n", GetParam().name, how,
+                static_cast<unsigned long long>(cases_), static_cast<unsigned long long>(refused_));
+  }
+
+ private:
+  std::uint64_t offset_ = 0, cases_ = 0, refused_ = 0;
 };
 
 std::string NameOfStore(const ::testing::TestParamInfo<WorldStore>& store) {
@@ -266,12 +317,19 @@ INSTANTIATE_TEST_SUITE_P(All, FailingWorld, ::testing::ValuesIn(world_works::Wor
 TEST_P(FailingWorld, LosesNothingAndGoesOn) {
   const Made made(GetParam());
   for (const WorldWork& work : world_works::WorldWorks()) {
-    for (const WorldFailure& failure : kWorldFailures) {
-      if (!HasFailure()) Try(made, work, failure);
+    if (!HasFailure()) Try(made, work);
+  }
+  PrintProof("");
+}
+
+TEST_P(FailingWorld, HasOthersInIt) {
+  const Made made(GetParam());
+  for (const WorldWork& other : world_works::WorksOfOthers()) {
+    for (const WorldWork& work : world_works::WorldWorks()) {
+      if (!HasFailure()) TryBeside(made, work, other);
     }
   }
-  std::printf("proof: a store %s: %llu cases, %llu answered an error\n", GetParam().name,
-              static_cast<unsigned long long>(cases_), static_cast<unsigned long long>(refused_));
+  PrintProof(", others just then");
 }
 
 template <typename All>
@@ -288,7 +346,7 @@ TEST(FailingReads, OfACollectionOnAFullDiskLoseNothing) {
   const Made made(Named(world_works::WorldStores(), "full disk"));
   const WorldWork& collect = Named(world_works::WorldWorks(), "collect");
   const WorldFailure& failure = Named(kWorldFailures, "a read fails");
-  const std::uint64_t reads = CountCalls(made, collect, failure);
+  const std::uint64_t reads = CountCalls(made, collect)[3];
   EXPECT_GT(reads, 100u);
   for (std::uint64_t n = 1; n <= reads && !HasFailure(); n += 5) {
     (void)TryOne(made, collect, failure, n).ok();

@@ -271,12 +271,12 @@ void MakeWithoutFormat(SimWorld* world) {
 
 }  // namespace
 
-Result<std::unique_ptr<Store>> Open(SimWorld* world, OpenStoreOptions::Mode mode) {
+Result<std::unique_ptr<Store>> Open(SimProcess* world, OpenStoreOptions::Mode mode) {
   OpenStoreOptions options;
   options.mode = mode;
   options.threads = 1;
   options.use_index = false;
-  options.index = index_in_use;
+  if (world->id() == 0) options.index = index_in_use;
   options.format.array_chunk_bytes = chunk_bytes;
   options.format.pack_bytes_max = pack_bytes;
   options.format.chunker = ChunkerParams::ForAverage(chunk_bytes);

@@ -57,7 +57,7 @@ namespace {
 using collect_test::Saving;
 using Mode = OpenStoreOptions::Mode;
 
-Status SaveTheFiles(SimWorld* world) {
+Status SaveTheFiles(SimProcess* world) {
   CKPT_ASSIGN_OR_RETURN(auto store, Open(world, Mode::kWrite));
   CKPT_RETURN_IF_ERROR(SaveData(store.get(), "files").status());
   SaveFilesOptions options;
@@ -66,7 +66,7 @@ Status SaveTheFiles(SimWorld* world) {
   return SaveData(store.get(), "files", options).status();
 }
 
-Status SaveAStream(SimWorld* world) {
+Status SaveAStream(SimProcess* world) {
   CKPT_ASSIGN_OR_RETURN(auto store, Open(world, Mode::kWrite));
   SaveFilesOptions options;
   options.save.series = "stream";
@@ -81,7 +81,7 @@ Status SaveAStream(SimWorld* world) {
   return SaveFiles(store.get(), {}, options).status();
 }
 
-Status SaveTheArrays(SimWorld* world) {
+Status SaveTheArrays(SimProcess* world) {
   CKPT_ASSIGN_OR_RETURN(auto store, Open(world, Mode::kWrite));
   SaveOptions options;
   options.series = "arrays";
@@ -89,14 +89,14 @@ Status SaveTheArrays(SimWorld* world) {
 }
 
 // A group, a part of one, and another run that goes on with what is whole.
-Status SaveTheRanks(SimWorld* world) {
+Status SaveTheRanks(SimProcess* world) {
   CKPT_ASSIGN_OR_RETURN(auto store, Open(world, Mode::kWrite));
   CKPT_RETURN_IF_ERROR(SaveRanks(store.get(), 3, 2, "first"));
   CKPT_RETURN_IF_ERROR(SaveRanks(store.get(), 4, 1, "first"));
   return SaveRanks(store.get(), 5, 2, "second");
 }
 
-Status SaveBlocks(SimWorld* world) {
+Status SaveBlocks(SimProcess* world) {
   CKPT_ASSIGN_OR_RETURN(auto store, Open(world, Mode::kWrite));
   CKPT_RETURN_IF_ERROR(collect_test::Save(store.get(), 4));
   CKPT_RETURN_IF_ERROR(collect_test::Save(store.get(), 5, true));
@@ -105,7 +105,7 @@ Status SaveBlocks(SimWorld* world) {
   return store->LookAtSeriesLock("run", 0).status();
 }
 
-Status GoBack(SimWorld* world) {
+Status GoBack(SimProcess* world) {
   CKPT_ASSIGN_OR_RETURN(auto store, Open(world, Mode::kWrite));
   SaveOptions options;
   options.series = "run";
@@ -117,7 +117,7 @@ Status GoBack(SimWorld* world) {
 }
 
 // A session's: staged, answers a collection beside it, committed.
-Status RunBesideACollection(SimWorld* world) {
+Status RunBesideACollection(SimProcess* world) {
   CKPT_ASSIGN_OR_RETURN(auto store, Open(world, Mode::kWrite));
   collect_test::RunOfSaves run(world, store.get(), 9);
   CKPT_RETURN_IF_ERROR(run.Stage(4));
@@ -133,7 +133,7 @@ Status RunBesideACollection(SimWorld* world) {
   return run.Commit(true);
 }
 
-Status RestoreTheFiles(SimWorld* world) {
+Status RestoreTheFiles(SimProcess* world) {
   CKPT_ASSIGN_OR_RETURN(auto store, Open(world, Mode::kRead));
   RestoreFilesOptions options;
   options.to = "/out";
@@ -148,7 +148,7 @@ Status RestoreTheFiles(SimWorld* world) {
   return RestoreFiles(store.get(), options).status();
 }
 
-Status ReadTheArrays(SimWorld* world) {
+Status ReadTheArrays(SimProcess* world) {
   CKPT_ASSIGN_OR_RETURN(auto store, Open(world, Mode::kRead));
   for (const char* name : {"arrays", "ranks"}) {
     CKPT_ASSIGN_OR_RETURN(auto reader, CheckpointReader::Open(store.get(), name));
@@ -186,13 +186,13 @@ Status LookAtSeries(Store* store) {
   return Status();
 }
 
-Status List(SimWorld* world) {
+Status List(SimProcess* world) {
   CKPT_ASSIGN_OR_RETURN(auto store, Open(world, Mode::kRead));
   CKPT_RETURN_IF_ERROR(LookAtSeries(store.get()));
   return GetStats(store.get()).status();
 }
 
-Status Look(SimWorld* world) {
+Status Look(SimProcess* world) {
   CKPT_ASSIGN_OR_RETURN(auto store, Open(world, Mode::kRead));
   for (const char* name : {"files", "ranks", "run@2"}) {
     CKPT_RETURN_IF_ERROR(InspectThe(store.get(), name));
@@ -205,12 +205,12 @@ Status Look(SimWorld* world) {
   return DiffCheckpoints(store.get(), "ranks@1", "ranks@2", nothing);
 }
 
-Status Check(SimWorld* world) {
+Status Check(SimProcess* world) {
   CKPT_ASSIGN_OR_RETURN(auto store, Open(world, Mode::kWrite));
   return CheckStore(store.get(), CheckOptions()).status();
 }
 
-Status CheckLess(SimWorld* world) {
+Status CheckLess(SimProcess* world) {
   CKPT_ASSIGN_OR_RETURN(auto store, Open(world, Mode::kRead));
   CheckOptions options;
   options.quick = true;
@@ -221,7 +221,7 @@ Status CheckLess(SimWorld* world) {
   return CheckStore(store.get(), options).status();
 }
 
-Status Repair(SimWorld* world) {
+Status Repair(SimProcess* world) {
   CKPT_ASSIGN_OR_RETURN(auto store, Open(world, Mode::kWrite));
   RepairOptions options;
   options.wait_ms = 10;
@@ -231,12 +231,12 @@ Status Repair(SimWorld* world) {
   return RepairStore(store.get(), options).status();
 }
 
-Status Collect(SimWorld* world) {
+Status Collect(SimProcess* world) {
   CKPT_ASSIGN_OR_RETURN(auto store, Open(world, Mode::kWrite));
   return collect_test::Collect(store.get(), 10).status();
 }
 
-Status KeepLessAndCollect(SimWorld* world) {
+Status KeepLessAndCollect(SimProcess* world) {
   CKPT_ASSIGN_OR_RETURN(auto store, Open(world, Mode::kWrite));
   RetentionRules rules;
   rules.keep_last = 1;
@@ -254,24 +254,60 @@ Status KeepLessAndCollect(SimWorld* world) {
   return collect_test::Collect(store.get(), 10).status();
 }
 
-Status Remove(SimWorld* world) {
+Status Remove(SimProcess* world) {
   CKPT_ASSIGN_OR_RETURN(auto store, Open(world, Mode::kWrite));
   CKPT_ASSIGN_OR_RETURN(auto removals, PlanRemoval(store.get(), {"run@2", "ranks@1"}, false));
   return CommitRemovals(store.get(), removals, 0);
 }
 
-Status Analyze(SimWorld* world) {
+Status RemoveAndCollect(SimProcess* world) {
+  CKPT_ASSIGN_OR_RETURN(auto store, Open(world, Mode::kWrite));
+  CKPT_ASSIGN_OR_RETURN(auto removals, PlanRemoval(store.get(), {"run@1", "run@2"}, true));
+  CKPT_RETURN_IF_ERROR(CommitRemovals(store.get(), removals, 0));
+  CollectOptions options;
+  options.wait_ms = 0;
+  options.live_share = 1.0;
+  CKPT_ASSIGN_OR_RETURN(auto collector, Collector::Open(store.get(), options));
+  Collected collected;
+  return collector->Run({}, &collected);
+}
+
+// A file is cut, another goes, a third is longer.
+Status ChangeData(SimProcess* world) {
+  CKPT_ASSIGN_OR_RETURN(auto dir, world->OpenDir("/data"));
+  CKPT_RETURN_IF_ERROR(dir->RemoveFile("small"));
+  CKPT_RETURN_IF_ERROR(dir->RemoveFile("soft"));
+  CKPT_RETURN_IF_ERROR(dir->RemoveDir("sub"));
+  OpenOptions write;
+  write.mode = OpenMode::kReadWrite;
+  CKPT_ASSIGN_OR_RETURN(auto large, dir->OpenFile("large", write));
+  CKPT_RETURN_IF_ERROR(large->Truncate(large_bytes / 3));
+  CKPT_ASSIGN_OR_RETURN(auto holes, dir->OpenFile("holes", write));
+  return holes->WriteAt(100, Bytes(5000, std::byte{7}));
+}
+
+Status Analyze(SimProcess* world) {
   AnalyzeOptions options;
   options.threads = 1;
   return AnalyzeFiles(world, {"/data"}, options).status();
 }
 
-Status Create(SimWorld* world) {
+Status Create(SimProcess* world) {
   CKPT_ASSIGN_OR_RETURN(auto store, Open(world, Mode::kCreate));
   return collect_test::Save(store.get(), 3, true);
 }
 
 }  // namespace
+
+const std::vector<WorldWork>& WorksOfOthers() {
+  static const std::vector<WorldWork> works = {
+      {"others that collect", RemoveAndCollect, true},
+      {"others that save", SaveBlocks},
+      {"others that repair", Repair},
+      {"others that write into the files", ChangeData},
+  };
+  return works;
+}
 
 const std::vector<WorldWork>& WorldWorks() {
   static const std::vector<WorldWork> works = {

@@ -17,13 +17,13 @@
 
 namespace ckpt::world_works {
 
-// The index that stores are opened with; null: in memory, each its own.
+// The index that a world's first process opens stores with; null: in memory, each its own.
 inline std::shared_ptr<Index> index_in_use;
 // Of files and arrays that are saved, and of their chunks in stores that are made.
 inline std::size_t large_bytes = 20000;  // of a WorldStore
 inline std::uint32_t chunk_bytes = 4096;
 
-Result<std::unique_ptr<Store>> Open(SimWorld* world, OpenStoreOptions::Mode mode);
+Result<std::unique_ptr<Store>> Open(SimProcess* world, OpenStoreOptions::Mode mode);
 
 // Some of what is done, for stores to be made with.
 Result<Saved> SaveData(Store* store, const std::string& series, SaveFilesOptions options = {});
@@ -45,10 +45,12 @@ const std::vector<WorldStore>& WorldStores();
 
 struct WorldWork {
   const char* name;
-  Status (*run)(SimWorld*);
+  Status (*run)(SimProcess*);
   bool removes = false;  // run@2
 };
 const std::vector<WorldWork>& WorldWorks();
+// In the middle of which another may be.
+const std::vector<WorldWork>& WorksOfOthers();
 
 }  // namespace ckpt::world_works
 
