@@ -58,6 +58,7 @@ void MakeData(SimWorld* world) {
   Must(sparse->SetExtendedAttribute("user.name", "value"));
   Must(dir->MakeHardLink("holes", dir.get(), "link"));
   Must(dir->MakeSymlink("large", "soft"));
+  Must(dir->MakeSymlink("sub", "folder"));
 }
 
 // Two packs at once: one has the blocks, the other the rest.

@@ -66,6 +66,22 @@ Status SaveTheFiles(SimProcess* world) {
   return SaveData(store.get(), "files", options).status();
 }
 
+// The store itself among what is to be saved, contents, links that are followed, a name twice.
+Status SaveByOddNames(SimProcess* world) {
+  CKPT_ASSIGN_OR_RETURN(auto store, Open(world, Mode::kWrite));
+  SaveFilesOptions options;
+  options.save.series = "named";
+  const std::vector<std::vector<std::string>> all = {{"/"},
+                                                     {"/data/."},
+                                                     {"/data/folder/"},
+                                                     {"/data/folder/.", "/data/small"},
+                                                     {"/data/large", "/data/large", "/data/holes"}};
+  for (const auto& paths : all) {
+    CKPT_RETURN_IF_ERROR(SaveFiles(store.get(), paths, options).status());
+  }
+  return Status();
+}
+
 Status SaveAStream(SimProcess* world) {
   CKPT_ASSIGN_OR_RETURN(auto store, Open(world, Mode::kWrite));
   SaveFilesOptions options;
@@ -313,6 +329,7 @@ const std::vector<WorldWork>& WorldWorks() {
   static const std::vector<WorldWork> works = {
       {"create", Create},
       {"save files", SaveTheFiles},
+      {"save by odd names", SaveByOddNames},
       {"save a stream", SaveAStream},
       {"save arrays", SaveTheArrays},
       {"save ranks", SaveTheRanks},

@@ -1,0 +1,172 @@
+// What no build writes, under checksums that are right: slots of `collect`, marks in the middle of
+// packs, names. It is refused, and what is beside it serves.
+
+#include <algorithm>
+
+#include "store/codec/hash.h"
+#include "store/engine/check.h"
+#include "store/engine/checkpoint_name.h"
+#include "store/engine/collect_state.h"
+#include "tests/engine/collect_fixture.h"
+
+namespace ckpt {
+namespace {
+
+using collect_test::OpenAt;
+using Mode = OpenStoreOptions::Mode;
+
+constexpr std::size_t kStateSlotBytes = 65536;
+
+Bytes ReadAll(File* file) {
+  Bytes bytes(file->Stat()->size_bytes);
+  EXPECT_TRUE(file->ReadExactAt(0, bytes).ok());
+  return bytes;
+}
+
+void PutU32(Bytes* bytes, std::size_t at, std::uint32_t value) {
+  Bytes four;
+  ByteWriter(&four).U32(value);
+  std::ranges::copy(four, bytes->begin() + static_cast<std::ptrdiff_t>(at));
+}
+
+TEST(Forged, SlotsOfCollectThatNoBuildWrites) {
+  SimWorld world(3);
+  auto store = *OpenAt(&world);
+  CollectState state;
+  state.known = true;
+  state.epoch = 5;
+  ASSERT_TRUE(WriteCollectState(store.get(), state).ok());
+  auto file = *store->root()->OpenFile("collect", {.mode = OpenMode::kReadWrite});
+  const Bytes all = ReadAll(file.get());
+  const std::size_t at = AsText(ByteSpan(all).first(8)) == "CKPTCOLL" ? 0 : kStateSlotBytes;
+  const Bytes slot(all.begin() + static_cast<std::ptrdiff_t>(at),
+                   all.begin() + static_cast<std::ptrdiff_t>(at + kStateSlotBytes));
+  const auto put = [&](std::size_t field, std::uint32_t value) {
+    Bytes forged = slot;
+    PutU32(&forged, 16, 9);  // the epoch
+    PutU32(&forged, field, value);
+    Bytes sum;
+    ByteWriter(&sum).U64(Checksum64(ByteSpan(forged).first(kStateSlotBytes - 8)));
+    std::ranges::copy(sum, forged.end() - 8);
+    EXPECT_TRUE(file->WriteAt(kStateSlotBytes - at, forged).ok());
+    return ReadCollectState(store.get())->epoch;
+  };
+  EXPECT_EQ(put(16, 9), 9u) << "nothing is wrong with it";
+  EXPECT_EQ(put(8, 77), 5u) << "the version";
+  EXPECT_EQ(put(12, 3), 5u) << "the phase";
+  EXPECT_EQ(put(24, 1), 5u) << "another store's";
+  EXPECT_EQ(put(40, 1u << 30), 5u) << "too many condemned";
+  EXPECT_EQ(put(44, 1u << 30), 5u) << "too many broken";
+}
+
+// The first record's header is gone, so that readers look for the next mark; what looks like one is
+// none.
+class ForgedMark : public ::testing::Test {
+ protected:
+  ForgedMark() {
+    auto store = *OpenAt(&world_);
+    for (const std::int64_t step : {1, 2, 3}) {
+      EXPECT_TRUE(collect_test::Save(store.get(), step).ok());
+    }
+    for (const DirEntry& entry : *store->packs_dir()->List()) {
+      auto file = *store->packs_dir()->OpenFile(entry.name, {.mode = OpenMode::kReadWrite});
+      if (!ParsePackFileName(entry.name, &id_) || ReadAll(file.get()).size() == 1u << 20) continue;
+      name_ = entry.name;
+      file_ = std::move(file);
+      break;
+    }
+    EXPECT_TRUE(ParsePackFileName(name_, &id_));
+    const Bytes bytes = ReadAll(file_.get());
+    for (std::uint64_t at = kBlockBytes; at < bytes.size(); at += kBlockBytes) {
+      RecordHeader header;
+      ByteSpan block = ByteSpan(bytes).subspan(at, kBlockBytes);
+      if (!DecodeRecordHeader(block, id_, at, &header)) continue;
+      if (header.type == RecordType::kSyncMark) marks_.push_back(at);
+    }
+    EXPECT_GE(marks_.size(), 3u);
+  }
+
+  // With another mark, or another record, in the place of the first one.
+  void Put(const RecordHeader& header, ByteSpan payload) {
+    Bytes block(kBlockBytes);
+    RecordHeader whole = header;
+    whole.stored_bytes = whole.raw_bytes = payload.size();
+    EncodeRecordHeader(whole, id_, marks_[0], block.data());
+    std::ranges::copy(payload, block.begin() + kRecordHeaderBytes);
+    EXPECT_TRUE(file_->WriteAt(marks_[0], block).ok());
+    EXPECT_TRUE(file_->WriteAt(kPackHeaderBytes, Bytes(kRecordHeaderBytes)).ok());
+  }
+  void ExpectDamageOnly() {
+    for (const Mode mode : {Mode::kRead, Mode::kWrite}) {
+      auto store = OpenAt(&world_, mode);
+      ASSERT_TRUE(store.ok());
+      CheckOptions options;
+      options.record = false;
+      auto report = CheckStore(store->get(), options);
+      ASSERT_TRUE(report.ok()) << report.status().ToString();
+      EXPECT_FALSE(report->damage.empty());
+      EXPECT_TRUE(std::ranges::all_of(report->damage, [&](const FoundDamage& found) {
+        return found.offset < marks_[1];
+      })) << "damage behind the next mark";
+    }
+    EXPECT_TRUE(collect_test::Save(OpenAt(&world_, Mode::kWrite)->get(), 4).ok());
+  }
+
+  SimWorld world_{3};
+  std::string name_;
+  Id128 id_;
+  std::unique_ptr<File> file_;
+  std::vector<std::uint64_t> marks_;
+};
+
+TEST_F(ForgedMark, OfAnotherPlace) {
+  SyncMark mark;
+  mark.durable_offset = marks_[0] + kBlockBytes;
+  mark.host = world_.HostId();
+  const Bytes payload = EncodeSyncMark(mark);
+  RecordHeader header;
+  header.type = RecordType::kSyncMark;
+  header.payload_checksum = Checksum64(payload);
+  Put(header, payload);
+  ExpectDamageOnly();
+}
+
+TEST_F(ForgedMark, WithOtherBytes) {
+  SyncMark mark;
+  mark.durable_offset = marks_[0];
+  Bytes payload = EncodeSyncMark(mark);
+  RecordHeader header;
+  header.type = RecordType::kSyncMark;
+  header.payload_checksum = Checksum64(payload) + 1;
+  Put(header, payload);
+  ExpectDamageOnly();
+}
+
+TEST_F(ForgedMark, ThatCannotBeRead) {
+  Bytes payload(100, std::byte{7});
+  RecordHeader header;
+  header.type = RecordType::kSyncMark;
+  header.payload_checksum = Checksum64(payload);
+  Put(header, payload);
+  ExpectDamageOnly();
+}
+
+TEST_F(ForgedMark, ThatIsAnotherRecord) {
+  Bytes payload(100, std::byte{7});
+  RecordHeader header;
+  header.type = RecordType::kAttempt;
+  header.payload_checksum = Checksum64(payload);
+  Put(header, payload);
+  ExpectDamageOnly();
+}
+
+TEST(Forged, NamesThatAreNoSteps) {
+  for (const char* name : {"run@", "run@x", "run@5x", "run@-5", "run@99999999999999999999"}) {
+    auto parsed = ParseCheckpointName(name);
+    EXPECT_FALSE(parsed.ok() && parsed->step.has_value()) << name;
+  }
+  EXPECT_EQ(ParseCheckpointName("run@5")->step, 5);
+}
+
+}  // namespace
+}  // namespace ckpt
