@@ -50,12 +50,13 @@ TEST(FailedWriter, RefusesWhateverFollows) {
   EXPECT_TRUE(collect_test::Save(store.get(), 1).ok());
 }
 
-Status SaveWith(Store* store, const std::function<void(SaveOptions*)>& change) {
+Status SaveWith(Store* store, const std::function<void(SaveOptions*)>& change, bool stage = false) {
   SaveOptions options;
   options.series = "run";
   change(&options);
   auto writer = CheckpointWriter::Begin(store, options);
-  return writer.ok() ? (*writer)->End().status() : writer.status();
+  if (!writer.ok()) return writer.status();
+  return stage ? (*writer)->Stage().status() : (*writer)->End().status();
 }
 
 TEST(FailedWriter, WhatNoRecordHoldsIsRefused) {
@@ -64,8 +65,10 @@ TEST(FailedWriter, WhatNoRecordHoldsIsRefused) {
   ASSERT_TRUE(collect_test::Save(store.get(), 1).ok());
   const std::string much(100000, 'x');
   const auto refused = [&store](const std::function<void(SaveOptions*)>& change) {
-    const Status s = SaveWith(store.get(), change);
-    EXPECT_EQ(s.code(), Code::kInvalidArgument) << s.ToString().substr(0, 300);
+    for (const bool stage : {true, false}) {
+      const Status s = SaveWith(store.get(), change, stage);
+      EXPECT_EQ(s.code(), Code::kInvalidArgument) << s.ToString().substr(0, 300);
+    }
   };
   refused([&](SaveOptions* o) { o->series = ""; });
   refused([&](SaveOptions* o) { o->series = "a/../b@1"; });
@@ -81,6 +84,12 @@ TEST(FailedWriter, WhatNoRecordHoldsIsRefused) {
     o->step = 2;
     o->ranks = 1u << 30;
     o->run = RunAttempt{collect_test::RunId(5)};
+  });
+  refused([&](SaveOptions* o) {
+    o->step = 2;
+    o->ranks = 1u << 30;
+    o->run = RunAttempt{collect_test::RunId(6)};
+    o->run->begin_now = true;
   });
   // A job's name is cut, also where an attempt begins.
   const auto with_job = [&](SaveOptions* o) { o->job_id = much, o->from_step = 1, o->step = 4; };

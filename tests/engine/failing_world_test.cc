@@ -25,7 +25,7 @@ using world_works::WorldStore;
 using world_works::WorldWork;
 using Mode = OpenStoreOptions::Mode;
 
-enum class Lie : std::uint8_t { kNone, kBytes, kIndex, kIndexAnew };
+enum class Lie : std::uint8_t { kNone, kBytes, kIndex, kIndexAnew, kEnough };
 
 struct WorldFailure {
   const char* name;
@@ -48,6 +48,7 @@ constexpr WorldFailure kWorldFailures[] = {
     {"the index fails once", SimOp::kCount, EIO, false, Lie::kIndex},
     {"the index fails", SimOp::kCount, EIO, true, Lie::kIndex},
     {"others made the index anew", SimOp::kCount, EIO, true, Lie::kIndexAnew},
+    {"it is told to stop", SimOp::kCount, 0, false, Lie::kEnough},
     {"a name is not there", SimOp::kOpen, ENOENT, false, Lie::kNone, false},
     {"bytes are read wrong", SimOp::kRead, 0, false, Lie::kBytes, false},
     {"bytes are read wrong always", SimOp::kRead, 0, true, Lie::kBytes, false},
@@ -150,7 +151,10 @@ class Copy {
   Copy& operator=(const Copy&) = delete;
 
   void Arm(const WorldFailure& failure, std::uint64_t n) {
+    world_works::reports = 0;
+    world_works::enough_at = failure.lie == Lie::kEnough ? n : 0;
     index_->Fail(UINT64_MAX, false);
+    if (failure.lie == Lie::kEnough) return;
     if (failure.lie == Lie::kIndex) return index_->Fail(n, failure.for_good);
     if (failure.lie == Lie::kIndexAnew) {
       // And the packs cannot be looked at.
@@ -165,6 +169,7 @@ class Copy {
   void Disarm() {
     index_->Fail(UINT64_MAX, false);
     index_->MakeAnew(UINT64_MAX, {});
+    world_works::enough_at = 0;
     world_->ClearFaults();
     world_->clear_capacity();
     world_->set_lies({});
@@ -172,6 +177,7 @@ class Copy {
   // Those that may fail in this way.
   std::uint64_t Calls(const WorldFailure& failure) const {
     const bool index = failure.lie == Lie::kIndex || failure.lie == Lie::kIndexAnew;
+    if (failure.lie == Lie::kEnough) return world_works::reports;
     return index ? index_->calls() : world_->op_count(failure.kind);
   }
   SimWorld* world() { return world_.get(); }
@@ -220,6 +226,7 @@ std::uint64_t Stride() {
 // How often the calls that may fail in each of these ways come, when none does.
 std::vector<std::uint64_t> CountCalls(const Made& made, const WorldWork& work) {
   Copy copy(made);
+  world_works::reports = 0;
   (void)work.run(copy.world()).ok();  // of what is damaged it may say so
   std::vector<std::uint64_t> calls;
   for (const WorldFailure& failure : kWorldFailures) calls.push_back(copy.Calls(failure));

@@ -277,7 +277,10 @@ Result<std::unique_ptr<Store>> Open(SimProcess* world, OpenStoreOptions::Mode mo
   options.mode = mode;
   options.threads = 1;
   options.use_index = false;
-  if (world->id() == 0) options.index = index_in_use;
+  if (world->id() == 0) {
+    options.index = index_in_use;
+    options.progress = [](const Progress&) { return ++reports != enough_at; };
+  }
   options.format.array_chunk_bytes = chunk_bytes;
   options.format.pack_bytes_max = pack_bytes;
   options.format.chunker = ChunkerParams::ForAverage(chunk_bytes);

@@ -47,6 +47,7 @@ Status SaveRanks(Store* store, std::int64_t step, std::uint32_t ranks, const std
     options.rank = rank;
     options.ranks = 2;
     options.run_id = run;
+    options.job_id = run + " job";
     CKPT_RETURN_IF_ERROR(PutArrays(store, options, static_cast<std::uint64_t>(step) * 10 + rank));
   }
   return Status();

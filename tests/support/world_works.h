@@ -5,6 +5,7 @@
 #ifndef CKPT_TESTS_SUPPORT_WORLD_WORKS_H_
 #define CKPT_TESTS_SUPPORT_WORLD_WORKS_H_
 
+#include <atomic>
 #include <memory>
 #include <ostream>
 #include <string>
@@ -19,6 +20,8 @@ namespace ckpt::world_works {
 
 // The index that a world's first process opens stores with; null: in memory, each its own.
 inline std::shared_ptr<Index> index_in_use;
+// Reports of progress so far, and the one at which the caller says that it is enough.
+inline std::atomic<std::uint64_t> reports{0}, enough_at{0};
 // Of files and arrays that are saved, and of their chunks in stores that are made.
 inline std::size_t large_bytes = 20000;  // of a WorldStore
 inline std::uint32_t chunk_bytes = 4096;
