@@ -4,6 +4,8 @@
 #include <cerrno>
 
 #include "store/engine/array_io.h"
+#include "store/engine/collect_state.h"
+#include "store/engine/reserve.h"
 #include "store/engine/save_files.h"
 #include "store/engine/verify.h"
 #include "tests/engine/collect_fixture.h"
@@ -106,6 +108,30 @@ TEST(FailedWriter, WhatNoRecordHoldsIsRefused) {
   EXPECT_EQ(Store::Open(&world, "/other", create).status().code(), Code::kInvalidArgument);
   EXPECT_TRUE(collect_test::Restore(store.get(), 1).ok());
   EXPECT_TRUE(collect_test::Save(store.get(), 5).ok());
+}
+
+// What is written into it would go with it.
+TEST(FailedWriter, AReserveThatIsCondemnedIsNotContinued) {
+  SimWorld world(3);
+  auto store = *OpenAt(&world);
+  ASSERT_TRUE(store->Refresh().ok());
+  const auto reserve = CurrentReserve(store.get());
+  ASSERT_TRUE(reserve.has_value());
+  CollectState state;
+  state.known = true;
+  state.epoch = 3;
+  for (const bool broken : {false, true}) {
+    state.epoch += 1;
+    state.phase = CollectPhase::kCondemned;
+    state.condemned.clear();
+    (broken ? state.broken : state.condemned) = {*reserve};
+    ASSERT_TRUE(WriteCollectState(store.get(), state).ok());
+    EXPECT_EQ(ContinueReserve(store.get()).status().code(), Code::kNoSpace);
+  }
+  state.epoch += 1;
+  state.broken.clear();
+  ASSERT_TRUE(WriteCollectState(store.get(), state).ok());
+  EXPECT_TRUE(ContinueReserve(store.get()).ok());
 }
 
 // More than what is under way at once: 64 batches of half a MiB, and eight segments of a stream.
