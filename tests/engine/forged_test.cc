@@ -4,9 +4,12 @@
 #include <algorithm>
 
 #include "store/codec/hash.h"
+#include "store/engine/array_io.h"
 #include "store/engine/check.h"
 #include "store/engine/checkpoint_name.h"
 #include "store/engine/collect_state.h"
+#include "store/engine/restore_files.h"
+#include "store/engine/verify.h"
 #include "tests/engine/collect_fixture.h"
 
 namespace ckpt {
@@ -166,6 +169,103 @@ TEST(Forged, NamesThatAreNoSteps) {
     EXPECT_FALSE(parsed.ok() && parsed->step.has_value()) << name;
   }
   EXPECT_EQ(ParseCheckpointName("run@5")->step, 5);
+}
+
+// A checkpoint whose entries are each what `entries` says, with two chunks of 1001 bytes each where
+// the kind has content.
+class ForgedEntries : public ::testing::Test {
+ protected:
+  ForgedEntries() : store_(*OpenAt(&world_)) {}
+
+  void Save(std::vector<Entry> entries) {
+    SaveOptions options;
+    options.series = "lies";
+    auto writer = *CheckpointWriter::Begin(store_.get(), options);
+    for (Entry& entry : entries) {
+      ChunkListBuilder list(FanOut::kFixed, writer->chunks());
+      for (const int i : {1, 2}) {
+        Encoder encoder;
+        const Bytes raw(1001, static_cast<std::byte>(i));
+        ChunkItem item;
+        item.raw_bytes = raw.size();
+        item.id = HashChunk(raw);
+        EXPECT_TRUE(writer->chunks()->Put(raw, item.id, 0, &encoder).ok());
+        EXPECT_TRUE(list.Add(item).ok());
+      }
+      if (entry.kind != EntryKind::kHardLink) {
+        entry.chunks = list.chunks();
+        entry.content = *list.Finish();
+      }
+      const Status added = writer->AddEntry(entry, 0);
+      EXPECT_TRUE(added.ok()) << added.ToString();
+    }
+    EXPECT_TRUE(writer->End().ok());
+  }
+  Code Restore() {
+    RestoreFilesOptions options;
+    options.checkpoint = "lies";
+    options.to = "/out";
+    return RestoreFiles(store_.get(), options).status().code();
+  }
+  Code Verify() {
+    return VerifyCheckpoint(store_.get(), ResolveCheckpoint(store_.get(), "lies")->ranks).code();
+  }
+
+  SimWorld world_{3};
+  std::unique_ptr<Store> store_;
+};
+
+Entry FileOf(const std::string& name, std::uint64_t bytes) {
+  Entry entry;
+  entry.name = name;
+  entry.mode = 0600;
+  entry.logical_bytes = bytes;
+  return entry;
+}
+
+TEST_F(ForgedEntries, FilesOfAnotherLength) {
+  for (const std::uint64_t bytes : {2001, 2003}) {
+    Save({FileOf("file", bytes)});
+    EXPECT_EQ(Verify(), Code::kCorruption) << bytes;
+    EXPECT_EQ(Restore(), Code::kCorruption) << bytes;
+  }
+  Save({FileOf("file", 2002)});
+  EXPECT_EQ(Verify(), Code::kOk);
+  EXPECT_EQ(Restore(), Code::kOk);
+}
+
+TEST_F(ForgedEntries, LinksToWhatIsNoFile) {
+  Entry link = FileOf("b", 0);
+  link.kind = EntryKind::kHardLink;
+  link.target = "a";
+  Entry stream = FileOf("a", 2002);
+  stream.kind = EntryKind::kStream;
+  for (const std::vector<Entry>& entries :
+       {std::vector<Entry>{link, FileOf("z", 2002)}, std::vector<Entry>{stream, link}}) {
+    Save(entries);
+    EXPECT_EQ(Verify(), Code::kCorruption);
+    EXPECT_EQ(Restore(), Code::kCorruption);
+    auto reader = CheckpointReader::Open(store_.get(), "lies");
+    ASSERT_TRUE(reader.ok());
+    EXPECT_EQ((*reader)->FindContent("b").status().code(), Code::kCorruption);
+    Bytes out(2002);
+    EXPECT_EQ((*reader)->Get("none", out).code(), Code::kNotFound);
+  }
+}
+
+TEST_F(ForgedEntries, ChunksThatEndWithinAnElement) {
+  Entry array = FileOf("x", 2000);
+  array.kind = EntryKind::kArray;
+  array.mode = 0;
+  array.array = {Dtype::kFloat64, false, 8, {250}, {}, {}};
+  Save({array});
+  auto reader = CheckpointReader::Open(store_.get(), "lies");
+  ASSERT_TRUE(reader.ok());
+  std::vector<float> floats(250);
+  const Status read =
+      (*reader)->GetAs("x", Dtype::kFloat32, std::as_writable_bytes(std::span(floats)));
+  EXPECT_EQ(read.code(), Code::kCorruption) << read.ToString();
+  EXPECT_EQ(Verify(), Code::kCorruption);
 }
 
 }  // namespace
