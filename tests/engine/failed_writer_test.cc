@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "store/engine/array_io.h"
+#include "store/engine/cat.h"
 #include "store/engine/collect_state.h"
 #include "store/engine/reserve.h"
 #include "store/engine/save_files.h"
@@ -191,6 +192,13 @@ TEST_F(MuchData, ADiskThatFailsInTheMiddleIsSaidAndLosesNothing) {
   EXPECT_TRUE(SaveFile().ok());
   EXPECT_TRUE(SaveArray().ok());
   EXPECT_TRUE(collect_test::Restore(store_.get(), 1).ok());
+  std::uint64_t bytes = 0;  // more than are read ahead
+  const auto count = [&](ByteSpan piece) {
+    bytes += piece.size();
+    return Status();
+  };
+  EXPECT_TRUE(CatEntry(store_.get(), "files", "data/much", 0, UINT64_MAX, count).ok());
+  EXPECT_EQ(bytes, kMuch);
   auto found = ResolveCheckpoint(store_.get(), "arrays");
   ASSERT_TRUE(found.ok());
   EXPECT_TRUE(VerifyCheckpoint(store_.get(), found->ranks).ok());

@@ -5,6 +5,7 @@
 
 #include "store/codec/hash.h"
 #include "store/engine/array_io.h"
+#include "store/engine/cat.h"
 #include "store/engine/check.h"
 #include "store/engine/checkpoint_name.h"
 #include "store/engine/collect_state.h"
@@ -232,6 +233,28 @@ TEST_F(ForgedEntries, FilesOfAnotherLength) {
   Save({FileOf("file", 2002)});
   EXPECT_EQ(Verify(), Code::kOk);
   EXPECT_EQ(Restore(), Code::kOk);
+}
+
+// What is left out is said; a checkpoint of nothing is restored.
+TEST_F(ForgedEntries, ArraysBesideFilesAreLeftOut) {
+  Entry array = FileOf("x", 2002);
+  array.kind = EntryKind::kArray;
+  array.mode = 0;
+  array.array = {Dtype::kUint8, false, 1, {2002}, {}, {}};
+  Entry other = array;
+  other.name = "y";
+  for (const std::vector<Entry>& entries :
+       {std::vector<Entry>{}, {FileOf("a", 2002), array}, {FileOf("a", 2002), array, other}}) {
+    Save(entries);
+    EXPECT_EQ(Restore(), Code::kOk);
+    EXPECT_FALSE(world_.OpenDir("/out/x").ok());
+  }
+}
+
+TEST_F(ForgedEntries, CatOfLessThanIsSaidIsDamage) {
+  Save({FileOf("file", 2003)});
+  const auto drop = [](ByteSpan) { return Status(); };
+  EXPECT_EQ(CatEntry(store_.get(), "lies", "file", 0, UINT64_MAX, drop).code(), Code::kCorruption);
 }
 
 TEST_F(ForgedEntries, LinksToWhatIsNoFile) {

@@ -81,6 +81,9 @@ void MakePlain(SimWorld* world) {
   }
   Must(blocks->End().status());
   blocks.reset();
+  OpenOptions create;
+  create.mode = OpenMode::kCreate;
+  Must(store->packs_dir()->OpenFile("no pack", create).status());
   for (const std::int64_t step : {2, 3}) Must(collect_test::Save(store.get(), step));
 }
 

@@ -61,6 +61,11 @@ using Mode = OpenStoreOptions::Mode;
 Status SaveTheFiles(SimProcess* world) {
   CKPT_ASSIGN_OR_RETURN(auto store, Open(world, Mode::kWrite));
   CKPT_RETURN_IF_ERROR(SaveData(store.get(), "files").status());
+  // What has another time of change only is read again.
+  CKPT_ASSIGN_OR_RETURN(auto dir, world->OpenDir("/data"));
+  CKPT_ASSIGN_OR_RETURN(FileInfo info, dir->StatEntry("holes"));
+  CKPT_RETURN_IF_ERROR(dir->SetEntryAttributes("holes", info, false));
+  CKPT_RETURN_IF_ERROR(SaveData(store.get(), "files").status());
   SaveFilesOptions options;
   options.reread = true;
   options.excludes = {"*/small"};
@@ -214,6 +219,9 @@ Status Look(SimProcess* world) {
   for (const char* name : {"files", "ranks", "run@2"}) {
     CKPT_RETURN_IF_ERROR(InspectThe(store.get(), name));
   }
+  // Of an attempt that continues none, where there is one.
+  const Status staged = InspectThe(store.get(), "run@4");
+  if (!staged.ok() && staged.code() != Code::kNotFound) return staged;
   const auto drop = [](ByteSpan) { return Status(); };
   CKPT_RETURN_IF_ERROR(CatEntry(store.get(), "files", "data/large", 100, large_bytes, drop));
   CKPT_RETURN_IF_ERROR(CatEntry(store.get(), "files", "data/link", 0, UINT64_MAX, drop));
@@ -273,7 +281,8 @@ Status KeepLessAndCollect(SimProcess* world) {
 
 Status Remove(SimProcess* world) {
   CKPT_ASSIGN_OR_RETURN(auto store, Open(world, Mode::kWrite));
-  CKPT_ASSIGN_OR_RETURN(auto removals, PlanRemoval(store.get(), {"run@2", "ranks@1"}, false));
+  CKPT_ASSIGN_OR_RETURN(auto removals,
+                        PlanRemoval(store.get(), {"run@2", "ranks@1", "run@2"}, false));
   return CommitRemovals(store.get(), removals, 0);
 }
 
@@ -289,16 +298,17 @@ Status RemoveAndCollect(SimProcess* world) {
   return collector->Run({}, &collected);
 }
 
-// A file is cut, another goes, a third is longer.
+// A file is cut, another has other bytes, a third is longer; a link and a folder go.
 Status ChangeData(SimProcess* world) {
   CKPT_ASSIGN_OR_RETURN(auto dir, world->OpenDir("/data"));
-  CKPT_RETURN_IF_ERROR(dir->RemoveFile("small"));
   CKPT_RETURN_IF_ERROR(dir->RemoveFile("soft"));
   CKPT_RETURN_IF_ERROR(dir->RemoveDir("sub"));
   OpenOptions write;
   write.mode = OpenMode::kReadWrite;
   CKPT_ASSIGN_OR_RETURN(auto large, dir->OpenFile("large", write));
   CKPT_RETURN_IF_ERROR(large->Truncate(large_bytes / 3));
+  CKPT_ASSIGN_OR_RETURN(auto small, dir->OpenFile("small", write));
+  CKPT_RETURN_IF_ERROR(small->WriteAt(0, Bytes(10)));
   CKPT_ASSIGN_OR_RETURN(auto holes, dir->OpenFile("holes", write));
   return holes->WriteAt(100, Bytes(5000, std::byte{7}));
 }
@@ -322,6 +332,7 @@ const std::vector<WorldWork>& WorksOfOthers() {
       {"others that save", SaveBlocks},
       {"others that repair", Repair},
       {"others that write into the files", ChangeData},
+      {"others that create it", Create},
   };
   return works;
 }
