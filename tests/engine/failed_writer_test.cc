@@ -204,5 +204,36 @@ TEST_F(MuchData, ADiskThatFailsInTheMiddleIsSaidAndLosesNothing) {
   EXPECT_TRUE(VerifyCheckpoint(store_.get(), found->ranks).ok());
 }
 
+// Holes, empty and small files come while what was put before them turns out to have failed.
+TEST(FailedWriter, ADiskThatFailsAmongManyFilesWithHoles) {
+  SimWorld world(3);
+  ASSERT_TRUE(world.MakeDir("/data", 0755).ok());
+  auto dir = *world.OpenDir("/data");
+  OpenOptions create;
+  create.mode = OpenMode::kCreate;
+  for (std::uint64_t i = 0; i < 40; ++i) {
+    auto file = *dir->OpenFile("f" + std::to_string(i), create);
+    for (std::uint64_t at = 0; i % 4 != 0 && at < 5; ++at) {
+      ASSERT_TRUE(file->WriteAt(at * 600000, RandomBytes(i * 10 + at, 300000)).ok());
+    }
+  }
+  auto store = *OpenAt(&world);
+  SaveFilesOptions options;
+  options.save.series = "files";
+  std::uint64_t failed = 0;
+  for (std::uint64_t n = 1; n < 200; ++n) {
+    world.FailOp(world.op_count() + n, EIO, true);
+    const Status saved = SaveFiles(store.get(), {"/data"}, options).status();
+    world.ClearFaults();
+    if (saved.ok()) break;
+    EXPECT_EQ(saved.code(), Code::kIo) << n << ": " << saved.ToString();
+    ++failed;
+  }
+  EXPECT_GT(failed, 5u);
+  auto found = ResolveCheckpoint(store.get(), "files");
+  ASSERT_TRUE(found.ok());
+  EXPECT_TRUE(VerifyCheckpoint(store.get(), found->ranks).ok());
+}
+
 }  // namespace
 }  // namespace ckpt
