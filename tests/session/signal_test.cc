@@ -422,8 +422,9 @@ TEST_F(SessionSignal, AForkedChildHasNoSession) {
 
 TEST_F(SessionSignal, AForkedChildHoldsNoLocks) {
   std::vector<double> x(1000, 1);
-  int stop[2];
+  int stop[2], began[2];
   ASSERT_EQ(pipe(stop), 0);
+  ASSERT_EQ(pipe(began), 0);
   auto s = Open();
   ASSERT_OK(s->Protect(VectorItem("x", &x)));
   ASSERT_OK(s->Step(1).error);
@@ -431,11 +432,16 @@ TEST_F(SessionSignal, AForkedChildHoldsNoLocks) {
   pid_t child = fork();
   if (child == 0) {
     close(stop[1]);
-    char byte;
+    char byte = 0;
+    (void)!write(began[1], &byte, 1);
     (void)!read(stop[0], &byte, 1);
     _exit(0);
   }
   close(stop[0]);
+  char byte = 0;
+  ASSERT_EQ(read(began[0], &byte, 1), 1);  // until it runs it has what its parent had
+  close(began[0]);
+  close(began[1]);
   s.reset();
   auto again = Session::Open(PosixEnv(), store_path(), "run", options_);
   EXPECT_TRUE(again.ok()) << again.status().ToString();
