@@ -348,7 +348,7 @@ typedef struct ckpt_entry {
   uint64_t chunks;
   uint64_t new_chunks; /* not in the checkpoint before on the line */
   uint64_t new_bytes;  /* their raw bytes */
-  const char* codec;   /* "zstd", "raw", "shuffle8+zstd", "mixed"; "" without chunks */
+  const char* codec;   /* "zstd", "raw", "shuffle8+zstd", "delta8+zstd", "mixed"; "": no chunks */
 } ckpt_entry;
 typedef int (*ckpt_entry_fn)(const ckpt_entry* entry, void* user);
 

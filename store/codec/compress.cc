@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "store/codec/difference.h"
 #include "store/codec/element_width.h"
 #include "store/codec/incompressible.h"
 #include "store/codec/shuffle.h"
@@ -72,15 +73,22 @@ std::string CodecName(std::uint8_t codec) {
       return "zstd";
     case Codec::kShuffleZstd:
       return "shuffle";
+    case Codec::kDeltaXor:
+      return "xor";
+    case Codec::kDeltaSubtract:
+      return "subtract";
   }
   return "codec " + std::to_string(codec);
 }
 
 struct Decoder::State {
   DCtx context;
-  Bytes shuffled;
+  Bytes shuffled, difference;
 
   Status Unpack(ByteSpan stored, MutableByteSpan out);
+  Status Expand(ByteSpan stored, std::size_t width, MutableByteSpan raw);
+  Status DecodeDelta(Difference how, std::size_t width, ByteSpan stored, ByteSpan base,
+                     MutableByteSpan raw);
 };
 
 Status Decoder::State::Unpack(ByteSpan stored, MutableByteSpan out) {
@@ -109,13 +117,36 @@ Decoder::~Decoder() = default;
 Decoder::Decoder(Decoder&&) noexcept = default;
 Decoder& Decoder::operator=(Decoder&&) noexcept = default;
 
-Status Decoder::Decode(std::uint8_t codec, std::uint8_t param, ByteSpan stored,
-                       MutableByteSpan raw) {
-  if (codec > static_cast<std::uint8_t>(Codec::kShuffleZstd)) {
+Status Decoder::State::Expand(ByteSpan stored, std::size_t width, MutableByteSpan raw) {
+  MutableByteSpan planes = Sized(&shuffled, raw.size());
+  CKPT_RETURN_IF_ERROR(Unpack(stored, planes));
+  Unshuffle(planes, width, raw);
+  return {};
+}
+
+Status Decoder::State::DecodeDelta(Difference how, std::size_t width, ByteSpan stored,
+                                   ByteSpan base, MutableByteSpan raw) {
+  if (stored.size() < sizeof(Id128)) return Corruption("delta payload: shorter than a base's id");
+  if (base.size() != raw.size()) {
+    return Corruption("delta payload: of " + std::to_string(raw.size()) + " bytes, its base has " +
+                      std::to_string(base.size()));
+  }
+  MutableByteSpan taken = Sized(&difference, raw.size());
+  CKPT_RETURN_IF_ERROR(Expand(stored.subspan(sizeof(Id128)), width, taken));
+  UndoDifference(how, LaneOfWidth(width), taken, base, raw);
+  return {};
+}
+
+Status Decoder::Decode(std::uint8_t codec, std::uint8_t param, ByteSpan stored, MutableByteSpan raw,
+                       ByteSpan base) {
+  const bool shuffled = codec == static_cast<std::uint8_t>(Codec::kShuffleZstd);
+  const bool delta = codec == static_cast<std::uint8_t>(Codec::kDeltaXor) ||
+                     codec == static_cast<std::uint8_t>(Codec::kDeltaSubtract);
+  if (codec > static_cast<std::uint8_t>(Codec::kShuffleZstd) && !delta) {
     return Unsupported("payload " + CodecName(codec) +
                        ": this build does not know it; read the store with a newer one");
   }
-  if (codec != static_cast<std::uint8_t>(Codec::kShuffleZstd) && param != 0) {
+  if (!shuffled && !delta && param != 0) {
     return Corruption("payload " + CodecName(codec) + ": parameter " + std::to_string(param) +
                       ", which has no meaning here");
   }
@@ -128,16 +159,18 @@ Status Decoder::Decode(std::uint8_t codec, std::uint8_t param, ByteSpan stored,
     return {};
   }
   if (codec == static_cast<std::uint8_t>(Codec::kZstd)) return state_->Unpack(stored, raw);
-  MutableByteSpan shuffled = Sized(&state_->shuffled, raw.size());
-  CKPT_RETURN_IF_ERROR(state_->Unpack(stored, shuffled));
-  Unshuffle(shuffled, WidthOfParam(param), raw);
-  return {};
+  if (shuffled) return state_->Expand(stored, WidthOfParam(param), raw);
+  const Difference how = codec == static_cast<std::uint8_t>(Codec::kDeltaXor)
+                             ? Difference::kXor
+                             : Difference::kSubtract;
+  return state_->DecodeDelta(how, WidthOfParam(param), stored, base, raw);
 }
 
 struct Encoder::State {
   CCtx context;
   Decoder checker;
   Bytes plain_out, shuffled_out, shuffled, sample, sample_out, checked;
+  Bytes xored, subtracted, delta_out;
   int level = ZSTD_maxCLevel() + 1;
 
   Status Prepare();
@@ -147,7 +180,8 @@ struct Encoder::State {
   Status TryPlain(ByteSpan raw, Encoded* best);
   Status TryShuffled(ByteSpan raw, std::size_t width, Encoded* best);
   Status TryBoth(ByteSpan raw, std::size_t width, Encoded* best);
-  Status Verify(ByteSpan raw, const Encoded& encoded);
+  Result<bool> SubtractIsSmaller(std::size_t width);
+  Status Verify(ByteSpan raw, const Encoded& encoded, ByteSpan base = {});
 };
 
 Status Encoder::State::Prepare() {
@@ -247,10 +281,10 @@ Status Encoder::State::TryBoth(ByteSpan raw, std::size_t width, Encoded* best) {
   return shuffle_first ? TryPlain(raw, best) : TryShuffled(raw, width, best);
 }
 
-Status Encoder::State::Verify(ByteSpan raw, const Encoded& encoded) {
+Status Encoder::State::Verify(ByteSpan raw, const Encoded& encoded, ByteSpan base) {
   MutableByteSpan again = Sized(&checked, raw.size());
-  Status status =
-      checker.Decode(static_cast<std::uint8_t>(encoded.codec), encoded.param, encoded.bytes, again);
+  Status status = checker.Decode(static_cast<std::uint8_t>(encoded.codec), encoded.param,
+                                 encoded.bytes, again, base);
   if (status.code() == Code::kOutOfMemory) return status;
   if (status.ok() && std::memcmp(again.data(), raw.data(), raw.size()) == 0) return {};
   return Internal("compressed chunk does not give back its bytes: memory or zstd is at fault");
@@ -275,6 +309,55 @@ Result<Encoded> Encoder::Encode(ByteSpan raw, const EncodeOptions& options) {
     CKPT_RETURN_IF_ERROR(state_->Verify(raw, best));
   }
   return best;
+}
+
+// Of large chunks by samples of both.
+Result<bool> Encoder::State::SubtractIsSmaller(std::size_t width) {
+  const std::size_t bytes = xored.size();
+  std::size_t packed[2];
+  const int wanted = level;
+  SetLevel(std::min(wanted, kSampleLevel));
+  for (const bool second : {false, true}) {
+    ByteSpan difference = second ? ByteSpan(subtracted) : ByteSpan(xored);
+    if (bytes >= kLeastSampledBytes) {
+      TakeSample(difference, width, &sample);
+      difference = sample;
+    }
+    MutableByteSpan out = Sized(&sample_out, ZSTD_compressBound(difference.size()));
+    CKPT_ASSIGN_OR_RETURN(packed[second ? 1 : 0], PackShuffled(difference, width, out));
+  }
+  SetLevel(wanted);
+  return packed[1] < packed[0];
+}
+
+Result<std::optional<Encoded>> Encoder::EncodeDelta(ByteSpan raw, ByteSpan base,
+                                                    const Id128& base_id,
+                                                    const EncodeOptions& options,
+                                                    std::size_t bytes_max) {
+  if (raw.size() < kLeastEncodedBytes || bytes_max <= sizeof(Id128))
+    return std::optional<Encoded>();
+  State& s = *state_;
+  CKPT_RETURN_IF_ERROR(s.Prepare());
+  s.SetLevel(std::clamp(options.level, kLevelLeast, kLevelMost));
+  std::size_t width =
+      options.element_width == kUnknownWidth ? GuessElementWidth(raw) : options.element_width;
+  if (width < 1 || width > kShuffleWidthMost || raw.size() < 2 * width) width = 1;
+  s.xored.resize(raw.size());
+  TakeDifference(Difference::kXor, 1, raw, base, s.xored);
+  if (LooksIncompressible(s.xored)) return std::optional<Encoded>();
+  s.subtracted.resize(raw.size());
+  TakeDifference(Difference::kSubtract, LaneOfWidth(width), raw, base, s.subtracted);
+  CKPT_ASSIGN_OR_RETURN(bool subtract, s.SubtractIsSmaller(width));
+  const Bytes& difference = subtract ? s.subtracted : s.xored;
+  MutableByteSpan out = Sized(&s.delta_out, bytes_max);
+  CKPT_ASSIGN_OR_RETURN(std::size_t size,
+                        s.PackShuffled(difference, width, out.subspan(sizeof(Id128))));
+  if (size + sizeof(Id128) > bytes_max || size >= raw.size()) return std::optional<Encoded>();
+  std::memcpy(out.data(), base_id.bytes.data(), sizeof(Id128));
+  Encoded encoded{subtract ? Codec::kDeltaSubtract : Codec::kDeltaXor, ParamOfWidth(width),
+                  out.first(sizeof(Id128) + size)};
+  if (options.verify) CKPT_RETURN_IF_ERROR(s.Verify(raw, encoded, base));
+  return std::optional<Encoded>(encoded);
 }
 
 }  // namespace ckpt

@@ -15,7 +15,11 @@
 //              checksum. (libzstd: ZSTD_f_zstd1_magicless.)
 //   2 shuffle  param = element width, 0 meaning 256; the frame of codec 1 holds the bytes shuffled
 //              as shuffle.h says.
-//   3..15 are free; 16 and above are kept for deltas against another chunk.
+//   3..15 are free.
+//   16 xor, 17 subtract   param = element width, 0 meaning 256: the id of the base, another chunk
+//              of the same raw length, then the frame of codec 1 with the difference from it
+//              (difference.h, in lanes of LaneOfWidth) shuffled by the width. 18..31 are free, and
+//              start with the id of a base, too.
 // How an encoder finds the smallest form is its own affair: any frame that decodes to the raw bytes
 // is right, and equal input with equal options gives equal output.
 // Thread rule: an Encoder or Decoder is used by one thread at a time; it holds its own memory.
@@ -26,6 +30,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "store/base/bytes.h"
@@ -37,10 +42,11 @@ enum class Codec : std::uint8_t {
   kRaw = 0,
   kZstd = 1,
   kShuffleZstd = 2,
+  kDeltaXor = 16,
+  kDeltaSubtract = 17,
 };
-inline constexpr std::uint8_t kCodecFirstDelta = 16;
 
-// "raw", "zstd", "shuffle", or "codec 7" for one this build does not know.
+// "raw", "zstd", "shuffle", "xor", "subtract", or "codec 7" for one this build does not know.
 std::string CodecName(std::uint8_t codec);
 
 inline constexpr std::size_t kUnknownWidth = 0;
@@ -72,6 +78,11 @@ class Encoder {
   // verification found that the compressed form does not give back the raw bytes (nothing may be
   // written then).
   Result<Encoded> Encode(ByteSpan raw, const EncodeOptions& options);
+  // The smallest difference from `base` that was found, if it has at most `bytes_max` bytes; the
+  // payload starts with `base_id`. What Encode answered before stays good. REQUIRES: base.size()
+  // == raw.size(). Errors: Encode's.
+  Result<std::optional<Encoded>> EncodeDelta(ByteSpan raw, ByteSpan base, const Id128& base_id,
+                                             const EncodeOptions& options, std::size_t bytes_max);
 
  private:
   struct State;
@@ -85,11 +96,13 @@ class Decoder {
   Decoder(Decoder&&) noexcept;
   Decoder& operator=(Decoder&&) noexcept;
 
-  // Fills `raw` exactly. `codec`, `param` and `stored` may be hostile: nothing outside `raw` is
-  // written and memory stays bounded by raw.size(). Corruption when the stored bytes are not a
+  // Fills `raw` exactly. `base`: the raw bytes of a delta's base; else empty. `codec`, `param` and
+  // `stored` may be hostile: nothing outside `raw` is written and memory stays bounded by
+  // raw.size(). Corruption when the stored bytes are not a
   // payload of exactly raw.size() bytes; Unsupported, naming it, for a codec this build does not
   // know. After an error `raw` holds anything.
-  Status Decode(std::uint8_t codec, std::uint8_t param, ByteSpan stored, MutableByteSpan raw);
+  Status Decode(std::uint8_t codec, std::uint8_t param, ByteSpan stored, MutableByteSpan raw,
+                ByteSpan base = {});
 
  private:
   struct State;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <new>
 
 #include "store/codec/hash.h"
@@ -61,6 +62,7 @@ PackChecker::~PackChecker() {
 }
 
 Status PackChecker::Run() {
+  CKPT_ASSIGN_OR_RETURN(bases_, Fetcher::Open(store_, {}));
   CKPT_ASSIGN_OR_RETURN(auto files, store_->packs_dir()->List());
   std::vector<Id128> ids;
   for (const DirEntry& file : files) {
@@ -79,7 +81,25 @@ Status PackChecker::Run() {
     ++progress_.done_items;
     CKPT_RETURN_IF_ERROR(store_->Report(progress_));
   }
-  return WaitIdle();
+  CKPT_RETURN_IF_ERROR(WaitIdle());
+  BlameBases();
+  return Status();
+}
+
+// Whoever needs a delta is hurt where its base is damaged. Where the base is not there, perhaps
+// nobody does: then it went with what needed it.
+void PackChecker::BlameBases() {
+  for (auto& [found, base] : deltas_) {
+    const Id128 id = found.chunks.front().id;
+    auto why = findings_->damage_of.find(base);
+    if (why == findings_->damage_of.end()) {
+      findings_->without_base.emplace(id, std::move(found));
+      continue;
+    }
+    const std::vector<std::size_t> damage = why->second;
+    std::vector<std::size_t>& of_delta = findings_->damage_of[id];
+    of_delta.insert(of_delta.end(), damage.begin(), damage.end());
+  }
 }
 
 Status PackChecker::CheckPack(const Id128& id) {
@@ -263,13 +283,11 @@ void PackChecker::Compare(Pack* pack) {
 }
 
 bool PackChecker::ReadsTrue(const Pack& pack, const ChunkEntry& entry) {
-  if (IsDeltaCodec(entry.codec)) return false;
   Bytes stored(entry.stored_bytes);
   if (!pack.reader->ReadRaw(entry.offset + kRecordHeaderBytes, stored).ok()) return false;
   Bytes raw(entry.raw_bytes);
   Decoder decoder;
-  return decoder.Decode(entry.codec, entry.codec_param, stored, raw).ok() &&
-         HashChunk(raw) == entry.id;
+  return bases_->DecodeChunk({pack.id, entry}, stored, &decoder, raw).ok();
 }
 
 // ---- quick and in part -----------------------------------------------------------------------
@@ -404,7 +422,7 @@ void PackChecker::Work() {
 
 PackChecker::Answer PackChecker::Check(const Batch& batch, const Record& record, Decoder* decoder,
                                        Bytes* raw) {
-  Answer answer{Verify(batch, record, decoder, raw)};
+  Answer answer = Verify(batch, record, decoder, raw);
   if (answer.what.empty() || !batch.hollow || record.header.type != RecordType::kChunk) {
     return answer;
   }
@@ -414,22 +432,44 @@ PackChecker::Answer PackChecker::Check(const Batch& batch, const Record& record,
   return answer;
 }
 
-std::string PackChecker::Verify(const Batch& batch, const Record& record, Decoder* decoder,
-                                Bytes* raw) {
+PackChecker::Answer PackChecker::Verify(const Batch& batch, const Record& record, Decoder* decoder,
+                                        Bytes* raw) {
   const RecordHeader& header = record.header;
-  if (header.type == RecordType::kPadding) return "";
+  if (header.type == RecordType::kPadding) return {};
   ByteSpan payload =
       ByteSpan(batch.bytes)
           .subspan(record.offset - batch.begin + kRecordHeaderBytes, header.stored_bytes);
   if (Checksum64(payload) != header.payload_checksum) {
-    return RecordTypeName(header.type) + ": its bytes do not have their checksum";
+    return {RecordTypeName(header.type) + ": its bytes do not have their checksum"};
   }
-  if (header.type != RecordType::kChunk || IsDeltaCodec(header.codec)) return "";
+  if (header.type != RecordType::kChunk) return {};
   raw->resize(header.raw_bytes);
+  if (IsDeltaCodec(header.codec)) return VerifyDelta(batch, record, payload, decoder, *raw);
   Status decoded = decoder->Decode(header.codec, header.codec_param, payload, *raw);
   if (decoded.code() == Code::kOutOfMemory) throw std::bad_alloc();  // no damage: Work says it
-  if (!decoded.ok()) return "chunk: " + decoded.message();
-  return HashChunk(*raw) == header.id ? "" : "chunk: its bytes do not have its id";
+  if (!decoded.ok()) return {"chunk: " + decoded.message()};
+  if (HashChunk(*raw) != header.id) return {"chunk: its bytes do not have its id"};
+  return {};
+}
+
+PackChecker::Answer PackChecker::VerifyDelta(const Batch& batch, const Record& record,
+                                             ByteSpan payload, Decoder* decoder,
+                                             MutableByteSpan raw) {
+  const RecordHeader& header = record.header;
+  ChunkPlace place{batch.pack_id, {}};
+  place.entry = {header.id,
+                 record.offset,
+                 static_cast<std::uint32_t>(header.stored_bytes),
+                 static_cast<std::uint32_t>(header.raw_bytes),
+                 header.codec,
+                 header.codec_param,
+                 {}};
+  if (payload.size() < kBaseBytes) return {"chunk: a delta without a base"};
+  std::memcpy(place.entry.base.bytes.data(), payload.data(), kBaseBytes);
+  Status decoded = bases_->DecodeChunk(place, payload, decoder, raw);
+  if (decoded.ok()) return {};
+  if (decoded.code() == Code::kOutOfMemory) throw std::bad_alloc();
+  return {"chunk: " + decoded.message(), false, place.entry.base};
 }
 
 // REQUIRES: mutex_ held.
@@ -442,10 +482,13 @@ void PackChecker::Take(const Batch& batch, const std::vector<Answer>& answers) {
     if (header.type != RecordType::kPadding) findings_->verified_bytes += header.stored_bytes;
     if (!answers[i].what.empty()) {
       if (!batch.durable || answers[i].given_back) continue;
-      std::vector<ChunkAt> chunks;
-      if (chunk) chunks.push_back(at);
-      findings_->Add(
-          {batch.pack_id, false, record.offset, answers[i].what, std::move(chunks), {}, false});
+      FoundDamage found{batch.pack_id, false, record.offset, answers[i].what, {}, {}, false};
+      if (chunk) found.chunks.push_back(at);
+      if (answers[i].base.IsZero()) {
+        findings_->Add(std::move(found));
+      } else {
+        deltas_.emplace_back(std::move(found), answers[i].base);
+      }
       continue;
     }
     if (!chunk) continue;

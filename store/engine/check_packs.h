@@ -18,6 +18,7 @@
 #include "store/codec/compress.h"
 #include "store/engine/check.h"
 #include "store/engine/damage.h"
+#include "store/engine/fetcher.h"
 
 namespace ckpt {
 
@@ -64,7 +65,7 @@ class PackChecker {
                                bool* bad);
   std::uint64_t NextMark(const Pack& pack, std::uint64_t begin, std::uint64_t stop);
   void Compare(Pack* pack);
-  static bool ReadsTrue(const Pack& pack, const ChunkEntry& entry);
+  bool ReadsTrue(const Pack& pack, const ChunkEntry& entry);
   Status VerifyRuns(Pack* pack, std::vector<ChunkEntry> entries);
   Status VerifyRun(const Pack& pack, const ChunkEntry* begin, const ChunkEntry* end);
   Status VerifyRecords(Pack* pack);
@@ -76,9 +77,13 @@ class PackChecker {
   struct Answer {
     std::string what;         // empty: the record is what it says
     bool given_back = false;  // a hole where nobody needed the chunk; who does finds it missing
+    Id128 base = {};          // of a delta that is as it was written, and cannot be read
   };
-  static Answer Check(const Batch& batch, const Record& record, Decoder* decoder, Bytes* raw);
-  static std::string Verify(const Batch& batch, const Record& record, Decoder* decoder, Bytes* raw);
+  Answer Check(const Batch& batch, const Record& record, Decoder* decoder, Bytes* raw);
+  Answer Verify(const Batch& batch, const Record& record, Decoder* decoder, Bytes* raw);
+  Answer VerifyDelta(const Batch& batch, const Record& record, ByteSpan payload, Decoder* decoder,
+                     MutableByteSpan raw);
+  void BlameBases();
   void Take(const Batch& batch, const std::vector<Answer>& answers);
   void AddDamage(const Id128& pack_id, std::uint64_t offset, std::string what,
                  std::vector<ChunkAt> chunks);
@@ -89,9 +94,11 @@ class PackChecker {
   std::vector<std::thread> threads_;
   Progress progress_{"checking", 0, 0, 0, 0};
   double phase_ = 0;  // of the choice of runs
+  std::unique_ptr<Fetcher> bases_;
 
   std::mutex mutex_;  // guards what follows
   CheckFindings* const findings_;
+  std::vector<std::pair<FoundDamage, Id128>> deltas_;  // that cannot be read, and their bases
   std::condition_variable work_;
   std::condition_variable room_;
   std::deque<Batch> queue_;

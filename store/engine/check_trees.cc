@@ -282,9 +282,14 @@ Status TreeChecker::BadChunk(const Id128& id, Fetcher* fetcher, Hurt* hurt) {
     if (!std::exchange(refreshed_, true)) CKPT_RETURN_IF_ERROR(store_->Refresh());
     if (ReadsNow(id, fetcher)) return Status();
     FoundDamage found;
-    found.pack_missing = true;
-    found.what = "chunk " + id.ToHex() + " is in no pack";
-    found.chunks.push_back({id, 0});
+    auto delta = findings_->without_base.find(id);
+    if (delta != findings_->without_base.end()) {
+      found = delta->second;
+    } else {
+      found.pack_missing = true;
+      found.what = "chunk " + id.ToHex() + " is in no pack";
+      found.chunks.push_back({id, 0});
+    }
     findings_->Add(std::move(found));
     anything_ = stray_ = true;
     known = findings_->damage_of.find(id);

@@ -292,7 +292,7 @@ Status CheckpointWriter::Adopt(const CheckpointRow& row) {
   Manifest target = manifest;
   target.packs.clear();
   chunks_->OfferInheritance(target);
-  Encoder encoder;
+  ChunkEncoder encoder;
   Decoder decoder;
   Bytes scratch;
   std::unordered_set<Id128, Id128Hash> seen;

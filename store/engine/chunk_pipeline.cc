@@ -158,7 +158,7 @@ Status ChunkPipeline::Drain() {
   return error_;
 }
 
-Status ChunkPipeline::Run(Job* job, ChunkWriter* writer, std::optional<Encoder>* encoder) try {
+Status ChunkPipeline::Run(Job* job, ChunkWriter* writer, std::optional<ChunkEncoder>* encoder) try {
   if (job->raw.empty()) return Status();
   job->item.raw_bytes = job->raw.size();
   if (job->raw.size() <= kInlineBytesMax) {
@@ -170,13 +170,14 @@ Status ChunkPipeline::Run(Job* job, ChunkWriter* writer, std::optional<Encoder>*
   job->item.id = HashChunk(job->raw);
   if (job->known.has_value() && *job->known == job->item.id) return Status();
   if (!encoder->has_value()) encoder->emplace();
-  return writer->Put(job->raw, job->item.id, job->element_width, &**encoder);
+  return writer->Put(job->raw, job->item.id, job->element_width, &**encoder,
+                     job->known.has_value() ? &*job->known : nullptr);
 } catch (const std::bad_alloc&) {  // a thread has nobody to throw to
   return NoMemoryLeft();
 }
 
 void ChunkPipeline::Work() {
-  std::optional<Encoder> encoder;
+  std::optional<ChunkEncoder> encoder;
   std::unique_lock lock(mutex_);
   for (;;) {
     work_.wait(lock, [&] { return stop_ || !queue_.empty(); });

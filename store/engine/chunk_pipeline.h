@@ -49,7 +49,7 @@ class ChunkPipeline {
   // A chunk of list. The bytes must stay until delivered: in the current segment, or (for memory of
   // the caller's) until the next Drain.
   // `known` (may be null) is the id of a chunk that is stored already and relied upon: bytes that
-  // have it need no look-up.
+  // have it need no look-up, and others may be stored as their difference from it.
   Status AddBytes(ChunkListBuilder* list, ByteSpan raw, std::size_t element_width,
                   const Id128* known = nullptr);
   // A chunk that was found to be `known` already: nothing is computed.
@@ -84,7 +84,7 @@ class ChunkPipeline {
   Status Deliver(bool wait);
   Status DeliverBatch(Batch* batch);
   void Work();
-  static Status Run(Job* job, ChunkWriter* writer, std::optional<Encoder>* encoder);
+  static Status Run(Job* job, ChunkWriter* writer, std::optional<ChunkEncoder>* encoder);
 
   ChunkWriter* const writer_;
   const int thread_count_;

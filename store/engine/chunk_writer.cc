@@ -104,54 +104,123 @@ void ChunkWriter::Rely(const Id128& pack_id, std::uint64_t up_to) {
 // Below a mark it is (FindDurable); not in a pack that may be gone before we commit.
 bool ChunkWriter::MayHit(const ChunkPlace& place) const { return !seen_.Condemns(place.pack_id); }
 
+void ChunkWriter::Rely(const ChunkPlace& place) {
+  Rely(place.pack_id, RoundUp(place.entry.offset + kRecordHeaderBytes + place.entry.stored_bytes,
+                              kRecordAlignBytes));
+}
+
 Status ChunkWriter::Put(ByteSpan raw, const Id128& id, std::size_t element_width,
-                        Encoder* encoder) {
-  return PutCounted(raw, id, element_width, encoder, true);
+                        ChunkEncoder* encoder, const Id128* before) {
+  return PutCounted(raw, id, {element_width, before, true}, encoder);
 }
 
-Status ChunkWriter::PutCounted(ByteSpan raw, const Id128& id, std::size_t element_width,
-                               Encoder* encoder, bool content) {
-  CKPT_ASSIGN_OR_RETURN(bool there, HitOrOwn(id, raw.size()));
-  if (there) return Status();
-  EncodeOptions options;
-  options.level = store_->format().level;
-  options.element_width = element_width;
-  options.verify = store_->options().verify;
-  auto encoded = encoder->Encode(raw, options);
-  Status s = encoded.ok() ? AppendChunk(raw, id, *encoded, content) : encoded.status();
-  if (!s.ok()) {
-    std::lock_guard lock(mutex_);
-    return Fail(std::move(s));
+Status ChunkWriter::PutCounted(ByteSpan raw, const Id128& id, const PutOptions& options,
+                               ChunkEncoder* encoder) {
+  CKPT_ASSIGN_OR_RETURN(Hit hit, HitOrOwn(id, raw.size()));
+  if (hit == Hit::kThere) return Status();
+  EncodeOptions coding;
+  coding.level = store_->format().level;
+  coding.element_width = options.element_width;
+  coding.verify = store_->options().verify;
+  Result<bool> put = false;
+  if (options.before != nullptr && hit == Hit::kOwn)
+    put = PutDelta(raw, id, options, coding, encoder);
+  if (put.ok() && !*put) {
+    auto encoded = encoder->encoder.Encode(raw, coding);
+    if (encoded.ok()) {
+      put = AppendChunk(raw, id, *encoded, options.content);
+    } else {
+      put = encoded.status();
+    }
   }
-  return Status();
+  if (put.ok()) return Status();
+  std::lock_guard lock(mutex_);
+  return Fail(put.status());
 }
 
-Result<bool> ChunkWriter::HitOrOwn(const Id128& id, std::size_t raw_bytes) {
+// False: it is to be stored in full. What the base takes stands for what the chunk would; where the
+// difference is no small part of that, the chunk itself is asked.
+Result<bool> ChunkWriter::PutDelta(ByteSpan raw, const Id128& id, const PutOptions& options,
+                                   const EncodeOptions& coding, ChunkEncoder* encoder) {
+  if (!deltas_.WorthTrying()) return false;
+  std::uint64_t looked_at = 0;
+  {
+    std::lock_guard lock(mutex_);
+    looked_at = changes_seen_;
+  }
+  const auto base = FindDeltaBase(store_, *options.before, raw.size());
+  if (!base.has_value() || !ReadDeltaBase(store_, base->place, encoder)) return false;
+  std::uint64_t full_bytes = base->place.entry.stored_bytes;
+  CKPT_ASSIGN_OR_RETURN(
+      auto delta, encoder->encoder.EncodeDelta(raw, encoder->base, base->place.entry.id, coding,
+                                               full_bytes / 4 * 3));
+  if (delta.has_value() && delta->bytes.size() > full_bytes / 8) {
+    CKPT_ASSIGN_OR_RETURN(Encoded full, encoder->encoder.Encode(raw, coding));
+    full_bytes = std::min<std::uint64_t>(full_bytes, full.bytes.size());
+  }
+  const bool pays =
+      delta.has_value() && DeltaPays(delta->bytes.size(), base->delta_bytes, full_bytes);
+  deltas_.Tried(delta.has_value());
+  if (!pays) return false;
+  return AppendChunk(raw, id, *delta, options.content, &base->place, looked_at);
+}
+
+std::optional<ChunkWriter::Found> ChunkWriter::FindWhole(const Id128& id) {
+  const auto find = [this](const Id128& wanted) {
+    auto place = store_->FindDurable(wanted);
+    return place.has_value() ? place : store_->FindInHollow(wanted);
+  };
+  const auto place = find(id);
+  if (!place.has_value()) return std::nullopt;
+  Found found{*place, std::nullopt};
+  if (!IsDeltaCodec(place->entry.codec)) return found;
+  found.base = find(place->entry.base);
+  found.reads = found.base.has_value() && !IsDeltaCodec(found.base->entry.codec);
+  return found;
+}
+
+// The base was relied upon for the checkpoint that the delta was appended for; this may be another,
+// and since a later epoch was seen the base may be gone.
+ChunkWriter::Hit ChunkWriter::HitOwn(const Id128& id) {
+  if (!own_.contains(id)) return Hit::kOwn;
+  auto base = own_bases_.find(id);
+  if (base == own_bases_.end()) return Hit::kThere;
+  if (base->second.looked_at == changes_seen_ && MayHit(base->second.place)) {
+    Rely(base->second.place);
+    return Hit::kThere;
+  }
+  own_bases_.erase(base);
+  return Hit::kOwnInFull;
+}
+
+Result<ChunkWriter::Hit> ChunkWriter::HitOrOwn(const Id128& id, std::size_t raw_bytes) {
   std::unique_lock lock(mutex_);
   CKPT_RETURN_IF_ERROR(Status(failure_));
   CKPT_RETURN_IF_ERROR(Advance(raw_bytes));
   for (;;) {
-    if (own_.contains(id)) return true;
+    if (Hit own = HitOwn(id); own != Hit::kOwn) return own;
     const std::uint64_t looked_at = changes_seen_;
     lock.unlock();
-    auto place = store_->FindDurable(id);
-    if (!place.has_value()) place = store_->FindInHollow(id);
+    const auto found = FindWhole(id);
     lock.lock();
     CKPT_RETURN_IF_ERROR(Status(failure_));
     // Another thread acknowledged meanwhile: what was found may be of an epoch that is over.
     if (changes_seen_ != looked_at) continue;
-    if (place.has_value() && place->entry.raw_bytes == raw_bytes && MayHit(*place)) {
-      Rely(place->pack_id,
-           RoundUp(place->entry.offset + kRecordHeaderBytes + place->entry.stored_bytes,
-                   kRecordAlignBytes));
-      return true;
+    if (found.has_value() && found->reads && found->place.entry.raw_bytes == raw_bytes &&
+        MayHit(found->place) && (!found->base.has_value() || MayHit(*found->base))) {
+      Rely(found->place);
+      if (found->base.has_value()) Rely(*found->base);
+      return Hit::kThere;
     }
-    return !own_.insert(id).second;  // true: another thread is at it
+    if (!own_.insert(id).second) return Hit::kThere;  // another thread is at it
+    return found.has_value() && IsDeltaCodec(found->place.entry.codec) ? Hit::kOwnInFull
+                                                                       : Hit::kOwn;
   }
 }
 
-Status ChunkWriter::AppendChunk(ByteSpan raw, const Id128& id, const Encoded& encoded,
-                                bool content) {
+Result<bool> ChunkWriter::AppendChunk(ByteSpan raw, const Id128& id, const Encoded& encoded,
+                                      bool content, const ChunkPlace* base,
+                                      std::uint64_t looked_at) {
   RecordHeader header;
   header.type = RecordType::kChunk;
   header.codec = static_cast<std::uint8_t>(encoded.codec);
@@ -164,12 +233,18 @@ Status ChunkWriter::AppendChunk(ByteSpan raw, const Id128& id, const Encoded& en
     CKPT_RETURN_IF_ERROR(RollOver());
     own_.insert(id);
   }
-  CKPT_ASSIGN_OR_RETURN(Placed placed, pack_->Append(header, encoded.bytes));
+  if (base != nullptr) {  // as a hit on it (HitOrOwn)
+    if (changes_seen_ != looked_at || !MayHit(*base)) return false;
+    Rely(*base);
+  }
+  CKPT_ASSIGN_OR_RETURN(Placed placed, pack_->Append(header, encoded.bytes,
+                                                     base != nullptr ? base->entry.id : Id128()));
   (void)placed;
-  if (!content) return Status();
+  if (base != nullptr) own_bases_[id] = {*base, looked_at};
+  if (!content) return true;
   ++counts_.new_chunks;
   counts_.new_bytes += raw.size();
-  return Status();
+  return true;
 }
 
 // Chunks other threads are encoding stay in own_: they go to the next pack. The full pack is one
@@ -182,7 +257,10 @@ Status ChunkWriter::RollOver() {
   Rely(id, pack_->end_offset());
   counts_.appended_bytes += pack_->end_offset() - start_offset_;
   PackContents news = pack_->TakeDurableNews();
-  for (const ChunkEntry& entry : news.chunks) own_.erase(entry.id);
+  for (const ChunkEntry& entry : news.chunks) {
+    own_.erase(entry.id);
+    own_bases_.erase(entry.id);
+  }
   CKPT_RETURN_IF_ERROR(store_->Publish(id, std::move(news)));
   return BeginWriting();
 }
@@ -313,7 +391,7 @@ Status ChunkWriter::StageManifest(Manifest* manifest, Behind behind) {
 
 Result<Id128> ChunkWriter::PutNode(ByteSpan raw) {
   Id128 id = HashChunk(raw);
-  CKPT_RETURN_IF_ERROR(PutCounted(raw, id, 0, &node_encoder_, false));
+  CKPT_RETURN_IF_ERROR(PutCounted(raw, id, {0, nullptr, false}, &node_encoder_));
   return id;
 }
 
@@ -361,6 +439,7 @@ Status ChunkWriter::Commit(bool closed) {
   counts_.appended_bytes += pack_->end_offset() - start_offset_;
   start_offset_ = pack_->end_offset();
   own_.clear();
+  own_bases_.clear();
   staged_ = false;
   store_->PublishLater(pack_->pack_id(), pack_->TakeDurableNews());
   return Status();

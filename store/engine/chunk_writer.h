@@ -5,7 +5,7 @@
 // Keeps I4 (relies only on chunks below a sync mark or on its own), I5 (holds the lock of the pack
 // it writes), I6 (after a failure every call answers it), I7 (what it relies on is claimed before
 // it acknowledges an epoch, and hits avoid condemned packs). Thread rule: Put and PollEpoch by any
-// thread, Put each with its own Encoder; the rest by the owner alone, with no Put under way.
+// thread, Put each with its own ChunkEncoder; the rest by the owner alone, with no Put under way.
 
 #ifndef CKPT_STORE_ENGINE_CHUNK_WRITER_H_
 #define CKPT_STORE_ENGINE_CHUNK_WRITER_H_
@@ -15,11 +15,12 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
-#include "store/codec/compress.h"
 #include "store/engine/collect_state.h"
+#include "store/engine/delta_base.h"
 #include "store/engine/store.h"
 #include "store/manifest/tree.h"
 #include "store/pack/writer.h"
@@ -42,9 +43,11 @@ class ChunkWriter : public ChunkSink {
   static Result<std::unique_ptr<ChunkWriter>> Open(Store* store, const WriterRecord& job = {});
   ~ChunkWriter() override;  // abandons what was not committed
 
-  // Stores the chunk unless it is there. `element_width`: see EncodeOptions. Looks for a new epoch
-  // now and then.
-  Status Put(ByteSpan raw, const Id128& id, std::size_t element_width, Encoder* encoder);
+  // Stores the chunk unless it is there. `element_width`: see EncodeOptions. `before` (may be
+  // null): the chunk that was at the same place in the checkpoint before, from which the difference
+  // is stored where that is much smaller. Looks for a new epoch now and then.
+  Status Put(ByteSpan raw, const Id128& id, std::size_t element_width, ChunkEncoder* encoder,
+             const Id128* before = nullptr);
   Result<Id128> PutNode(ByteSpan raw) override;
   Status AppendRecord(RecordType type, ByteSpan payload);
 
@@ -96,13 +99,36 @@ class ChunkWriter : public ChunkSink {
   Status Introduce(PackWriter* pack) const;
   Status RollOver();
   void Rely(const Id128& pack_id, std::uint64_t up_to);
+  void Rely(const ChunkPlace& place);
   bool MayHit(const ChunkPlace& place) const;
-  Status PutCounted(ByteSpan raw, const Id128& id, std::size_t element_width, Encoder* encoder,
-                    bool content);
-  // True: the chunk is there, durable (then it is relied upon from here on) or ours. False: it is
-  // the caller's to append, and in own_.
-  Result<bool> HitOrOwn(const Id128& id, std::size_t raw_bytes);
-  Status AppendChunk(ByteSpan raw, const Id128& id, const Encoded& encoded, bool content);
+  struct PutOptions {
+    std::size_t element_width = 0;
+    const Id128* before = nullptr;
+    bool content = true;
+  };
+  Status PutCounted(ByteSpan raw, const Id128& id, const PutOptions& options,
+                    ChunkEncoder* encoder);
+  Result<bool> PutDelta(ByteSpan raw, const Id128& id, const PutOptions& options,
+                        const EncodeOptions& coding, ChunkEncoder* encoder);
+  enum class Hit : std::uint8_t { kThere, kOwn, kOwnInFull };
+  // kThere: it is ours, with a base that may be relied upon (then it is). kOwnInFull: it is ours as
+  // a delta, of which the base may be gone.
+  Hit HitOwn(const Id128& id);
+  // kThere: the chunk is there, durable (then it is relied upon from here on) or ours. Else it is
+  // the caller's to append, and in own_; in full where a delta of it is that cannot be read: of two
+  // deltas in one pack nobody could tell which is meant.
+  Result<Hit> HitOrOwn(const Id128& id, std::size_t raw_bytes);
+  // What is stored of a chunk, with all that it needs to be read: a delta's base, too.
+  struct Found {
+    ChunkPlace place;
+    std::optional<ChunkPlace> base;
+    bool reads = true;  // false: a delta whose base is not there
+  };
+  std::optional<Found> FindWhole(const Id128& id);
+  // `base`: of a delta, as found at change `looked_at`. False: it may not be relied upon any more,
+  // and nothing was appended.
+  Result<bool> AppendChunk(ByteSpan raw, const Id128& id, const Encoded& encoded, bool content,
+                           const ChunkPlace* base = nullptr, std::uint64_t looked_at = 0);
   Status Advance(std::size_t bytes);
   Status Acknowledge();
   Status Acknowledge(const CollectState& state);
@@ -116,11 +142,17 @@ class ChunkWriter : public ChunkSink {
   Store* store_;
   const WriterRecord job_;
   std::unique_ptr<PackWriter> pack_;
-  Encoder node_encoder_;
+  ChunkEncoder node_encoder_;
+  DeltaGate deltas_;
 
   mutable std::mutex mutex_;  // guards what follows
   // Chunks in pack_ (or on the way there), not published.
   std::unordered_set<Id128, Id128Hash> own_;
+  struct OwnBase {
+    ChunkPlace place;
+    std::uint64_t looked_at = 0;  // changes_seen_
+  };
+  std::unordered_map<Id128, OwnBase, Id128Hash> own_bases_;  // of those that are deltas
   Packs hits_;       // deduplicated against, and own packs that are full
   Packs inherited_;  // taken over from parent_
   bool inherited_used_ = false;

@@ -311,43 +311,94 @@ Status Collector::MeasureUse() {
   return Status();
 }
 
-// In this order. *copies: some chunk is in several packs.
+// In this order. *copies: some chunk is in several packs. Full copies come before deltas wherever
+// they are, and a base has its home only where it is in full (I12).
 Status Collector::FindHomes(const std::vector<Id128>& order, bool* copies) {
-  for (bool new_bases = true; new_bases;) {  // again when a delta's base turned out to be needed
-    new_bases = false;
-    for (const Id128& id : order) {
-      if (store_->IsHollow(id)) continue;
-      CKPT_RETURN_IF_ERROR(AssignHomes(id, false, &new_bases, copies));
-      CKPT_RETURN_IF_ERROR(store_->Report({"collecting", 0, 0, homes_.size(), 0}));
+  bool deltas = false, new_bases = false;
+  without_base_ = false;
+  CKPT_RETURN_IF_ERROR(FindHomesOf(Form::kFull, order, copies, &deltas));
+  if (deltas) CKPT_RETURN_IF_ERROR(FindHomesOf(Form::kDelta, order, copies, &new_bases));
+  if (without_base_) {
+    CKPT_RETURN_IF_ERROR(FindHomesOf(Form::kDeltaWithoutBase, order, copies, &new_bases));
+  }
+  return new_bases ? FindHomesOf(Form::kFull, order, copies, &deltas) : Status();
+}
+
+// Whether what the delta is from is there, in full: of a delta that nobody needed it may be gone.
+bool Collector::HasBase(const ChunkEntry& delta) {
+  const std::uint32_t* home = marker_->live().Find(delta.base);
+  if (home != nullptr && *home != 0) return (*home & kAsDelta) == 0;
+  if (auto place = store_->FindDurable(delta.base); place.has_value()) {
+    if (!IsDeltaCodec(place->entry.codec)) return true;
+  }
+  auto bases = Fetcher::Open(store_, {});
+  if (!bases.ok()) return false;
+  auto place = (*bases)->Locate(delta.base);
+  return place.ok() && !IsDeltaCodec(place->entry.codec);
+}
+
+Status Collector::FindHomesOf(Form form, const std::vector<Id128>& order, bool* copies,
+                              bool* more) {
+  for (const Id128& id : order) {
+    if (store_->IsHollow(id)) continue;
+    CKPT_RETURN_IF_ERROR(AssignHomes(id, false, form, copies, more));
+    CKPT_RETURN_IF_ERROR(store_->Report({"collecting", 0, 0, homes_.size(), 0}));
+  }
+  bool ignored = false;
+  for (const Id128& id : order) {
+    if (IsDead(id)) {
+      CKPT_RETURN_IF_ERROR(AssignHomes(id, true, form, &ignored, more));
+    } else {
+      CKPT_RETURN_IF_ERROR(NeedBasesOf(id, form, more));
     }
-    bool ignored = false;
-    for (const Id128& id : order) {
-      if (IsDead(id)) CKPT_RETURN_IF_ERROR(AssignHomes(id, true, &new_bases, &ignored));
-    }
-    for (const Id128& id : order) {
-      if (!store_->IsHollow(id)) continue;
-      CKPT_RETURN_IF_ERROR(AssignHomes(id, false, &new_bases, &ignored));
-    }
+  }
+  for (const Id128& id : order) {
+    if (!store_->IsHollow(id)) continue;
+    CKPT_RETURN_IF_ERROR(AssignHomes(id, false, form, &ignored, more));
   }
   return Status();
 }
 
-Status Collector::AssignHomes(const Id128& id, bool tail, bool* new_bases, bool* copies) {
+// What a living writer staged stays where it is; so must what its deltas are from.
+Status Collector::NeedBasesOf(const Id128& id, Form form, bool* more) {
+  const ScannedPack* pack = scan_->Find(id);
+  if (pack == nullptr) return Status();
+  CKPT_ASSIGN_OR_RETURN(auto entries, EntriesOf(id, true));
+  for (const ChunkEntry& entry : entries) {
+    if (!IsDeltaCodec(entry.codec) || !marker_->live().Contains(entry.id)) continue;
+    if (form == Form::kFull || marker_->NeedBase(entry.base)) *more = true;
+  }
+  return Status();
+}
+
+// *more: of the full ones, that there are deltas, too; of these, that a base is needed that was
+// not.
+Status Collector::AssignHomes(const Id128& id, bool tail, Form form, bool* copies, bool* more) {
   const ScannedPack* pack = scan_->Find(id);
   if (tail && (pack == nullptr || pack->durable_end == pack->file_bytes)) return Status();
   CKPT_ASSIGN_OR_RETURN(auto entries, EntriesOf(id, tail));
   homes_.push_back(id);
-  std::uint32_t number = static_cast<std::uint32_t>(homes_.size()) | (tail ? kInTail : 0);
+  const std::uint32_t number = static_cast<std::uint32_t>(homes_.size()) | (tail ? kInTail : 0) |
+                               (form == Form::kFull ? 0 : kAsDelta);
   Usage& usage = usage_[id];
   for (const ChunkEntry& entry : entries) {
     std::uint32_t* home = marker_->live().Find(entry.id);
     if (home == nullptr) continue;
+    const bool delta = IsDeltaCodec(entry.codec);
+    if (delta != (form != Form::kFull)) {
+      *more = *more || delta;
+      continue;
+    }
+    if (form == Form::kDelta && *home == 0 && !HasBase(entry)) {
+      without_base_ = true;
+      continue;
+    }
     usage.held_bytes += ExtentOf(entry);
     if (*home != 0 && *home != number) *copies = true;
     if (*home != 0 || (!tail && store_->IsBarred({id, entry}))) continue;
     *home = number;
     usage.live_bytes += ExtentOf(entry);
-    if (IsDeltaCodec(entry.codec) && marker_->NeedBase(entry.base)) *new_bases = true;
+    if (delta && marker_->NeedBase(entry.base)) *more = true;
   }
   return Status();
 }

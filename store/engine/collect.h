@@ -120,7 +120,12 @@ class Collector {
   Status FindCandidates();
   Status MeasureUse();
   Status FindHomes(const std::vector<Id128>& order, bool* copies);
-  Status AssignHomes(const Id128& pack_id, bool tail, bool* new_bases, bool* copies);
+  enum class Form : std::uint8_t { kFull, kDelta, kDeltaWithoutBase };
+  Status FindHomesOf(Form form, const std::vector<Id128>& order, bool* copies, bool* more);
+  Status NeedBases();
+  Status NeedBasesOf(const Id128& pack_id, Form form, bool* more);
+  Status AssignHomes(const Id128& pack_id, bool tail, Form form, bool* copies, bool* more);
+  bool HasBase(const ChunkEntry& delta);
   std::uint64_t CopyBytes(const std::set<Id128>& list) const;
   void ChooseDead();
   Status ChooseSparse();
@@ -139,6 +144,7 @@ class Collector {
   void AbandonOwn();
   bool IsGivenBack(const PackReader& reader, const ChunkEntry& entry) const;
   Status CopyChunksOf(const Id128& pack_id, std::uint64_t expected_bytes);
+  Result<bool> CopyFromHome(const Id128& chunk, const Id128& met_in, std::uint32_t* home);
   std::set<StepName> ReadTombstones() const;
   Result<std::vector<Tombstone>> LeftTombstones() const;
   Status CommitTombstones(const std::vector<Tombstone>& left);
@@ -167,8 +173,10 @@ class Collector {
   std::set<Id128> to_break_;
   std::map<Id128, Usage> usage_;
   // Where a chunk in use is: a value of marker_->live() is 0 or a number of a pack, its place in
-  // homes_ plus one; with kInTail, in the pack's unmarked tail.
+  // homes_ plus one; with kInTail, in the pack's unmarked tail; with kAsDelta, not in full there.
   static constexpr std::uint32_t kInTail = 1u << 31;
+  static constexpr std::uint32_t kAsDelta = 1u << 30;
+  static constexpr std::uint32_t kHomeNumber = kAsDelta - 1;
   static constexpr std::size_t kListMax = kCollectPacksMax / 2;
   std::vector<Id128> homes_;
 
@@ -184,7 +192,11 @@ class Collector {
   std::set<Id128> gone_;                // kAside: packs that are not there
   std::map<Id128, DamageRecord> lost_;  // kAside: by chunk
   IdSet kept_;                          // kAside: chunks that were copied
+  IdSet kept_deltas_;                   // of these, those not in full
   std::vector<Id128> dropped_chunks_;
+
+  bool without_base_ = false;             // a delta was met whose base is not there
+  std::map<Id128, std::uint64_t> plain_;  // packs that had no deltas when they had so many bytes
 
   bool no_room_ = false;         // nothing could be chosen, for lack of room
   bool sparse_left_ = false;     // and there are packs that are mostly garbage

@@ -139,7 +139,8 @@ Status Collector::CopySound(AsidePack* pack) {
             [](const ChunkEntry& a, const ChunkEntry& b) { return a.offset < b.offset; });
   for (const ChunkEntry& entry : entries) {
     dropped_chunks_.push_back(entry.id);
-    if (kept_.Contains(entry.id)) continue;
+    const bool delta = IsDeltaCodec(entry.codec);
+    if (kept_.Contains(entry.id) && (delta || !kept_deltas_.Contains(entry.id))) continue;
     Status sound = OnceMoreIfIo([&] { return own_->Verify(**reader, entry, false); });
     if (DoesNotRead(sound)) {
       bool tail = entry.offset >= contents.durable_end;
@@ -150,6 +151,7 @@ Status Collector::CopySound(AsidePack* pack) {
     CKPT_RETURN_IF_ERROR(std::move(sound));
     CKPT_RETURN_IF_ERROR(own_->AppendVerified(entry));
     kept_.Insert(entry.id);
+    if (delta) kept_deltas_.Insert(entry.id);
     ++pack->kept_chunks;
     CKPT_RETURN_IF_ERROR(store_->Report({"repairing", own_->copied_bytes(), 0, 0, 0}));
   }

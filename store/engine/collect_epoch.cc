@@ -82,8 +82,10 @@ Status Collector::SecondLook() {
     if (alive && !to_break_.contains(id)) alive_.insert(id);
     if (!alive_.contains(id)) dead.insert(id);
   }
+  const std::size_t needed = marker_->live().size();
   CKPT_RETURN_IF_ERROR(marker_->MarkRoots(*scan_, dead));
   if (kind_ == Kind::kAside) return Status();
+  if (marker_->live().size() > needed) CKPT_RETURN_IF_ERROR(NeedBases());
   for (const Id128& id : marker_->barred()) list_.erase(id);
   for (auto it = list_.begin(); it != list_.end();) {
     const ScannedPack* pack = scan_->Find(*it);
@@ -92,11 +94,32 @@ Status Collector::SecondLook() {
   return Status();
 }
 
+// Of all that is needed since: what is a delta, wherever it is, needs its base (in full, where
+// there is a choice).
+Status Collector::NeedBases() {
+  for (const auto& [id, pack] : scan_->packs()) {
+    auto plain = plain_.find(id);
+    if (plain != plain_.end() && plain->second == pack.file_bytes) continue;
+    bool deltas = false;
+    for (const bool tail : {false, true}) {
+      if (tail && pack.durable_end == pack.file_bytes) continue;
+      CKPT_ASSIGN_OR_RETURN(auto entries, EntriesOf(id, tail));
+      for (const ChunkEntry& entry : entries) {
+        if (!IsDeltaCodec(entry.codec)) continue;
+        deltas = true;
+        if (marker_->live().Contains(entry.id)) marker_->NeedBase(entry.base);
+      }
+    }
+    if (!deltas) plain_[id] = pack.file_bytes;
+  }
+  return Status();
+}
+
 // True when a durable copy of a chunk in use is in a pack that stays, as of Survey or of an earlier
 // epoch of this run. Doubt costs a second copy. No hollow pack: it may have been given back there.
 bool Collector::StaysAt(std::uint32_t home) const {
   if (home == 0 || (home & kInTail) != 0) return false;
-  const Id128& id = homes_[home - 1];
+  const Id128& id = homes_[(home & kHomeNumber) - 1];
   const ScannedPack* pack = scan_->Find(id);
   return pack != nullptr && !pack->unusable && !list_.contains(id) && !to_break_.contains(id) &&
          !store_->IsHollow(id) && !store_->HasDamage(id);
@@ -112,7 +135,7 @@ std::uint32_t Collector::OwnHome() {
 
 bool Collector::IsOwnHome(std::uint32_t home) const {
   return std::any_of(own_homes_.begin(), own_homes_.end(),
-                     [&](const auto& own) { return own.second == home; });
+                     [&](const auto& own) { return own.second == (home & kHomeNumber); });
 }
 
 // What was copied is gone again: nobody knows where it was before.
@@ -127,6 +150,23 @@ bool Collector::IsGivenBack(const PackReader& reader, const ChunkEntry& entry) c
   Bytes payload(entry.stored_bytes);
   return reader.ReadRaw(entry.offset + kRecordHeaderBytes, payload).ok() &&
          LooksGivenBack(entry.offset, payload);
+}
+
+// Of a chunk that was met as a delta in another pack than its home: what its home has, in full (for
+// it may be a base, I12) or as a delta that can be read. False: what was met is to be copied.
+Result<bool> Collector::CopyFromHome(const Id128& chunk, const Id128& met_in, std::uint32_t* home) {
+  if (*home == 0 || homes_[(*home & kHomeNumber) - 1] == met_in) return false;
+  auto view = store_->packs()->Get(homes_[(*home & kHomeNumber) - 1]);
+  if (!view.ok()) return false;
+  auto entry = (*view)->Find(chunk, true);
+  if (!entry.ok() || !entry->has_value()) return false;
+  const bool delta = IsDeltaCodec((*entry)->codec);
+  if (delta && (*home & kAsDelta) == 0) return false;
+  Status copied = own_->CopyChunk((*view)->reader(), **entry);
+  if (copied.code() == Code::kCorruption) return false;
+  CKPT_RETURN_IF_ERROR(std::move(copied));
+  *home = OwnHome() | (delta ? kAsDelta : 0);
+  return true;
 }
 
 // A survivor that does not verify takes its pack off the list.
@@ -145,12 +185,18 @@ Status Collector::CopyChunksOf(const Id128& id, std::uint64_t expected_bytes) {
     std::uint32_t* home = marker_->live().Find(entry.id);
     if (home == nullptr) continue;
     std::map<Id128, std::uint64_t>& to = to_[id];
-    bool copied_now = IsOwnHome(*home);
-    if (!copied_now && StaysAt(*home)) {
-      std::uint64_t& up_to = to[homes_[*home - 1]];
-      const ScannedPack* pack = scan_->Find(homes_[*home - 1]);
+    const bool delta = IsDeltaCodec(entry.codec);
+    const bool is_enough = delta || (*home & kAsDelta) == 0;  // it may be a base
+    bool copied_now = is_enough && IsOwnHome(*home);
+    if (!copied_now && is_enough && StaysAt(*home)) {
+      const Id128& there = homes_[(*home & kHomeNumber) - 1];
+      std::uint64_t& up_to = to[there];
+      const ScannedPack* pack = scan_->Find(there);
       up_to = std::max(up_to, pack == nullptr ? 0 : pack->durable_end);
       continue;
+    }
+    if (!copied_now && delta) {
+      CKPT_ASSIGN_OR_RETURN(copied_now, CopyFromHome(entry.id, id, home));
     }
     if (!copied_now) {
       Status copied = own_->CopyChunk(*reader, entry);
@@ -165,7 +211,7 @@ Status Collector::CopyChunksOf(const Id128& id, std::uint64_t expected_bytes) {
         return Status();
       }
       CKPT_RETURN_IF_ERROR(std::move(copied));
-      *home = OwnHome();
+      *home = OwnHome() | (delta ? kAsDelta : 0);
     }
     for (const PackReliance& own : own_->Reliance()) to[own.pack_id] = own.up_to;
     if (own_->copied_bytes() - reported >= kReportBytes) {

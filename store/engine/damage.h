@@ -37,6 +37,8 @@ struct CheckFindings {
   std::vector<FoundDamage> damage;
   std::unordered_map<Id128, std::vector<std::size_t>, Id128Hash> damage_of;  // by chunk
   std::vector<std::pair<Id128, ChunkAt>> healed;  // barred places that read true
+  // Deltas, whole in themselves, whose base is not there: damage only where somebody needs them.
+  std::unordered_map<Id128, FoundDamage, Id128Hash> without_base;
   std::uint64_t packs = 0;
   std::uint64_t verified_bytes = 0;
 

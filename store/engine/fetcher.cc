@@ -1,6 +1,7 @@
 #include "store/engine/fetcher.h"
 
 #include <algorithm>
+#include <cstring>
 #include <unordered_set>
 
 #include "store/codec/hash.h"
@@ -171,7 +172,11 @@ Status Fetcher::DecodeChunk(const ChunkPlace& place, ByteSpan stored, Decoder* d
     return Corruption(Where(place) + ": the chunk has " + std::to_string(e.raw_bytes) +
                       " bytes where " + std::to_string(raw.size()) + " are needed");
   }
-  Status decoded = decoder->Decode(e.codec, e.codec_param, stored, raw);
+  Bytes base;
+  if (IsDeltaCodec(e.codec)) {
+    CKPT_ASSIGN_OR_RETURN(base, ReadBase(place, stored, decoder));
+  }
+  Status decoded = decoder->Decode(e.codec, e.codec_param, stored, raw, base);
   if (!decoded.ok()) return std::move(decoded).WithContext(Where(place));
   if (HashChunk(raw) != e.id) {
     return Corruption(Where(place) + ": the chunk's bytes do not have the id " + e.id.ToHex());
@@ -179,8 +184,28 @@ Status Fetcher::DecodeChunk(const ChunkPlace& place, ByteSpan stored, Decoder* d
   return Status();
 }
 
+// The raw bytes of a delta's base.
+Result<Bytes> Fetcher::ReadBase(const ChunkPlace& place, ByteSpan stored, Decoder* decoder) {
+  const Id128& id = place.entry.base;
+  if (stored.size() < kBaseBytes || std::memcmp(stored.data(), id.bytes.data(), kBaseBytes) != 0) {
+    return Corruption(Where(place) + ": a delta against another base than its table names");
+  }
+  const std::string context = Where(place) + ": the base of the delta";
+  auto found = Locate(id);
+  if (!found.ok()) return std::move(found).status().WithContext(context);
+  Bytes scratch, base(found->entry.raw_bytes);
+  Status read = ReadCopies(*found, decoder, &scratch, base, Copies::kInFull);
+  if (!read.ok()) return std::move(read).WithContext(context);
+  return base;
+}
+
+// A base is in full (I12): without that rule deltas of a store made to hurt could go round in a
+// circle.
 Status Fetcher::ReadAt(const ChunkPlace& place, Decoder* decoder, Bytes* scratch,
-                       MutableByteSpan raw) {
+                       MutableByteSpan raw, Copies copies) {
+  if (copies == Copies::kInFull && IsDeltaCodec(place.entry.codec)) {
+    return Corruption(Where(place) + ": chunk " + place.entry.id.ToHex() + " is a delta itself");
+  }
   scratch->resize(place.entry.stored_bytes);
   CKPT_RETURN_IF_ERROR(ReadSpan(place.pack_id, place.entry.offset + kRecordHeaderBytes, *scratch));
   return DecodeChunk(place, *scratch, decoder, raw);
@@ -207,15 +232,20 @@ Result<std::vector<ChunkPlace>> Fetcher::AllPlaces(const Id128& id) {
   return places;
 }
 
-Status Fetcher::ReadChunk(const ChunkPlace& wanted, Decoder* decoder, Bytes* scratch,
+Status Fetcher::ReadChunk(const ChunkPlace& place, Decoder* decoder, Bytes* scratch,
                           MutableByteSpan raw) {
+  return ReadCopies(place, decoder, scratch, raw, Copies::kAll);
+}
+
+Status Fetcher::ReadCopies(const ChunkPlace& wanted, Decoder* decoder, Bytes* scratch,
+                           MutableByteSpan raw, Copies copies) {
   ChunkPlace place = wanted;
-  Status first = ReadAt(place, decoder, scratch, raw);
+  Status first = ReadAt(place, decoder, scratch, raw, copies);
   while (first.code() == Code::kNotFound || first.code() == Code::kIo) {
     auto now = LocateElsewhere(place);
     if (!now.ok() || SamePlace(*now, place)) break;
     place = *std::move(now);
-    first = ReadAt(place, decoder, scratch, raw);
+    first = ReadAt(place, decoder, scratch, raw, copies);
   }
   if (first.ok() || (first.code() != Code::kCorruption && first.code() != Code::kNotFound &&
                      first.code() != Code::kIo)) {
@@ -224,7 +254,7 @@ Status Fetcher::ReadChunk(const ChunkPlace& wanted, Decoder* decoder, Bytes* scr
   CKPT_ASSIGN_OR_RETURN(auto places, AllPlaces(place.entry.id));
   for (const ChunkPlace& other : places) {
     if (SamePlace(other, place)) continue;
-    if (ReadAt(other, decoder, scratch, raw).ok()) return Status();
+    if (ReadAt(other, decoder, scratch, raw, copies).ok()) return Status();
   }
   if (first.code() == Code::kNotFound) return Corruption(first.message());
   return first;
@@ -261,6 +291,9 @@ Result<bool> IsSound(Store* store, const Manifest& manifest) {
                                   [&](const Id128& id, std::uint64_t, bool) -> Result<bool> {
                                     if (!seen.insert(id).second) return false;
                                     CKPT_ASSIGN_OR_RETURN(ChunkPlace place, fetcher->Locate(id));
+                                    if (store->IsBarred(place)) sound = false;
+                                    if (!IsDeltaCodec(place.entry.codec)) return true;
+                                    CKPT_ASSIGN_OR_RETURN(place, fetcher->Locate(place.entry.base));
                                     if (store->IsBarred(place)) sound = false;
                                     return true;
                                   });

@@ -38,7 +38,8 @@ class Fetcher : public ChunkSource {
   // it is located again; on damage, every other copy is tried before giving up. `scratch` is reused
   // between calls.
   Status ReadChunk(const ChunkPlace& place, Decoder* decoder, Bytes* scratch, MutableByteSpan raw);
-  // The same from payload bytes that were read already; no other copies are tried.
+  // The same from payload bytes that were read already; no other copies are tried. (A delta's base
+  // is read, from wherever it is.)
   Status DecodeChunk(const ChunkPlace& place, ByteSpan stored, Decoder* decoder,
                      MutableByteSpan raw);
   // Bytes of a pack's file, not verified: for reads that are coalesced, then DecodeChunk.
@@ -59,7 +60,12 @@ class Fetcher : public ChunkSource {
   std::string WhatIsAmiss(const HeldPacks& packs) const;
   std::optional<ChunkPlace> LocateAnywhere(const Id128& id);
   Result<ChunkPlace> LocateElsewhere(const ChunkPlace& gone);
-  Status ReadAt(const ChunkPlace& place, Decoder* decoder, Bytes* scratch, MutableByteSpan raw);
+  enum class Copies : std::uint8_t { kAll, kInFull };
+  Status ReadCopies(const ChunkPlace& place, Decoder* decoder, Bytes* scratch, MutableByteSpan raw,
+                    Copies copies);
+  Status ReadAt(const ChunkPlace& place, Decoder* decoder, Bytes* scratch, MutableByteSpan raw,
+                Copies copies);
+  Result<Bytes> ReadBase(const ChunkPlace& place, ByteSpan stored, Decoder* decoder);
   Result<std::vector<ChunkPlace>> AllPlaces(const Id128& id);
 
   Store* const store_;

@@ -14,9 +14,12 @@ std::uint64_t StoredBytes(const ChunkEntry& entry) {
   return RoundUp(kRecordHeaderBytes + entry.stored_bytes, kRecordAlignBytes);
 }
 
+// "shuffle8+zstd"; of deltas, whichever way the difference was taken, "delta8+zstd".
 std::string CodecText(std::uint8_t codec, std::uint8_t param) {
-  if (codec != static_cast<std::uint8_t>(Codec::kShuffleZstd)) return CodecName(codec);
-  return "shuffle" + std::to_string(param == 0 ? 256 : param) + "+zstd";
+  const bool delta = codec == static_cast<std::uint8_t>(Codec::kDeltaXor) ||
+                     codec == static_cast<std::uint8_t>(Codec::kDeltaSubtract);
+  if (!delta && codec != static_cast<std::uint8_t>(Codec::kShuffleZstd)) return CodecName(codec);
+  return (delta ? "delta" : "shuffle") + std::to_string(param == 0 ? 256 : param) + "+zstd";
 }
 
 class Inspector {
@@ -112,7 +115,7 @@ class Inspector {
 
   Status Packs() {
     std::map<Id128, std::uint64_t> packs;
-    IdSet seen;
+    IdSet seen, bases;
     for (const Rank& rank : ranks_) {
       CKPT_ASSIGN_OR_RETURN(auto resolved, store_->ResolvePacks(rank.manifest.packs));
       for (const PackReliance& pack : resolved) packs.try_emplace(pack.pack_id, 0);
@@ -121,6 +124,11 @@ class Inspector {
                           [&](const Id128& id, std::uint64_t, bool) -> Result<bool> {
                             if (!seen.Insert(id)) return false;
                             CKPT_ASSIGN_OR_RETURN(ChunkPlace place, rank.fetcher->Locate(id));
+                            packs[place.pack_id] += StoredBytes(place.entry);
+                            if (!IsDeltaCodec(place.entry.codec)) return true;
+                            const Id128 base = place.entry.base;
+                            if (!bases.Insert(base)) return true;
+                            CKPT_ASSIGN_OR_RETURN(place, rank.fetcher->Locate(base));
                             packs[place.pack_id] += StoredBytes(place.entry);
                             return true;
                           }));

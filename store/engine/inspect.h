@@ -20,14 +20,15 @@ struct InspectedEntry {
       0;                         // of its distinct chunks, headers included; nodes are not counted
   std::uint64_t new_chunks = 0;  // distinct, not in any entry of the checkpoint before
   std::uint64_t new_bytes = 0;   // their raw bytes
-  std::string codec;             // "zstd", "raw", "shuffle8+zstd", "mixed"; "" without chunks
+  std::string codec;  // "zstd", "raw", "shuffle8+zstd", "delta8+zstd", "mixed"; "": no chunks
 };
 
 // Any may be empty. A status that is not ok ends the call with it.
 struct InspectVisitor {
   std::function<Status(const SeriesView& view, const CheckpointRow& row)> checkpoint;  // each rank
   std::function<Status(const InspectedEntry&)> entry;
-  // Distinct chunks of the checkpoint, nodes included, that are read from this pack.
+  // Distinct chunks of the checkpoint, nodes and the bases of deltas included, that are read from
+  // this pack.
   std::function<Status(const Id128& pack_id, std::uint64_t bytes)> pack;
 };
 

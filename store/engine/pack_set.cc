@@ -24,7 +24,7 @@ Status PackView::Load() {
   for (const auto* list : {&shared->chunks, &shared->tail_chunks}) {
     for (const ChunkEntry& entry : *list) {
       auto [it, fresh] = table_.emplace(entry.id, &entry);
-      if (!fresh && it->second->codec >= kCodecFirstDelta) it->second = &entry;
+      if (!fresh && IsDeltaCodec(it->second->codec)) it->second = &entry;
     }
   }
   contents_ = std::move(shared);

@@ -1,6 +1,7 @@
 #include "store/engine/stats.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "store/engine/fetcher.h"
 #include "store/engine/hollow.h"
@@ -19,9 +20,12 @@ class Counter {
     for (const std::string& name : names) CKPT_RETURN_IF_ERROR(Series(name));
     stats_.chunks = live_.size();
     CKPT_ASSIGN_OR_RETURN(auto files, store_->packs_dir()->List());
-    for (const DirEntry& file : files) {
-      Id128 id;
-      if (ParsePackFileName(file.name, &id)) CKPT_RETURN_IF_ERROR(Pack(id));
+    for (const bool bases : {false, true}) {
+      if (bases && bases_.size() == 0) break;
+      for (const DirEntry& file : files) {
+        Id128 id;
+        if (ParsePackFileName(file.name, &id)) CKPT_RETURN_IF_ERROR(bases ? Bases(id) : Pack(id));
+      }
     }
     if (store_->index() != nullptr) {
       auto index = store_->index()->Stats();
@@ -80,13 +84,29 @@ class Counter {
     CKPT_ASSIGN_OR_RETURN(PackContents contents, (*reader)->ReadFrom(0));
     for (const ChunkEntry& entry : contents.chunks) {
       if (CountLive(entry)) continue;
-      stats_.garbage_bytes += Extent(entry);
-      if (hollow) {
-        stats_.garbage_bytes -= PayloadBlocks(entry.offset, entry.stored_bytes).bytes();
-      }
+      stats_.garbage_bytes += GarbageOf(entry, hollow);
     }
     for (const ChunkEntry& entry : contents.tail_chunks) CountLive(entry);
     return Status();
+  }
+
+  // Chunks that are needed as the bases of deltas alone were taken for garbage.
+  Status Bases(const Id128& id) {
+    auto reader = PackReader::Open(store_->packs_dir(), id, store_->format().uuid,
+                                   PackReader::BadHeader::kSalvage);
+    if (!reader.ok()) return Status();
+    CKPT_ASSIGN_OR_RETURN(PackContents contents, (*reader)->ReadFrom(0));
+    for (const ChunkEntry& entry : contents.chunks) {
+      Live* base = IsDeltaCodec(entry.codec) ? nullptr : bases_.Find(entry.id);
+      if (base == nullptr || std::exchange(base->counted, true)) continue;
+      stats_.garbage_bytes -= GarbageOf(entry, store_->IsHollow(id));
+      stats_.live_bytes += Extent(entry);
+    }
+    return Status();
+  }
+
+  static std::uint64_t GarbageOf(const ChunkEntry& entry, bool hollow) {
+    return Extent(entry) - (hollow ? PayloadBlocks(entry.offset, entry.stored_bytes).bytes() : 0);
   }
 
   static std::uint64_t Extent(const ChunkEntry& entry) {
@@ -99,12 +119,14 @@ class Counter {
     if (live == nullptr || live->counted) return false;
     live->counted = true;
     stats_.live_bytes += Extent(entry);
+    if (IsDeltaCodec(entry.codec) && !live_.Contains(entry.base)) bases_.Insert(entry.base);
     return true;
   }
 
   Store* const store_;
   StoreStats stats_;
   IdTable<Live> live_;
+  IdTable<Live> bases_;  // needed for deltas alone
   Progress progress_{"counting", 0, 0, 0, 0};
 };
 

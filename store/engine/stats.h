@@ -16,9 +16,10 @@ struct StoreStats {
   std::uint64_t checkpoints = 0;    // a group of ranks is one
   std::uint64_t logical_bytes = 0;  // of all checkpoints, as if each were a full copy
   std::uint64_t unique_bytes = 0;   // raw bytes of the distinct chunks they need, nodes included
-  std::uint64_t live_bytes = 0;     // those chunks as stored, headers included, one copy of each
-  std::uint64_t stored_bytes = 0;   // the packs' files
-  std::uint64_t chunks = 0;         // distinct, live
+  // Those chunks as stored, headers included, one copy of each, and what their deltas are from.
+  std::uint64_t live_bytes = 0;
+  std::uint64_t stored_bytes = 0;  // the packs' files
+  std::uint64_t chunks = 0;        // distinct, live
   std::uint64_t packs = 0;
   // Chunks that nothing needs, and further copies of chunks. Unmarked tails do not count: their
   // writers may be at work.

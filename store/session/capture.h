@@ -58,6 +58,7 @@ struct CaptureMessage {
   std::unique_ptr<CapturedArray> array;  // kArray
   ByteSpan raw;                          // kChunk: in the ring
   Id128 id;
+  Id128 before;  // at the same place in the capture before; zeros: none
   std::size_t element_width = 0;
   std::uint64_t ring_end = 0;
 };

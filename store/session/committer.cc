@@ -201,7 +201,8 @@ Status Committer::Handle(Kind kind, CaptureMessage* message) {
     case Kind::kChunk:
       CKPT_RETURN_IF_ERROR(StayUnderQuota(message->raw.size()));
       CKPT_RETURN_IF_ERROR(
-          writer_->chunks()->Put(message->raw, message->id, message->element_width, &encoder_));
+          writer_->chunks()->Put(message->raw, message->id, message->element_width, &encoder_,
+                                 message->before.IsZero() ? nullptr : &message->before));
       At(SessionProbe::At::kPut, current_->step);
       return Status();
     case Kind::kArray:

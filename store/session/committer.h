@@ -58,7 +58,7 @@ class Committer {
   std::uint64_t generation() const { return generation_.load(); }
   void Begin(std::shared_ptr<Capture> capture);
   // Copies a chunk whose id is not the one known. False: the capture is lost (see TakeError).
-  bool Copy(ByteSpan raw, const Id128& id, std::size_t element_width);
+  bool Copy(ByteSpan raw, const Id128& id, const Id128& before, std::size_t element_width);
   void EndArray(std::unique_ptr<CapturedArray> array);
   // Waits while more than the grace allows is captured and not durable; answers how long.
   double End(double blocked_s);
@@ -159,7 +159,7 @@ class Committer {
 
   // The thread's.
   std::unique_ptr<CheckpointWriter> writer_;
-  Encoder encoder_;
+  ChunkEncoder encoder_;
   std::shared_ptr<Capture> current_;              // null: dropped, or none
   std::map<std::string, Entry> entries_;          // of current_
   std::map<std::string, Entry> last_entries_;     // of the checkpoint staged last

@@ -115,7 +115,8 @@ void Committer::Begin(std::shared_ptr<Capture> capture) {
   Push(std::move(message), false);
 }
 
-bool Committer::Copy(ByteSpan raw, const Id128& id, std::size_t element_width) {
+bool Committer::Copy(ByteSpan raw, const Id128& id, const Id128& before,
+                     std::size_t element_width) {
   std::uint64_t end = 0;
   std::byte* room = ring_.Take(raw.size(), &end);
   if (room == nullptr) {
@@ -140,6 +141,7 @@ bool Committer::Copy(ByteSpan raw, const Id128& id, std::size_t element_width) {
   CaptureMessage message;
   message.raw = ByteSpan(room, raw.size());
   message.id = id;
+  message.before = before;
   message.element_width = element_width;
   message.ring_end = end;
   Push(std::move(message), false);

@@ -63,7 +63,8 @@ bool Session::CaptureChunks(ByteSpan data, const ArrayShape& shape, Known* known
     if (vouched) MissedChange(array->name, i * known->chunk_bytes, hasher.Chunk(i).size());
     hasher.Changed();
     array->unchanged = false;
-    if (!(id == copied) && !committer_->Copy(hasher.Chunk(i), id, width)) return false;
+    const Id128 before = i < known_count ? known->ids[i] : Id128();
+    if (!(id == copied) && !committer_->Copy(hasher.Chunk(i), id, before, width)) return false;
     known->ids[i] = copied = id;
   }
   ByteSpan rest = data.last(inline_bytes);

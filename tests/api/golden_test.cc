@@ -31,6 +31,25 @@ std::vector<double> Field() {
   return field;
 }
 
+// Noise of which little is another in each step, and counters that all go up: stored as
+// differences.
+std::vector<double> Noise(int step) {
+  const std::string bytes = RandomText(16384, 7);
+  std::vector<double> noise(bytes.size());
+  for (std::size_t i = 0; i < noise.size(); ++i) {
+    noise[i] = 1.0 + static_cast<unsigned char>(bytes[i]) / 7.0 + static_cast<double>(i * i) * 1e-9;
+    if (i % 8192 / 100 < static_cast<std::size_t>(step)) noise[i] *= step;
+  }
+  return noise;
+}
+std::vector<std::int32_t> Counters(int step) {
+  std::vector<std::int32_t> counters(16384);
+  for (std::size_t i = 0; i < counters.size(); ++i) {
+    counters[i] = static_cast<std::int32_t>(i * i * 2654435761u) + 3 * step;
+  }
+  return counters;
+}
+
 void ExpectStep(const TempDir& dir, int step) {
   EXPECT_EQ(ReadWholeFile(dir / "run/random"), RandomText(700000, step <= 2 ? 1 : 2));
   EXPECT_EQ(ReadWholeFile(dir / "run/text"), Numbers(step, 30000));
@@ -99,12 +118,37 @@ TEST(GoldenStore, MakeStore) {
   fs::remove_all(std::string(out) + "/index");
 }
 
+// Steps 1, 2, 3 of arrays; 1 removed, and in another step what it had in common with 2.
+TEST(GoldenStore, MakeDeltas) {
+  const char* out = std::getenv("CKPT_GOLDEN_OUT");
+  ASSERT_NE(out, nullptr);
+  ckpt_store* store = nullptr;
+  OK(Open(out, CKPT_OPEN_CREATE_NEW, &store));
+  for (int step : {1, 2, 3}) {
+    ckpt_save_options options = CKPT_SAVE_OPTIONS_INIT;
+    options.series = "heat";
+    options.step = step;
+    ckpt_writer* writer = nullptr;
+    const std::vector<double> noise = Noise(step);
+    const std::vector<std::int32_t> counters = Counters(step);
+    const std::uint64_t shape[] = {noise.size()};
+    OK(ckpt_begin(store, &options, &writer));
+    OK(ckpt_put(writer, "noise", noise.data(), CKPT_FLOAT64, 8, 1, shape));
+    OK(ckpt_put(writer, "counters", counters.data(), CKPT_INT32, 4, 1, shape));
+    OK(ckpt_end(writer, nullptr));
+  }
+  const char* removed[] = {"heat@1:1"};
+  OK(ckpt_remove(store, removed, 1, 0, nullptr, nullptr));
+  ckpt_store_close(store);
+  fs::remove_all(std::string(out) + "/index");
+}
+
 #endif  // CKPT_MAKE_GOLDEN
 
 class Golden : public ::testing::Test {
  protected:
-  Golden() {
-    fs::path golden = fs::path(CKPT_GOLDEN_DIR) / "format-1.ckpt";
+  explicit Golden(const char* name = "format-1.ckpt") {
+    fs::path golden = fs::path(CKPT_GOLDEN_DIR) / name;
     fs::copy(golden, dir_ / "store", fs::copy_options::recursive);
     // What version control does not keep.
     fs::permissions(dir_ / "store", fs::perms(0700));
@@ -153,6 +197,29 @@ TEST_F(Golden, EveryCheckpointOfFormat1Reads) {
       nullptr, &damaged, &result));
   EXPECT_EQ(damaged, 0);
   EXPECT_EQ(result.checkpoints, 4u);
+  ckpt_store_close(store);
+}
+
+class GoldenDeltas : public Golden {
+ protected:
+  GoldenDeltas() : Golden("deltas.ckpt") {}
+};
+
+// Codecs 16 and 17 (docs/format.md), by what they were made from.
+TEST_F(GoldenDeltas, EachOfFormat1Reads) {
+  ckpt_store* store = nullptr;
+  OK(Open(dir_ / "store", CKPT_OPEN_READ, &store));
+  for (const int step : {2, 3}) {
+    ckpt_reader* reader = nullptr;
+    OK(ckpt_read(store, ("heat@" + std::to_string(step)).c_str(), &reader));
+    std::vector<double> noise(16384);
+    OK(ckpt_get(reader, "noise", noise.data(), noise.size() * sizeof(double)));
+    EXPECT_EQ(noise, Noise(step));
+    std::vector<std::int32_t> counters(16384);
+    OK(ckpt_get(reader, "counters", counters.data(), counters.size() * sizeof(std::int32_t)));
+    EXPECT_EQ(counters, Counters(step));
+    ckpt_reader_close(reader);
+  }
   ckpt_store_close(store);
 }
 

@@ -279,7 +279,7 @@ TEST_F(Array, ContentOfAnotherLengthIsCorruption) {
        std::map<std::string, std::uint64_t>{{"long", 8191}, {"much longer", 10}, {"short", 8193}}) {
     ChunkListBuilder list(FanOut::kFixed, (*writer)->chunks());
     for (std::size_t at : {std::size_t{0}, std::size_t{32768}}) {
-      Encoder encoder;
+      ChunkEncoder encoder;
       ChunkItem item;
       item.raw_bytes = 32768;
       item.id = HashChunk(bytes.subspan(at, 32768));

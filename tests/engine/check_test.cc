@@ -272,7 +272,7 @@ TEST_F(CheckTest, TheTailOfALiveWriterIsNoDamage) {
   std::ofstream(BigPack(), std::ios::app | std::ios::binary) << RandomText(10000, 5);
   auto writer = ChunkWriter::Open(store.get());
   ASSERT_TRUE(writer.ok());
-  Encoder encoder;
+  ChunkEncoder encoder;
   std::string raw = RandomText(3 << 20, 6);
   for (std::size_t at = 0; at < raw.size(); at += 65536) {
     ByteSpan chunk = AsBytes(raw).subspan(at, 65536);

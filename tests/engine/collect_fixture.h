@@ -26,20 +26,37 @@ namespace ckpt::collect_test {
 
 inline constexpr std::size_t kBlocks = 9;
 inline std::size_t block_bytes = 3000;  // a test that wants full packs makes it larger
+inline bool similar_blocks = false;     // and one that wants deltas makes it true
 
 // Block i of step s is new where (s + i) is a multiple of three: two thirds are the step's before.
-// Step 9 goes back: it has blocks of step 2, some of step 4, and some of its own.
+// Step 9 goes back: it has blocks of step 2, some of step 4, and some of its own. Of every other
+// similar block all but an eighth is as it was when it was made before.
 inline const Bytes& BlockOf(std::int64_t step, std::size_t i) {
   if (step == 9 && i % 3 != 1) return BlockOf(i % 3 == 0 ? 2 : 4, i);
   std::int64_t made = step;
   while (made > 0 && (made + static_cast<std::int64_t>(i)) % 3 != 0) --made;
-  static std::map<std::tuple<std::size_t, std::int64_t, std::size_t>, Bytes> made_before;
-  Bytes& block = made_before[{block_bytes, made, i}];
+  const bool similar = similar_blocks && i % 2 == 1;
+  static std::map<std::tuple<std::size_t, bool, std::int64_t, std::size_t>, Bytes> made_before;
+  Bytes& block = made_before[{block_bytes, similar, made, i}];
   if (!block.empty()) return block;
-  std::mt19937_64 random(static_cast<std::uint64_t>(made) * 1000 + i);
+  std::mt19937_64 random(static_cast<std::uint64_t>(made) * 1000 + i), first(i);
   block.resize(block_bytes);
-  for (std::byte& b : block) b = static_cast<std::byte>(random());
+  for (std::size_t at = 0; at < block.size(); ++at) {
+    const bool as_before = similar && at >= block_bytes / 8;
+    block[at] = static_cast<std::byte>(as_before ? first() : random());
+  }
   return block;
+}
+
+// Block `i`, as a save of arrays puts it: taken over from the step before where it is as it was
+// there (`look_up`: the store is asked for it all the same).
+inline Status PutBlock(CheckpointWriter* writer, const Bytes& block, const Id128& id, std::size_t i,
+                       bool look_up, ChunkEncoder* encoder) {
+  if (writer->previous() == nullptr) return writer->chunks()->Put(block, id, 0, encoder);
+  const Id128 before = HashChunk(BlockOf(writer->previous()->step, i));
+  if (look_up || before != id) return writer->chunks()->Put(block, id, 0, encoder, &before);
+  writer->InheritPrevious();
+  return Status();
 }
 
 inline Result<std::unique_ptr<Store>> OpenAt(
@@ -75,10 +92,7 @@ class Saving {
     for (std::size_t i = from; i < to; ++i) {
       const Bytes& block = BlockOf(step_, i);
       Id128 id = HashChunk(block);
-      bool inherit = !look_up && writer_->previous() != nullptr &&
-                     BlockOf(writer_->previous()->step, i) == block;
-      if (inherit) writer_->InheritPrevious();
-      if (!inherit) CKPT_RETURN_IF_ERROR(writer_->chunks()->Put(block, id, 0, &encoder_));
+      CKPT_RETURN_IF_ERROR(PutBlock(writer_.get(), block, id, i, look_up, &encoder_));
       ChunkItem item;
       item.raw_bytes = block.size();
       item.id = id;
@@ -105,7 +119,7 @@ class Saving {
 
   std::unique_ptr<CheckpointWriter> writer_;
   std::int64_t step_;
-  Encoder encoder_;
+  ChunkEncoder encoder_;
   ChunkListBuilder list_;
 };
 
@@ -152,6 +166,18 @@ inline Status Restore(Store* store, std::int64_t step, const std::string& series
       return Internal("WRONG BYTES in block " + std::to_string(i));
   }
   return Status();
+}
+
+inline std::size_t CountDeltas(Store* store) {
+  std::size_t deltas = 0;
+  for (const auto& [id, state] : store->PackStates()) {
+    auto reader = PackReader::Open(store->packs_dir(), id, store->format().uuid);
+    if (!reader.ok()) continue;
+    auto contents = (*reader)->ReadFrom(0);
+    if (!contents.ok()) continue;
+    for (const ChunkEntry& entry : contents->chunks) deltas += IsDeltaCodec(entry.codec) ? 1 : 0;
+  }
+  return deltas;
 }
 
 inline CrashChoice NothingKept() {
@@ -226,10 +252,7 @@ class RunOfSaves {
     for (std::size_t i = 0; i < kBlocks; ++i) {
       const Bytes& block = BlockOf(step, i);
       Id128 id = HashChunk(block);
-      bool inherit =
-          writer_->previous() != nullptr && BlockOf(writer_->previous()->step, i) == block;
-      if (inherit) writer_->InheritPrevious();
-      if (!inherit) CKPT_RETURN_IF_ERROR(writer_->chunks()->Put(block, id, 0, &encoder_));
+      CKPT_RETURN_IF_ERROR(PutBlock(writer_.get(), block, id, i, false, &encoder_));
       ChunkItem item;
       item.raw_bytes = block.size();
       item.id = id;
@@ -266,7 +289,7 @@ class RunOfSaves {
   Store* const store_;
   const std::uint8_t number_;
   std::unique_ptr<CheckpointWriter> writer_;
-  Encoder encoder_;
+  ChunkEncoder encoder_;
 };
 
 }  // namespace ckpt::collect_test

@@ -92,14 +92,29 @@ std::uint64_t ScriptOperations() {
   return world.op_count();
 }
 
-TEST(EngineCrash, UndisturbedScriptHolds) {
+// With blocks that have nothing in common, and with such as are stored as differences.
+class EngineCrash : public ::testing::TestWithParam<bool> {
+ protected:
+  EngineCrash() { similar_blocks = GetParam(); }
+  ~EngineCrash() override { similar_blocks = false; }
+};
+INSTANTIATE_TEST_SUITE_P(Blocks, EngineCrash, ::testing::Bool(), [](const auto& kind) {
+  return std::string(kind.param ? "Similar" : "Apart");
+});
+
+TEST_P(EngineCrash, UndisturbedScriptHolds) {
   SimWorld world(7);
   Told told;
   RunScript(&world, &told);
+  {
+    auto store = OpenAt(&world, OpenStoreOptions::Mode::kRead);
+    ASSERT_TRUE(store.ok());
+    EXPECT_EQ(CountDeltas(store->get()) > 0, GetParam());
+  }
   ExpectRecovers(&world, told, "undisturbed");
 }
 
-TEST(EngineCrash, KilledAfterEveryOperationHolds) {
+TEST_P(EngineCrash, KilledAfterEveryOperationHolds) {
   std::uint64_t operations = ScriptOperations();
   for (std::uint64_t n = 0; n <= operations && !HasFailure(); n += kSweepStride) {
     SimWorld world(7);
@@ -110,7 +125,7 @@ TEST(EngineCrash, KilledAfterEveryOperationHolds) {
   }
 }
 
-TEST(EngineCrash, PowerLostAfterEveryOperationHolds) {
+TEST_P(EngineCrash, PowerLostAfterEveryOperationHolds) {
   std::uint64_t operations = ScriptOperations();
   for (std::uint64_t n = 0; n <= operations && !HasFailure(); n += kSweepStride) {
     SimWorld world(7);
@@ -125,7 +140,7 @@ TEST(EngineCrash, PowerLostAfterEveryOperationHolds) {
 }
 
 // Packs fill up in the middle of saves.
-TEST(EngineCrash, FullPacksHold) {
+TEST_P(EngineCrash, FullPacksHold) {
   block_bytes = 90000;
   std::uint64_t operations = ScriptOperations();
   for (std::uint64_t n = 0; n <= operations && !HasFailure(); n += 2 * kSweepStride) {
@@ -141,7 +156,7 @@ TEST(EngineCrash, FullPacksHold) {
 }
 
 // The recovery itself is cut short: by a kill, then by power loss.
-TEST(EngineCrash, SecondCrashDuringRecoveryHolds) {
+TEST_P(EngineCrash, SecondCrashDuringRecoveryHolds) {
   std::uint64_t operations = ScriptOperations();
   for (std::uint64_t n = 1; n <= operations && !HasFailure(); n += 3 * kSweepStride) {
     SimWorld world(7);
@@ -164,7 +179,7 @@ TEST(EngineCrash, SecondCrashDuringRecoveryHolds) {
 }
 
 // One operation fails, everything else works: what was told to have worked must have.
-TEST(EngineCrash, AnyFailedOperationHolds) {
+TEST_P(EngineCrash, AnyFailedOperationHolds) {
   std::uint64_t operations = ScriptOperations();
   for (int error : {EIO, ENOSPC}) {
     for (std::uint64_t n = 1; n <= operations && !HasFailure(); n += kSweepStride) {
@@ -180,7 +195,7 @@ TEST(EngineCrash, AnyFailedOperationHolds) {
   }
 }
 
-TEST(EngineCrash, FullDiskLosesNothingAndCollects) {
+TEST_P(EngineCrash, FullDiskLosesNothingAndCollects) {
   for (std::uint64_t spare = 0; spare <= 200000 && !HasFailure(); spare += 4096 * kSweepStride) {
     SimWorld world(7);
     Told told;

@@ -30,7 +30,7 @@ TEST(FailedWriter, RefusesWhateverFollows) {
   auto writer = ChunkWriter::Open(store.get());
   ASSERT_TRUE(writer.ok());
   ChunkWriter* chunks = writer->get();
-  Encoder encoder;
+  ChunkEncoder encoder;
   const Bytes raw = RandomBytes(1, 5000);
   ASSERT_TRUE(chunks->Put(raw, HashChunk(raw), 0, &encoder).ok());
   world.FailOp(world.op_count() + 1, EIO, true);

@@ -127,12 +127,16 @@ void ReadWrong(SimWorld* world, std::uint64_t n, bool for_good) {
 struct Made {
   explicit Made(const WorldStore& store) : of(store), world(11) {
     collect_test::block_bytes = store.block_bytes;
+    collect_test::similar_blocks = store.similar_blocks;
     world_works::large_bytes = store.large_bytes;
     world_works::index_in_use = indexes.Open(&world);
     store.make(&world);
     world_works::index_in_use = nullptr;
   }
-  ~Made() { collect_test::block_bytes = 3000; }
+  ~Made() {
+    collect_test::block_bytes = 3000;
+    collect_test::similar_blocks = false;
+  }
   const WorldStore& of;
   SimWorld world;
   KeptIndexes indexes;

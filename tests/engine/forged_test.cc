@@ -185,7 +185,7 @@ class ForgedEntries : public ::testing::Test {
     for (Entry& entry : entries) {
       ChunkListBuilder list(FanOut::kFixed, writer->chunks());
       for (const int i : {1, 2}) {
-        Encoder encoder;
+        ChunkEncoder encoder;
         const Bytes raw(1001, static_cast<std::byte>(i));
         ChunkItem item;
         item.raw_bytes = raw.size();

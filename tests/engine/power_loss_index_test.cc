@@ -18,9 +18,13 @@ using namespace collect_test;  // NOLINT
 
 class IndexAfterPowerLoss : public ::testing::TestWithParam<Life> {
  protected:
-  IndexAfterPowerLoss() { block_bytes = GetParam().block_bytes; }
+  IndexAfterPowerLoss() {
+    block_bytes = GetParam().block_bytes;
+    similar_blocks = GetParam().similar_blocks;
+  }
   ~IndexAfterPowerLoss() override {
     block_bytes = 3000;
+    similar_blocks = false;
     kept_indexes = nullptr;
   }
 };

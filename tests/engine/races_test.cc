@@ -145,7 +145,9 @@ std::string RunSeed(const Scenario& scenario, std::uint64_t seed, RaceOptions op
                     Totals* totals, bool print = false) {
   SimRng rng(seed);
   options.hosts = scenario.hosts;
-  const BaseStore& base = Base(rng.Next());
+  const std::uint64_t which = rng.Next();
+  collect_test::similar_blocks = which % 2 == 1;  // which are stored as differences
+  const BaseStore& base = Base(which);
   Race race(base, rng.Next(), options);
   scenario.cast(&race, &rng);
   auto strategy = StrategyOf(race.actors(), &rng);
@@ -161,7 +163,10 @@ std::string RunSeed(const Scenario& scenario, std::uint64_t seed, RaceOptions op
   return broken;
 }
 
-class Races : public ::testing::TestWithParam<Scenario> {};
+class Races : public ::testing::TestWithParam<Scenario> {
+ protected:
+  ~Races() override { collect_test::similar_blocks = false; }
+};
 INSTANTIATE_TEST_SUITE_P(Casts, Races, ::testing::ValuesIn(kScenarios),
                          [](const auto& scenario) { return std::string(scenario.param.name); });
 

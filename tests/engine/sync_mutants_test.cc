@@ -164,8 +164,14 @@ std::string TrySwapped(const Life& life, const OrderedPair& pair, std::uint64_t*
 
 class SyncMutants : public ::testing::TestWithParam<Life> {
  protected:
-  SyncMutants() { block_bytes = GetParam().block_bytes; }
-  ~SyncMutants() override { block_bytes = 3000; }
+  SyncMutants() {
+    block_bytes = GetParam().block_bytes;
+    similar_blocks = GetParam().similar_blocks;
+  }
+  ~SyncMutants() override {
+    block_bytes = 3000;
+    similar_blocks = false;
+  }
 };
 // Without those of larger blocks (each as another life).
 std::vector<Life> LivesToMutate() {

@@ -63,21 +63,37 @@ class Cursor:
         expect(self.at == len(self.data), len(self.data) - self.at, "bytes too many")
 
 
-def decode(codec, parameter, stored, raw_bytes):
+def undo_difference(codec, width, difference, base):
+    """What codecs 16 and 17 hold, without their shuffle, back to the chunk's bytes."""
+    if codec == 16:
+        return bytes(d ^ b for d, b in zip(difference, base))
+    lane = next(bytes_ for bytes_ in (8, 4, 2, 1) if width % bytes_ == 0)
+    whole = len(base) // lane * lane
+    raw = bytearray()
+    for at in range(0, whole, lane):
+        folded = int.from_bytes(difference[at:at + lane], "little")
+        step = -(folded + 1) // 2 if folded & 1 else folded // 2
+        number = (int.from_bytes(base[at:at + lane], "little") + step) % (1 << 8 * lane)
+        raw += number.to_bytes(lane, "little")
+    return bytes(raw) + bytes(d ^ b for d, b in zip(difference[whole:], base[whole:]))
+
+
+def decode(codec, parameter, stored, raw_bytes, base=None):
     if codec == 0:
         raw = stored
     else:
-        expect(codec in (1, 2), "codec", codec)
-        frame = b"\x28\xb5\x2f\xfd" + stored
+        expect(codec in (1, 2) or (codec in (16, 17) and base is not None), "codec", codec)
+        frame = b"\x28\xb5\x2f\xfd" + (stored if base is None else stored[16:])
         raw = zstandard.ZstdDecompressor().decompress(frame, max_output_size=raw_bytes)
-    if codec == 2:
-        width, shuffled, raw = parameter or 256, raw, bytearray(len(raw))
+    width = parameter or 256
+    if codec >= 2:
+        shuffled, raw = raw, bytearray(len(raw))
         count = len(shuffled) // width
         for j in range(width):
             raw[j:count * width:width] = shuffled[j * count:(j + 1) * count]
         raw[count * width:] = shuffled[count * width:]
     expect(len(raw) == raw_bytes, "decodes to", len(raw), "bytes, not", raw_bytes)
-    return bytes(raw)
+    return bytes(raw) if base is None else undo_difference(codec, width, raw, base)
 
 
 class Record:
@@ -92,8 +108,12 @@ class Record:
     def stored(self):
         return self.pack.data[self.offset + 64:self.end]
 
-    def payload(self):
-        return decode(self.codec, self.parameter, self.stored(), self.raw_bytes)
+    def base(self):
+        """The id of what the chunk is the difference from."""
+        return self.stored()[:16] if 16 <= self.codec <= 31 else None
+
+    def payload(self, base=None):
+        return decode(self.codec, self.parameter, self.stored(), self.raw_bytes, base)
 
 
 class Pack:
@@ -168,7 +188,7 @@ class Pack:
             others = [fields.numbers("QQB7s") for _ in range(records)]
             bases = [fields.id() for _ in range(bases)]
             fields.end()
-            expect(not bases, "no deltas in version 1")
+            listed = [(*entry[:-1], bases[entry[-1] - 1] if entry[-1] > 0 else None) for entry in listed]
             expect(bool(flags & 1) == self.sealed, "directory at", at, "sealed or not")
             if self.sealed:
                 expect(before == 0 and first == BLOCK, "sealed directory covers the pack")
@@ -178,7 +198,7 @@ class Pack:
             expect(others == sorted(others), "records sorted by offset")
             inside = [r for r in self.records if first <= r.offset < at]
             expect(sorted(listed, key=lambda e: e[1]) == [
-                (r.id, r.offset, r.stored_bytes, r.raw_bytes, r.codec, r.parameter, 0, 0)
+                (r.id, r.offset, r.stored_bytes, r.raw_bytes, r.codec, r.parameter, 0, r.base())
                 for r in inside if r.type == CHUNK], "chunks of the directory at", at)
             expect(others == [(r.offset, r.stored_bytes, r.type, bytes(7)) for r in inside
                               if r.type not in (CHUNK, DIRECTORY, MARK, PADDING)], "records of the directory at", at)
@@ -301,10 +321,18 @@ class Store:
         expect(241 <= reference[1] <= 1 << 20, "a node of", reference[1], "bytes as a chunk")
         return reference
 
+    def base_of(self, record):
+        if record.base() is None:
+            return None
+        for other in self.chunks.get(record.base(), []):
+            if other.base() is None and other.raw_bytes == record.raw_bytes:
+                return other.payload()
+        raise Wrong("no base of chunk " + record.id.hex())
+
     def chunk(self, chunk_id, raw_bytes):
         for record in self.chunks.get(chunk_id, []):
             if record.raw_bytes == raw_bytes:
-                raw = record.payload()
+                raw = record.payload(self.base_of(record))
                 expect(xxhash.xxh3_128_digest(raw) == chunk_id, "chunk", chunk_id.hex(), "has other bytes")
                 return raw
         raise Wrong("no chunk " + chunk_id.hex())

@@ -89,6 +89,12 @@ cp -r "$source_dir/tests/golden/format-1.ckpt" golden.ckpt
 chmod -R u+rwX,go= golden.ckpt
 read_all golden.ckpt
 
+# Differences, from a base that only they need.
+cp -r "$source_dir/tests/golden/deltas.ckpt" deltas.ckpt
+chmod -R u+rwX,go= deltas.ckpt
+read_all deltas.ckpt
+grep -q 'codecs .*16 17 ' said || fail "no deltas in the store: $(cat said)"
+
 # A flipped bit of a payload is seen: reader.py looks.
 pack=$(ls -S s.ckpt/packs/*.pack | head -1)
 "$python" - "$pack" <<'EOF'

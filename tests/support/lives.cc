@@ -393,6 +393,10 @@ const Life kLives[] = {
     {"damage repaired", DamageRepaired, 3000, 2},
     {"full disk", FullDisk},
     {"full disk, no room to copy", FullDisk, 160000, 20},
+    {"saves and collections of deltas", SavesAndCollections, 3000, 2, "nothing", true},
+    {"deltas staged and committed", StageAndCommit, 3000, 2, "nothing", true},
+    {"deltas beside a collection", CommitsBesideCollection, 3000, 2, "nothing", true},
+    {"deltas of which some are damaged", DamageRepaired, 3000, 4, "nothing", true},
 };
 
 }  // namespace

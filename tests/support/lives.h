@@ -26,6 +26,7 @@ struct Life {
   std::uint64_t slower = 1;  // its states are so many times fewer
   // The part that is worth mutating; "": all of it, for others do not show the same.
   const char* mutated = "";
+  bool similar_blocks = false;
 };
 
 void PrintTo(const Life& life, std::ostream* out);

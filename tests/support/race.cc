@@ -28,7 +28,7 @@ Status Linger(SimProcess* process, ChunkWriter* chunks) {
 
 Status StageStep(SimProcess* process, CheckpointWriter* writer, std::int64_t step,
                  std::size_t poll_at) {
-  Encoder encoder;
+  ChunkEncoder encoder;
   ChunkListBuilder list(FanOut::kFixed, writer->chunks());
   for (std::size_t i = 0; i < kBlocks; ++i) {
     if (i == poll_at) CKPT_RETURN_IF_ERROR(Linger(process, writer->chunks()));
@@ -36,9 +36,7 @@ Status StageStep(SimProcess* process, CheckpointWriter* writer, std::int64_t ste
     ChunkItem item;
     item.raw_bytes = block.size();
     item.id = HashChunk(block);
-    bool inherit = writer->previous() != nullptr && BlockOf(writer->previous()->step, i) == block;
-    if (inherit) writer->InheritPrevious();
-    if (!inherit) CKPT_RETURN_IF_ERROR(writer->chunks()->Put(block, item.id, 0, &encoder));
+    CKPT_RETURN_IF_ERROR(collect_test::PutBlock(writer, block, item.id, i, false, &encoder));
     CKPT_RETURN_IF_ERROR(list.Add(item));
   }
   Entry entry;

@@ -301,6 +301,7 @@ const std::vector<WorldStore>& WorldStores() {
       {"half created", MakeHalfCreated, {}},
       {"plain", MakePlain, all},
       {"garbage", MakeGarbage, newest},
+      {"deltas", MakeGarbage, newest, false, 3000, 2, 20000, true},
       {"dead writers", MakeDeadWriters, all},
       {"condemned", MakeCondemned, newest},
       {"copied", MakeCopied, newest},

@@ -42,6 +42,7 @@ struct WorldStore {
   std::size_t block_bytes = 3000;
   std::uint64_t slower = 1;  // it is tried so many times less often
   std::size_t large_bytes = 20000;
+  bool similar_blocks = false;
 };
 inline void PrintTo(const WorldStore& store, std::ostream* out) { *out << store.name; }
 const std::vector<WorldStore>& WorldStores();

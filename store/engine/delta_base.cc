@@ -1,0 +1,60 @@
+#include "store/engine/delta_base.h"
+
+#include "store/codec/hash.h"
+
+namespace ckpt {
+namespace {
+
+constexpr unsigned kInVainMost = 16;
+constexpr unsigned kTryOneIn = 16;
+
+}  // namespace
+
+std::optional<DeltaBase> FindDeltaBase(Store* store, const Id128& before, std::size_t raw_bytes) {
+  auto place = store->FindDurable(before);
+  if (!place.has_value()) return std::nullopt;
+  DeltaBase base{*place, 0};
+  if (IsDeltaCodec(base.place.entry.codec)) {
+    base.delta_bytes = base.place.entry.stored_bytes;
+    place = store->FindDurable(base.place.entry.base);
+    if (!place.has_value()) return std::nullopt;
+    base.place = *place;
+  }
+  const ChunkEntry& entry = base.place.entry;
+  if (IsDeltaCodec(entry.codec) || entry.raw_bytes != raw_bytes) return std::nullopt;
+  return base;
+}
+
+bool ReadDeltaBase(Store* store, const ChunkPlace& place, ChunkEncoder* scratch) {
+  const ChunkEntry& e = place.entry;
+  auto view = store->packs()->Get(place.pack_id);
+  if (!view.ok()) return false;
+  scratch->stored.resize(e.stored_bytes);
+  scratch->base.resize(e.raw_bytes);
+  return (*view)->reader().ReadRaw(e.offset + kRecordHeaderBytes, scratch->stored).ok() &&
+         scratch->decoder.Decode(e.codec, e.codec_param, scratch->stored, scratch->base).ok() &&
+         HashChunk(scratch->base) == e.id;
+}
+
+bool DeltaPays(std::uint64_t bytes, std::uint64_t before_bytes, std::uint64_t full_bytes) {
+  if (bytes > full_bytes / 4 * 3) return false;
+  if (bytes <= before_bytes || before_bytes == 0) return true;
+  const double delta = static_cast<double>(bytes);
+  const double growth = static_cast<double>(bytes - before_bytes);
+  return delta * delta <= 2 * growth * static_cast<double>(full_bytes);
+}
+
+bool DeltaGate::WorthTrying() {
+  if (in_vain_.load(std::memory_order_relaxed) < kInVainMost) return true;
+  return passed_over_.fetch_add(1, std::memory_order_relaxed) % kTryOneIn == kTryOneIn - 1;
+}
+
+void DeltaGate::Tried(bool paid) {
+  if (paid) {
+    in_vain_.store(0, std::memory_order_relaxed);
+  } else {
+    in_vain_.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
+}  // namespace ckpt

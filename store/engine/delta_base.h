@@ -1,0 +1,58 @@
+// Which chunk a new one is stored as the difference from, and whether that pays.
+//
+// A base is always a full chunk (I12), so a read needs at most one chunk more. The base of a chunk
+// is what its predecessor at the same place is the difference from, else the predecessor itself.
+// As the data move away from a base its deltas grow; a new base, which is the chunk stored in full,
+// is made when that is cheaper in the long run (Pays).
+// Thread rule: FindDeltaBase by any thread, each with its own scratch; DeltaGate any thread.
+
+#ifndef CKPT_STORE_ENGINE_DELTA_BASE_H_
+#define CKPT_STORE_ENGINE_DELTA_BASE_H_
+
+#include <atomic>
+#include <optional>
+
+#include "store/codec/compress.h"
+#include "store/engine/store.h"
+
+namespace ckpt {
+
+struct DeltaBase {
+  ChunkPlace place;               // in full
+  std::uint64_t delta_bytes = 0;  // stored of the predecessor; 0: it is the base itself
+};
+
+// What a thread that puts chunks has of its own.
+struct ChunkEncoder {
+  Encoder encoder;
+  Decoder decoder;
+  Bytes base;  // the raw bytes of a delta's base
+  Bytes stored;
+};
+
+// Nullopt when there is no base of so many bytes that may be relied upon: of chunks that are not
+// durable, damaged, or in packs that are partly given back. What cannot be read is none, either.
+std::optional<DeltaBase> FindDeltaBase(Store* store, const Id128& before, std::size_t raw_bytes);
+// Its raw bytes, verified, into scratch->base. False when they cannot be read.
+bool ReadDeltaBase(Store* store, const ChunkPlace& place, ChunkEncoder* scratch);
+
+// Whether a delta of `bytes` is better than the chunk in full, of which `full_bytes` would be
+// stored: now, and because of the deltas to come. When these grow by a = bytes - before each, n of
+// them and one base take (full + a n²/2) / n a checkpoint, which is least where a delta has
+// sqrt(2 a full) bytes.
+bool DeltaPays(std::uint64_t bytes, std::uint64_t before_bytes, std::uint64_t full_bytes);
+
+// Where deltas do not pay, few are tried.
+class DeltaGate {
+ public:
+  bool WorthTrying();
+  void Tried(bool paid);
+
+ private:
+  std::atomic<unsigned> in_vain_{0};  // one after the other
+  std::atomic<unsigned> passed_over_{0};
+};
+
+}  // namespace ckpt
+
+#endif  // CKPT_STORE_ENGINE_DELTA_BASE_H_
