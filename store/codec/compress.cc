@@ -314,7 +314,7 @@ Result<Encoded> Encoder::Encode(ByteSpan raw, const EncodeOptions& options) {
 // Of large chunks by samples of both.
 Result<bool> Encoder::State::SubtractIsSmaller(std::size_t width) {
   const std::size_t bytes = xored.size();
-  std::size_t packed[2];
+  std::size_t packed[2] = {};
   const int wanted = level;
   SetLevel(std::min(wanted, kSampleLevel));
   for (const bool second : {false, true}) {
