@@ -393,8 +393,9 @@ Status Collector::AssignHomes(const Id128& id, bool tail, Form form, bool* copie
       without_base_ = true;
       continue;
     }
+    if (form == Form::kDeltaWithoutBase && *home != 0) continue;
     usage.held_bytes += ExtentOf(entry);
-    if (*home != 0 && *home != number) *copies = true;
+    if (*home != 0 && homes_[(*home & kHomeNumber) - 1] != id) *copies = true;
     if (*home != 0 || (!tail && store_->IsBarred({id, entry}))) continue;
     *home = number;
     usage.live_bytes += ExtentOf(entry);
