@@ -203,22 +203,28 @@ Status Collector::FindForGone(const Id128& gone) {
         if (store_->ResolvePacks({need}).ok()) there.push_back(need);
       }
       CKPT_ASSIGN_OR_RETURN(auto fetcher, Fetcher::Open(store_, there));
-      Status walked = VisitEntryTable(
-          manifest->entry_table, fetcher.get(),
-          [&](const Id128& chunk, std::uint64_t, bool) -> Result<bool> {
-            auto place = fetcher->Locate(chunk);
-            bool there_now =
-                place.ok() && (!list_.contains(place->pack_id) || kept_.Contains(chunk));
-            lost = lost || !there_now;
-            if (!there_now) return false;
-            const ScannedPack* home = scan_->Find(place->pack_id);
-            if (list_.contains(place->pack_id)) {
-              for (const PackReliance& own : own_->Reliance()) to[own.pack_id] = own.up_to;
-            } else if (home != nullptr) {
-              to[home->id] = std::max(to[home->id], home->durable_end);
-            }
-            return true;
-          });
+      const auto find = [&](const Id128& chunk) -> std::optional<ChunkEntry> {
+        auto place = fetcher->Locate(chunk);
+        if (!place.ok() || (list_.contains(place->pack_id) && !kept_.Contains(chunk))) {
+          return std::nullopt;
+        }
+        const ScannedPack* home = scan_->Find(place->pack_id);
+        if (list_.contains(place->pack_id)) {
+          for (const PackReliance& own : own_->Reliance()) to[own.pack_id] = own.up_to;
+        } else if (home != nullptr) {
+          to[home->id] = std::max(to[home->id], home->durable_end);
+        }
+        return place->entry;
+      };
+      Status walked = VisitEntryTable(manifest->entry_table, fetcher.get(),
+                                      [&](const Id128& chunk, std::uint64_t, bool) -> Result<bool> {
+                                        auto entry = find(chunk);
+                                        if (entry.has_value() && IsDeltaCodec(entry->codec)) {
+                                          entry = find(entry->base);
+                                        }
+                                        lost = lost || !entry.has_value();
+                                        return entry.has_value();
+                                      });
       if (!walked.ok() && !DoesNotRead(walked)) return walked;
       lost = lost || !walked.ok();
     }

@@ -191,5 +191,31 @@ TEST_F(Deltas, RepairKeepsThemBesideTheirBase) {
   ExpectState(store.get(), "melt@2", 2);
 }
 
+// The base is in a pack of its own, which is gone: that is not taken for "nothing was lost".
+TEST_F(Deltas, RepairSaysWhatIsLostWithTheirBase) {
+  auto store = Open();
+  SaveArrays(store.get(), {{"x", State(1)}});
+  const auto base = store->FindDurable(FirstChunk(store.get(), 1));
+  {
+    auto holder = Open();
+    auto holds = ChunkWriter::Open(holder.get());  // the pack of the first save
+    ASSERT_TRUE(holds.ok());
+    SaveArrays(store.get(), {{"x", State(2)}});
+  }
+  const auto delta = store->FindDurable(FirstChunk(store.get(), 2));
+  ASSERT_TRUE(base.has_value() && delta.has_value() && IsDeltaCodec(delta->entry.codec));
+  ASSERT_NE(delta->pack_id, base->pack_id);
+  std::filesystem::remove(tmp_ / "store/packs/" + PackFileName(base->pack_id));
+  store = Open();
+  ASSERT_TRUE(RepairStore(store.get(), {}).ok());
+  store = Open();
+  const CheckReport report = *CheckStore(store.get(), {});
+  ASSERT_FALSE(report.damage.empty());
+  EXPECT_EQ(report.damage[0].checkpoints, (std::vector<std::string>{"melt@1:2"}));
+  ExpectDamaged(store.get(), "melt@2");
+  SaveArrays(store.get(), {{"x", State(2)}});
+  ExpectState(store.get(), "melt@3", 2);
+}
+
 }  // namespace
 }  // namespace ckpt
