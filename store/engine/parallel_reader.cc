@@ -35,7 +35,8 @@ ParallelReader::~ParallelReader() {
 }
 
 Result<std::uint64_t> ParallelReader::Read(const TreeRef& content,
-                                           std::shared_ptr<ReadTarget> target) {
+                                           std::shared_ptr<ReadTarget> target,
+                                           std::optional<std::uint64_t> length_bytes) {
   auto job = std::make_shared<Job>();
   job->target = std::move(target);
   ChunkListReader list(content, fetcher_);
@@ -65,6 +66,10 @@ Result<std::uint64_t> ParallelReader::Read(const TreeRef& content,
     }
   }
   if (!piece.parts.empty()) CKPT_RETURN_IF_ERROR(Push(std::move(piece)));
+  if (length_bytes.has_value() && offset != *length_bytes) {
+    return Corruption("its content has " + std::to_string(offset) + " bytes, not " +
+                      std::to_string(*length_bytes));
+  }
   CKPT_RETURN_IF_ERROR(Finish(job.get()));
   return offset;
 }

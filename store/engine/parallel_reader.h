@@ -17,6 +17,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -46,8 +47,10 @@ class ParallelReader {
   ParallelReader(const ParallelReader&) = delete;
   ParallelReader& operator=(const ParallelReader&) = delete;
 
-  // Queues the content; waits while the queue is full. Answers its length.
-  Result<std::uint64_t> Read(const TreeRef& content, std::shared_ptr<ReadTarget> target);
+  // Queues the content; waits while the queue is full. Answers its length. Corruption when that is
+  // not `length_bytes`, where given: Done is not called then.
+  Result<std::uint64_t> Read(const TreeRef& content, std::shared_ptr<ReadTarget> target,
+                             std::optional<std::uint64_t> length_bytes = std::nullopt);
   Status Drain();
   // What went wrong first, with its target's What: an error that Read and Drain answer may be
   // another target's than the one at hand.
