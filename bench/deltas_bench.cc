@@ -13,11 +13,13 @@
 #include <cstdlib>
 #include <memory>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "bench/temp_folder.h"
-#include "ckpt/ckpt.h"
+#include "store/engine/array_io.h"
+#include "store/engine/store.h"
 
 namespace ckpt {
 namespace {
@@ -28,12 +30,6 @@ constexpr int kSteps = 40;
 enum Behind : std::int64_t { kConstant, kSmooth, kNoise };
 const char* const kBehind[] = {"a constant is left behind", "a smooth field is left behind",
                                "noise is left behind"};
-
-void Check(ckpt_code code) {
-  if (code == CKPT_OK) return;
-  std::fprintf(stderr, "%s\n", ckpt_error_message());
-  std::abort();
-}
 
 class Front {
  public:
@@ -66,35 +62,41 @@ class Front {
 
 class Run {
  public:
-  Run(const std::string& path, std::uint32_t chunk_bytes, bool one_series)
-      : one_series_(one_series) {
-    ckpt_open_options options = CKPT_OPEN_OPTIONS_INIT;
-    options.mode = CKPT_OPEN_CREATE;
-    options.array_chunk_bytes = chunk_bytes;
-    Check(ckpt_store_open(path.c_str(), &options, &store_));
+  Run(const std::string& path, std::uint32_t chunk_bytes, bool deltas) : one_series_(deltas) {
+    OpenStoreOptions options;
+    options.mode = OpenStoreOptions::Mode::kCreate;
+    options.format.array_chunk_bytes = chunk_bytes;
+    options.deltas = deltas;
+    store_ = Must(Store::Open(PosixEnv(), path, options));
   }
-  ~Run() { ckpt_store_close(store_); }
-  Run(const Run&) = delete;
-  Run& operator=(const Run&) = delete;
 
   // The bytes that the store grew by.
   double Save(const Front& front) {
-    const std::string series = one_series_ ? "run" : "step" + std::to_string(saves_);
+    SaveOptions options;
+    options.series = one_series_ ? "run" : "step" + std::to_string(saves_);
     ++saves_;
-    ckpt_save_options options = CKPT_SAVE_OPTIONS_INIT;
-    options.series = series.c_str();
-    ckpt_writer* writer = nullptr;
-    Check(ckpt_begin(store_, &options, &writer));
-    const std::uint64_t shape[1] = {kCells};
-    Check(ckpt_put(writer, "field", front.cells().data(), CKPT_FLOAT64, 0, 1, shape));
-    ckpt_save_result result = CKPT_SAVE_RESULT_INIT;
-    Check(ckpt_end(writer, &result));
-    return static_cast<double>(result.stored_bytes);
+    auto writer = Must(ArrayWriter::Begin(store_.get(), options));
+    ArrayShape shape;
+    shape.dtype = Dtype::kFloat64;
+    shape.shape = {kCells};
+    Check(writer->Put("field", std::as_bytes(std::span(front.cells())), shape));
+    return static_cast<double>(Must(writer->End()).stored_bytes);
   }
 
  private:
+  static void Check(const Status& status) {
+    if (status.ok()) return;
+    std::fprintf(stderr, "%s\n", status.ToString().c_str());
+    std::abort();
+  }
+  template <typename T>
+  static T Must(Result<T> result) {
+    Check(result.status());
+    return *std::move(result);
+  }
+
   const bool one_series_;
-  ckpt_store* store_ = nullptr;
+  std::unique_ptr<Store> store_;
   int saves_ = 0;
 };
 

@@ -123,8 +123,9 @@ Status ChunkWriter::PutCounted(ByteSpan raw, const Id128& id, const PutOptions& 
   coding.element_width = options.element_width;
   coding.verify = store_->options().verify;
   Result<bool> put = false;
-  if (options.before != nullptr && hit == Hit::kOwn)
+  if (store_->options().deltas && options.before != nullptr && hit == Hit::kOwn) {
     put = PutDelta(raw, id, options, coding, encoder);
+  }
   if (put.ok() && !*put) {
     auto encoded = encoder->encoder.Encode(raw, coding);
     if (encoded.ok()) {
@@ -160,7 +161,7 @@ Result<bool> ChunkWriter::PutDelta(ByteSpan raw, const Id128& id, const PutOptio
   }
   const bool pays =
       delta.has_value() && DeltaPays(delta->bytes.size(), base->delta_bytes, full_bytes);
-  deltas_.Tried(delta.has_value());
+  deltas_.Tried(pays);
   if (!pays) return false;
   return AppendChunk(raw, id, *delta, options.content, &base->place, looked_at);
 }

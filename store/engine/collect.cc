@@ -393,13 +393,16 @@ Status Collector::AssignHomes(const Id128& id, bool tail, Form form, bool* copie
       without_base_ = true;
       continue;
     }
+    // Also of a copy that gets no home: what is the home may not be readable after all.
+    if (delta && (tail || !store_->IsBarred({id, entry})) && marker_->NeedBase(entry.base)) {
+      *more = true;
+    }
     if (form == Form::kDeltaWithoutBase && *home != 0) continue;
     usage.held_bytes += ExtentOf(entry);
     if (*home != 0 && homes_[(*home & kHomeNumber) - 1] != id) *copies = true;
     if (*home != 0 || (!tail && store_->IsBarred({id, entry}))) continue;
     *home = number;
     usage.live_bytes += ExtentOf(entry);
-    if (delta && marker_->NeedBase(entry.base)) *more = true;
   }
   return Status();
 }

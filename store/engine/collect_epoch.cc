@@ -82,10 +82,9 @@ Status Collector::SecondLook() {
     if (alive && !to_break_.contains(id)) alive_.insert(id);
     if (!alive_.contains(id)) dead.insert(id);
   }
-  const std::size_t needed = marker_->live().size();
   CKPT_RETURN_IF_ERROR(marker_->MarkRoots(*scan_, dead));
   if (kind_ == Kind::kAside) return Status();
-  if (marker_->live().size() > needed) CKPT_RETURN_IF_ERROR(NeedBases());
+  CKPT_RETURN_IF_ERROR(NeedBases());
   for (const Id128& id : marker_->barred()) list_.erase(id);
   for (auto it = list_.begin(); it != list_.end();) {
     const ScannedPack* pack = scan_->Find(*it);
@@ -157,9 +156,13 @@ bool Collector::IsGivenBack(const PackReader& reader, const ChunkEntry& entry) c
 Result<bool> Collector::CopyFromHome(const Id128& chunk, const Id128& met_in, std::uint32_t* home) {
   if (*home == 0 || homes_[(*home & kHomeNumber) - 1] == met_in) return false;
   auto view = store_->packs()->Get(homes_[(*home & kHomeNumber) - 1]);
-  if (!view.ok()) return false;
+  const auto not_there = [](const Status& s) {  // else an error of the moment would decide
+    return s.code() == Code::kNotFound || s.code() == Code::kCorruption;
+  };
+  if (!view.ok()) return not_there(view.status()) ? Result<bool>(false) : view.status();
   auto entry = (*view)->Find(chunk, true);
-  if (!entry.ok() || !entry->has_value()) return false;
+  if (!entry.ok()) return not_there(entry.status()) ? Result<bool>(false) : entry.status();
+  if (!entry->has_value()) return false;
   const bool delta = IsDeltaCodec((*entry)->codec);
   if (delta && (*home & kAsDelta) == 0) return false;
   Status copied = own_->CopyChunk((*view)->reader(), **entry);

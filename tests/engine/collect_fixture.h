@@ -66,6 +66,7 @@ inline Result<std::unique_ptr<Store>> OpenAt(
   options.mode = mode;
   options.threads = 1;
   options.use_index = false;
+  options.deltas = similar_blocks;
   if (kept_indexes != nullptr) options.index = kept_indexes->Open(static_cast<SimWorld*>(env));
   options.format.pack_bytes_max = pack_bytes;
   return Store::Open(env, "/store", options);

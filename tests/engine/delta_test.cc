@@ -68,6 +68,7 @@ TEST(DeltaGate, TriesFewWhereTheyAreInVain) {
 
 class Deltas : public LookTest {
  protected:
+  Deltas() { options_.deltas = true; }
   // Noise that no codec makes smaller, of which a hundredth is of this step.
   static std::vector<double> State(std::uint64_t step) {
     std::vector<double> state = Numbers(65536, 1);

@@ -7,6 +7,7 @@ namespace {
 
 class SessionDeltas : public SessionTest {
  protected:
+  SessionDeltas() { options_.store.deltas = true; }
   // Noise, of which one cell in a thousand is of its step.
   static std::vector<double> State(int step) {
     std::vector<double> state = Numbers(200000, 1);
