@@ -393,16 +393,18 @@ Status Collector::AssignHomes(const Id128& id, bool tail, Form form, bool* copie
       without_base_ = true;
       continue;
     }
-    // Also of a copy that gets no home: what is the home may not be readable after all.
-    if (delta && (tail || !store_->IsBarred({id, entry})) && marker_->NeedBase(entry.base)) {
-      *more = true;
+    if (form != Form::kDeltaWithoutBase || *home == 0) {
+      usage.held_bytes += ExtentOf(entry);
+      if (*home != 0 && homes_[(*home & kHomeNumber) - 1] != id) *copies = true;
     }
-    if (form == Form::kDeltaWithoutBase && *home != 0) continue;
-    usage.held_bytes += ExtentOf(entry);
-    if (*home != 0 && homes_[(*home & kHomeNumber) - 1] != id) *copies = true;
-    if (*home != 0 || (!tail && store_->IsBarred({id, entry}))) continue;
-    *home = number;
-    usage.live_bytes += ExtentOf(entry);
+    const bool barred = !tail && store_->IsBarred({id, entry});
+    if (*home == 0 && !barred) {
+      *home = number;
+      usage.live_bytes += ExtentOf(entry);
+    }
+    // Also of a copy that is no home: what the home has may not be readable after all. Last, since
+    // it moves what `home` points to.
+    if (delta && !barred && marker_->NeedBase(entry.base)) *more = true;
   }
   return Status();
 }
