@@ -100,7 +100,12 @@ class ForgedMark : public ::testing::Test {
     EXPECT_TRUE(file_->WriteAt(marks_[0], block).ok());
     EXPECT_TRUE(file_->WriteAt(kPackHeaderBytes, Bytes(kRecordHeaderBytes)).ok());
   }
-  void ExpectDamageOnly() {
+  // With such a record in the mark's place.
+  void ExpectDamageOnly(RecordType type, const Bytes& payload, std::uint64_t checksum) {
+    RecordHeader header;
+    header.type = type;
+    header.payload_checksum = checksum;
+    Put(header, payload);
     for (const Mode mode : {Mode::kRead, Mode::kWrite}) {
       auto store = OpenAt(&world_, mode);
       ASSERT_TRUE(store.ok());
@@ -128,40 +133,24 @@ TEST_F(ForgedMark, OfAnotherPlace) {
   mark.durable_offset = marks_[0] + kBlockBytes;
   mark.host = world_.HostId();
   const Bytes payload = EncodeSyncMark(mark);
-  RecordHeader header;
-  header.type = RecordType::kSyncMark;
-  header.payload_checksum = Checksum64(payload);
-  Put(header, payload);
-  ExpectDamageOnly();
+  ExpectDamageOnly(RecordType::kSyncMark, payload, Checksum64(payload));
 }
 
 TEST_F(ForgedMark, WithOtherBytes) {
   SyncMark mark;
   mark.durable_offset = marks_[0];
   Bytes payload = EncodeSyncMark(mark);
-  RecordHeader header;
-  header.type = RecordType::kSyncMark;
-  header.payload_checksum = Checksum64(payload) + 1;
-  Put(header, payload);
-  ExpectDamageOnly();
+  ExpectDamageOnly(RecordType::kSyncMark, payload, Checksum64(payload) + 1);
 }
 
 TEST_F(ForgedMark, ThatCannotBeRead) {
   Bytes payload(100, std::byte{7});
-  RecordHeader header;
-  header.type = RecordType::kSyncMark;
-  header.payload_checksum = Checksum64(payload);
-  Put(header, payload);
-  ExpectDamageOnly();
+  ExpectDamageOnly(RecordType::kSyncMark, payload, Checksum64(payload));
 }
 
 TEST_F(ForgedMark, ThatIsAnotherRecord) {
   Bytes payload(100, std::byte{7});
-  RecordHeader header;
-  header.type = RecordType::kAttempt;
-  header.payload_checksum = Checksum64(payload);
-  Put(header, payload);
-  ExpectDamageOnly();
+  ExpectDamageOnly(RecordType::kAttempt, payload, Checksum64(payload));
 }
 
 TEST(Forged, NamesThatAreNoSteps) {

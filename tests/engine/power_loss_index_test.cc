@@ -16,17 +16,9 @@ namespace {
 
 using namespace collect_test;  // NOLINT
 
-class IndexAfterPowerLoss : public ::testing::TestWithParam<Life> {
+class IndexAfterPowerLoss : public LifeTest {
  protected:
-  IndexAfterPowerLoss() {
-    block_bytes = GetParam().block_bytes;
-    similar_blocks = GetParam().similar_blocks;
-  }
-  ~IndexAfterPowerLoss() override {
-    block_bytes = 3000;
-    similar_blocks = false;
-    kept_indexes = nullptr;
-  }
+  ~IndexAfterPowerLoss() override { kept_indexes = nullptr; }
 };
 std::vector<Life> LivesWithAnIndex() {
   std::vector<Life> lives;

@@ -93,17 +93,7 @@ std::string TryStates(const Life& life, std::uint64_t operations, const Extent& 
   return "";
 }
 
-class PowerLoss : public ::testing::TestWithParam<Life> {
- protected:
-  PowerLoss() {
-    block_bytes = GetParam().block_bytes;
-    similar_blocks = GetParam().similar_blocks;
-  }
-  ~PowerLoss() override {
-    block_bytes = 3000;
-    similar_blocks = false;
-  }
-};
+class PowerLoss : public LifeTest {};
 INSTANTIATE_TEST_SUITE_P(Lives, PowerLoss, ::testing::ValuesIn(AllLives()), [](const auto& life) {
   std::string name = life.param.name;
   std::erase_if(name, [](char c) { return c == ',' || c == ' '; });

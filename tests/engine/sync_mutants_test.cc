@@ -162,17 +162,7 @@ std::string TrySwapped(const Life& life, const OrderedPair& pair, std::uint64_t*
   return TryWorld(*world, told, kRandomStates, tried);
 }
 
-class SyncMutants : public ::testing::TestWithParam<Life> {
- protected:
-  SyncMutants() {
-    block_bytes = GetParam().block_bytes;
-    similar_blocks = GetParam().similar_blocks;
-  }
-  ~SyncMutants() override {
-    block_bytes = 3000;
-    similar_blocks = false;
-  }
-};
+class SyncMutants : public LifeTest {};
 // Without those of larger blocks (each as another life).
 std::vector<Life> LivesToMutate() {
   std::vector<Life> lives;

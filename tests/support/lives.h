@@ -30,6 +30,19 @@ struct Life {
 };
 
 void PrintTo(const Life& life, std::ostream* out);
+
+// Its blocks, while a test of it goes on.
+class LifeTest : public ::testing::TestWithParam<Life> {
+ protected:
+  LifeTest() {
+    collect_test::block_bytes = GetParam().block_bytes;
+    collect_test::similar_blocks = GetParam().similar_blocks;
+  }
+  ~LifeTest() override {
+    collect_test::block_bytes = 3000;
+    collect_test::similar_blocks = false;
+  }
+};
 std::span<const Life> AllLives();
 
 // A change of the disk, or a sync, that a life makes, and the save, removal or collection it is of.

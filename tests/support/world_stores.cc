@@ -250,11 +250,7 @@ void MakeHalfRepaired(SimWorld* world) {
   MakeDamagedChunks(world);
   auto process = world->NewProcess();
   process->set_stop_after(12);
-  OpenStoreOptions options;
-  options.mode = Mode::kWrite;
-  options.threads = 1;
-  options.use_index = false;
-  auto store = Must(Store::Open(process.get(), "/store", options));
+  auto store = Must(collect_test::OpenAt(process.get(), Mode::kWrite));
   EXPECT_FALSE(RepairStore(store.get(), RepairOptions()).ok()) << process->op_count();
 }
 
@@ -262,10 +258,7 @@ void MakeHalfCreated(SimWorld* world) {
   MakeData(world);
   auto process = world->NewProcess();
   process->set_stop_after(9);
-  OpenStoreOptions options;
-  options.mode = Mode::kCreate;
-  options.use_index = false;
-  EXPECT_FALSE(Store::Open(process.get(), "/store", options).ok());
+  EXPECT_FALSE(collect_test::OpenAt(process.get()).ok());
 }
 
 void MakeWithoutFormat(SimWorld* world) {
