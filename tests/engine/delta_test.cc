@@ -210,6 +210,9 @@ TEST_F(Deltas, RepairSaysWhatIsLostWithTheirBase) {
   store = Open();
   ASSERT_TRUE(RepairStore(store.get(), {}).ok());
   store = Open();
+  auto found = ResolveCheckpoint(store.get(), "melt@2");
+  ASSERT_TRUE(found.ok());
+  EXPECT_FALSE(*IsSound(store.get(), *store->ReadManifest(found->ranks.front())));
   const CheckReport report = *CheckStore(store.get(), {});
   ASSERT_FALSE(report.damage.empty());
   EXPECT_EQ(report.damage[0].checkpoints, (std::vector<std::string>{"melt@1:2"}));
