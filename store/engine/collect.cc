@@ -349,7 +349,9 @@ Status Collector::FindHomesOf(Form form, const std::vector<Id128>& order, bool* 
     if (IsDead(id)) {
       CKPT_RETURN_IF_ERROR(AssignHomes(id, true, form, &ignored, more));
     } else {
-      CKPT_RETURN_IF_ERROR(NeedBasesOf(id, form, more));
+      bool deltas = false, new_bases = false;
+      CKPT_RETURN_IF_ERROR(NeedBasesOf(id, true, &deltas, &new_bases));
+      *more = *more || (form == Form::kFull ? deltas : new_bases);
     }
   }
   for (const Id128& id : order) {
@@ -359,14 +361,16 @@ Status Collector::FindHomesOf(Form form, const std::vector<Id128>& order, bool* 
   return Status();
 }
 
-// What a living writer staged stays where it is; so must what its deltas are from.
-Status Collector::NeedBasesOf(const Id128& id, Form form, bool* more) {
+// Of what is needed, whatever is a delta there needs its base: also what a living writer staged,
+// which stays where it is. *deltas: there are any at all; *new_bases: one is needed that was not.
+Status Collector::NeedBasesOf(const Id128& id, bool tail, bool* deltas, bool* new_bases) {
   const ScannedPack* pack = scan_->Find(id);
-  if (pack == nullptr) return Status();
-  CKPT_ASSIGN_OR_RETURN(auto entries, EntriesOf(id, true));
+  if (pack == nullptr || (tail && pack->durable_end == pack->file_bytes)) return Status();
+  CKPT_ASSIGN_OR_RETURN(auto entries, EntriesOf(id, tail));
   for (const ChunkEntry& entry : entries) {
-    if (!IsDeltaCodec(entry.codec) || !marker_->live().Contains(entry.id)) continue;
-    if (form == Form::kFull || marker_->NeedBase(entry.base)) *more = true;
+    if (!IsDeltaCodec(entry.codec)) continue;
+    *deltas = true;
+    if (marker_->live().Contains(entry.id) && marker_->NeedBase(entry.base)) *new_bases = true;
   }
   return Status();
 }

@@ -123,7 +123,7 @@ class Collector {
   enum class Form : std::uint8_t { kFull, kDelta, kDeltaWithoutBase };
   Status FindHomesOf(Form form, const std::vector<Id128>& order, bool* copies, bool* more);
   Status NeedBases();
-  Status NeedBasesOf(const Id128& pack_id, Form form, bool* more);
+  Status NeedBasesOf(const Id128& pack_id, bool tail, bool* deltas, bool* new_bases);
   Status AssignHomes(const Id128& pack_id, bool tail, Form form, bool* copies, bool* more);
   bool HasBase(const ChunkEntry& delta);
   std::uint64_t CopyBytes(const std::set<Id128>& list) const;
@@ -196,7 +196,7 @@ class Collector {
   std::vector<Id128> dropped_chunks_;
 
   bool without_base_ = false;             // a delta was met whose base is not there
-  std::map<Id128, std::uint64_t> plain_;  // packs that had no deltas when they had so many bytes
+  std::map<Id128, std::uint64_t> plain_;  // packs without deltas and tail, with so many bytes
 
   bool no_room_ = false;         // nothing could be chosen, for lack of room
   bool sparse_left_ = false;     // and there are packs that are mostly garbage

@@ -93,23 +93,15 @@ Status Collector::SecondLook() {
   return Status();
 }
 
-// Of all that is needed since: what is a delta, wherever it is, needs its base (in full, where
-// there is a choice).
+// For what is needed since the survey. A pack whose last byte is durable has the deltas it had.
 Status Collector::NeedBases() {
   for (const auto& [id, pack] : scan_->packs()) {
     auto plain = plain_.find(id);
     if (plain != plain_.end() && plain->second == pack.file_bytes) continue;
-    bool deltas = false;
-    for (const bool tail : {false, true}) {
-      if (tail && pack.durable_end == pack.file_bytes) continue;
-      CKPT_ASSIGN_OR_RETURN(auto entries, EntriesOf(id, tail));
-      for (const ChunkEntry& entry : entries) {
-        if (!IsDeltaCodec(entry.codec)) continue;
-        deltas = true;
-        if (marker_->live().Contains(entry.id)) marker_->NeedBase(entry.base);
-      }
-    }
-    if (!deltas) plain_[id] = pack.file_bytes;
+    bool deltas = false, ignored = false;
+    CKPT_RETURN_IF_ERROR(NeedBasesOf(id, false, &deltas, &ignored));
+    CKPT_RETURN_IF_ERROR(NeedBasesOf(id, true, &deltas, &ignored));
+    if (!deltas && pack.durable_end == pack.file_bytes) plain_[id] = pack.file_bytes;
   }
   return Status();
 }
