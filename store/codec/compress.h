@@ -79,7 +79,8 @@ class Encoder {
   // written then).
   Result<Encoded> Encode(ByteSpan raw, const EncodeOptions& options);
   // The smallest difference from `base` that was found, if it has at most `bytes_max` bytes; the
-  // payload starts with `base_id`. What Encode answered before stays good. REQUIRES: base.size()
+  // payload starts with `base_id`. What Encode answered stays good, and
+  // the other way round. REQUIRES: base.size()
   // == raw.size(). Errors: Encode's.
   Result<std::optional<Encoded>> EncodeDelta(ByteSpan raw, ByteSpan base, const Id128& base_id,
                                              const EncodeOptions& options, std::size_t bytes_max);

@@ -122,27 +122,32 @@ Status ChunkWriter::PutCounted(ByteSpan raw, const Id128& id, const PutOptions& 
   coding.level = store_->format().level;
   coding.element_width = options.element_width;
   coding.verify = store_->options().verify;
-  Result<bool> put = false;
-  if (store_->options().deltas && options.before != nullptr && hit == Hit::kOwn) {
-    put = PutDelta(raw, id, options, coding, encoder);
-  }
-  if (put.ok() && !*put) {
-    auto encoded = encoder->encoder.Encode(raw, coding);
-    if (encoded.ok()) {
-      put = AppendChunk(raw, id, *encoded, options.content);
-    } else {
-      put = encoded.status();
-    }
-  }
+  const bool may_be_delta =
+      store_->options().deltas && options.before != nullptr && hit == Hit::kOwn;
+  Status put = PutNew(raw, id, options, coding, may_be_delta, encoder);
   if (put.ok()) return Status();
   std::lock_guard lock(mutex_);
-  return Fail(put.status());
+  return Fail(std::move(put));
+}
+
+Status ChunkWriter::PutNew(ByteSpan raw, const Id128& id, const PutOptions& options,
+                           const EncodeOptions& coding, bool may_be_delta, ChunkEncoder* encoder) {
+  std::optional<Encoded> full;
+  if (may_be_delta) {
+    CKPT_ASSIGN_OR_RETURN(bool done, PutDelta(raw, id, options, coding, encoder, &full));
+    if (done) return Status();
+  }
+  if (!full.has_value()) {
+    CKPT_ASSIGN_OR_RETURN(full, encoder->encoder.Encode(raw, coding));
+  }
+  return AppendChunk(raw, id, *full, options.content).status();
 }
 
 // False: it is to be stored in full. What the base takes stands for what the chunk would; where the
-// difference is no small part of that, the chunk itself is asked.
+// difference is no small part of that, the chunk itself is asked: *full.
 Result<bool> ChunkWriter::PutDelta(ByteSpan raw, const Id128& id, const PutOptions& options,
-                                   const EncodeOptions& coding, ChunkEncoder* encoder) {
+                                   const EncodeOptions& coding, ChunkEncoder* encoder,
+                                   std::optional<Encoded>* full) {
   if (!deltas_.WorthTrying()) return false;
   std::uint64_t looked_at = 0;
   {
@@ -156,8 +161,8 @@ Result<bool> ChunkWriter::PutDelta(ByteSpan raw, const Id128& id, const PutOptio
       auto delta, encoder->encoder.EncodeDelta(raw, encoder->base, base->place.entry.id, coding,
                                                full_bytes / 4 * 3));
   if (delta.has_value() && delta->bytes.size() > full_bytes / 8) {
-    CKPT_ASSIGN_OR_RETURN(Encoded full, encoder->encoder.Encode(raw, coding));
-    full_bytes = std::min<std::uint64_t>(full_bytes, full.bytes.size());
+    CKPT_ASSIGN_OR_RETURN(*full, encoder->encoder.Encode(raw, coding));
+    full_bytes = std::min<std::uint64_t>(full_bytes, (*full)->bytes.size());
   }
   const bool pays =
       delta.has_value() && DeltaPays(delta->bytes.size(), base->delta_bytes, full_bytes);

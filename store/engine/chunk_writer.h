@@ -108,8 +108,11 @@ class ChunkWriter : public ChunkSink {
   };
   Status PutCounted(ByteSpan raw, const Id128& id, const PutOptions& options,
                     ChunkEncoder* encoder);
+  Status PutNew(ByteSpan raw, const Id128& id, const PutOptions& options,
+                const EncodeOptions& coding, bool may_be_delta, ChunkEncoder* encoder);
   Result<bool> PutDelta(ByteSpan raw, const Id128& id, const PutOptions& options,
-                        const EncodeOptions& coding, ChunkEncoder* encoder);
+                        const EncodeOptions& coding, ChunkEncoder* encoder,
+                        std::optional<Encoded>* full);
   enum class Hit : std::uint8_t { kThere, kOwn, kOwnInFull };
   // kThere: it is ours, with a base that may be relied upon (then it is). kOwnInFull: it is ours as
   // a delta, of which the base may be gone.

@@ -16,8 +16,7 @@ std::uint64_t StoredBytes(const ChunkEntry& entry) {
 
 // "shuffle8+zstd"; of deltas, whichever way the difference was taken, "delta8+zstd".
 std::string CodecText(std::uint8_t codec, std::uint8_t param) {
-  const bool delta = codec == static_cast<std::uint8_t>(Codec::kDeltaXor) ||
-                     codec == static_cast<std::uint8_t>(Codec::kDeltaSubtract);
+  const bool delta = IsDeltaCodec(codec);
   if (!delta && codec != static_cast<std::uint8_t>(Codec::kShuffleZstd)) return CodecName(codec);
   return (delta ? "delta" : "shuffle") + std::to_string(param == 0 ? 256 : param) + "+zstd";
 }

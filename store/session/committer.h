@@ -57,7 +57,8 @@ class Committer {
   // ---- capturing, by the application -----------------------------------------------------------
   std::uint64_t generation() const { return generation_.load(); }
   void Begin(std::shared_ptr<Capture> capture);
-  // Copies a chunk whose id is not the one known. False: the capture is lost (see TakeError).
+  // Copies a chunk whose id is not the one known, which is `before` (zeros: none). False: the
+  // capture is lost (see TakeError).
   bool Copy(ByteSpan raw, const Id128& id, const Id128& before, std::size_t element_width);
   void EndArray(std::unique_ptr<CapturedArray> array);
   // Waits while more than the grace allows is captured and not durable; answers how long.
