@@ -33,6 +33,15 @@ bool IsMark(ByteSpan block, const Id128& pack_id, std::uint64_t offset) {
   return mark.ok() && mark->durable_offset == offset;
 }
 
+std::uint8_t SoundBits(std::uint8_t codec) {
+  return IsDeltaCodec(codec) ? CheckFindings::kSound
+                             : CheckFindings::kSound | CheckFindings::kInFull;
+}
+
+std::string WithoutBase(const Id128& base) {
+  return "chunk: the base of the delta, " + base.ToHex() + ", is in no pack, or damaged";
+}
+
 // What says nothing about the bytes on disk.
 bool OfTheMoment(const Status& status) {
   return status.code() == Code::kOutOfMemory || status.code() == Code::kBusy ||
@@ -82,8 +91,24 @@ Status PackChecker::Run() {
     CKPT_RETURN_IF_ERROR(store_->Report(progress_));
   }
   CKPT_RETURN_IF_ERROR(WaitIdle());
+  FindBasesOfListed();
   BlameBases();
   return Status();
+}
+
+// All packs were looked at: what is in full by now is all that is.
+void PackChecker::FindBasesOfListed() {
+  for (const ListedDelta& delta : listed_) {
+    const std::uint8_t* base = findings_->chunks.Find(delta.base);
+    if (base != nullptr && (*base & CheckFindings::kInFull) != 0) {
+      *findings_->chunks.Insert(delta.id).first |= CheckFindings::kSound;
+      continue;
+    }
+    FoundDamage found{
+        delta.pack_id, false, delta.offset, WithoutBase(delta.base), {{delta.id, delta.offset}}, {},
+        false};
+    deltas_.emplace_back(std::move(found), delta.base);
+  }
 }
 
 // Whoever needs a delta is hurt where its base is damaged. Where the base is not there, perhaps
@@ -127,7 +152,7 @@ Status PackChecker::CheckPack(const Id128& id) {
   if (options_.quick || options_.part_percent < 100.0) return Listed(&pack);
   if (HeaderIsDamaged(pack)) AddDamage(id, 0, "the pack's header is damaged", {});
   CKPT_RETURN_IF_ERROR(Walk(&pack, kPackHeaderBytes, pack.contents.durable_end, true));
-  Compare(&pack);
+  CKPT_RETURN_IF_ERROR(Compare(&pack));
   return Walk(&pack, pack.contents.durable_end, pack.contents.end, false);
 }
 
@@ -137,9 +162,17 @@ void PackChecker::AddDamage(const Id128& pack_id, std::uint64_t offset, std::str
   findings_->Add({pack_id, false, offset, std::move(what), std::move(chunks), {}, false});
 }
 
-void PackChecker::MarkSound(const Id128& id) {
+void PackChecker::MarkSound(const ChunkEntry& entry) {
   std::lock_guard lock(mutex_);
-  *findings_->chunks.Insert(id).first |= CheckFindings::kSound;
+  *findings_->chunks.Insert(entry.id).first |= SoundBits(entry.codec);
+}
+
+void PackChecker::MarkListed(const Pack& pack, const ChunkEntry& entry) {
+  if (!IsDeltaCodec(entry.codec)) {
+    MarkSound(entry);
+  } else {
+    listed_.push_back({pack.id, entry.id, entry.base, entry.offset});
+  }
 }
 
 // Its records are as good as ever: they are bound to the pack's id.
@@ -253,7 +286,7 @@ std::uint64_t PackChecker::NextMark(const Pack& pack, std::uint64_t begin, std::
 
 // What the directories list must be what was walked; where headers are gone they say what was
 // there.
-void PackChecker::Compare(Pack* pack) {
+Status PackChecker::Compare(Pack* pack) {
   auto walked = pack->walked.begin();
   std::size_t range = 0;
   for (const ChunkEntry& entry : pack->contents.chunks) {
@@ -268,8 +301,9 @@ void PackChecker::Compare(Pack* pack) {
     while (range < pack->ranges.size() && pack->range_ends[range] <= entry.offset) ++range;
     if (range < pack->ranges.size() && pack->ranges[range].offset <= entry.offset) {
       // Readers go by directories: the chunk is as good as its payload.
-      if (ReadsTrue(*pack, entry)) {
-        MarkSound(entry.id);
+      CKPT_ASSIGN_OR_RETURN(bool reads, ReadsTrue(*pack, entry));
+      if (reads) {
+        MarkSound(entry);
       } else {
         pack->ranges[range].chunks.push_back({entry.id, entry.offset});
       }
@@ -280,14 +314,17 @@ void PackChecker::Compare(Pack* pack) {
   }
   std::lock_guard lock(mutex_);
   for (FoundDamage& found : pack->ranges) findings_->Add(std::move(found));
+  return Status();
 }
 
-bool PackChecker::ReadsTrue(const Pack& pack, const ChunkEntry& entry) {
+Result<bool> PackChecker::ReadsTrue(const Pack& pack, const ChunkEntry& entry) {
   Bytes stored(entry.stored_bytes);
-  if (!pack.reader->ReadRaw(entry.offset + kRecordHeaderBytes, stored).ok()) return false;
   Bytes raw(entry.raw_bytes);
   Decoder decoder;
-  return bases_->DecodeChunk({pack.id, entry}, stored, &decoder, raw).ok();
+  Status read = pack.reader->ReadRaw(entry.offset + kRecordHeaderBytes, stored);
+  if (read.ok()) read = bases_->DecodeChunk({pack.id, entry}, stored, &decoder, raw);
+  if (OfTheMoment(read)) return read;
+  return read.ok();
 }
 
 // ---- quick and in part -----------------------------------------------------------------------
@@ -300,9 +337,9 @@ Status PackChecker::Listed(Pack* pack) {
         {});
   }
   CKPT_RETURN_IF_ERROR(VerifyRecords(pack));
-  for (const ChunkEntry& entry : pack->contents.tail_chunks) MarkSound(entry.id);
+  for (const ChunkEntry& entry : pack->contents.tail_chunks) MarkListed(*pack, entry);
   if (!options_.quick) return VerifyRuns(pack, pack->contents.chunks);
-  for (const ChunkEntry& entry : pack->contents.chunks) MarkSound(entry.id);
+  for (const ChunkEntry& entry : pack->contents.chunks) MarkListed(*pack, entry);
   progress_.done_bytes += pack->contents.file_bytes;
   return Status();
 }
@@ -333,7 +370,7 @@ Status PackChecker::VerifyRuns(Pack* pack, std::vector<ChunkEntry> entries) {
       phase_ -= std::floor(phase_);
       CKPT_RETURN_IF_ERROR(VerifyRun(*pack, &entries[begin], &entries[end - 1] + 1));
     } else {
-      for (std::size_t i = begin; i < end; ++i) MarkSound(entries[i].id);
+      for (std::size_t i = begin; i < end; ++i) MarkListed(*pack, entries[i]);
     }
     begin = end;
     CKPT_RETURN_IF_ERROR(store_->Report(progress_));
@@ -466,10 +503,27 @@ PackChecker::Answer PackChecker::VerifyDelta(const Batch& batch, const Record& r
                  {}};
   if (payload.size() < kBaseBytes) return {"chunk: a delta without a base"};
   std::memcpy(place.entry.base.bytes.data(), payload.data(), kBaseBytes);
+  const Id128& base = place.entry.base;
+  {
+    std::lock_guard lock(mutex_);
+    if (bad_bases_.Contains(base)) return {WithoutBase(base), false, base};
+  }
   Status decoded = bases_->DecodeChunk(place, payload, decoder, raw);
   if (decoded.ok()) return {};
   if (decoded.code() == Code::kOutOfMemory) throw std::bad_alloc();
-  return {"chunk: " + decoded.message(), false, place.entry.base};
+  if (!ReadsBase(base, decoder)) {
+    std::lock_guard lock(mutex_);
+    bad_bases_.Insert(base);
+  }
+  return {"chunk: " + decoded.message(), false, base};
+}
+
+// Many deltas may be from one base, and for each all packs would be looked into for a copy of it.
+bool PackChecker::ReadsBase(const Id128& base, Decoder* decoder) {
+  auto place = bases_->Locate(base);
+  if (!place.ok()) return place.status().code() != Code::kCorruption;
+  Bytes scratch, raw(place->entry.raw_bytes);
+  return bases_->ReadChunk(*place, decoder, &scratch, raw).code() != Code::kCorruption;
 }
 
 // REQUIRES: mutex_ held.
@@ -492,7 +546,7 @@ void PackChecker::Take(const Batch& batch, const std::vector<Answer>& answers) {
       continue;
     }
     if (!chunk) continue;
-    *findings_->chunks.Insert(header.id).first |= CheckFindings::kSound;
+    *findings_->chunks.Insert(header.id).first |= SoundBits(header.codec);
     ChunkPlace place{batch.pack_id, {}};
     place.entry.offset = record.offset;
     if (batch.watch_barred && store_->IsBarred(place)) {

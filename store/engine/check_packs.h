@@ -3,7 +3,8 @@
 // its directories. One thread reads, several verify.
 //
 // Sound is a chunk whose bytes have its id; what lies in an unmarked tail may be sound, never
-// damaged. Thread rule: one owner.
+// damaged. A delta that is not read is as sound as its base (64 bytes each). Thread rule: one
+// owner.
 
 #ifndef CKPT_STORE_ENGINE_CHECK_PACKS_H_
 #define CKPT_STORE_ENGINE_CHECK_PACKS_H_
@@ -64,12 +65,13 @@ class PackChecker {
   Result<std::uint64_t> Single(Pack* pack, std::uint64_t at, std::uint64_t stop, bool durable,
                                bool* bad);
   std::uint64_t NextMark(const Pack& pack, std::uint64_t begin, std::uint64_t stop);
-  void Compare(Pack* pack);
-  bool ReadsTrue(const Pack& pack, const ChunkEntry& entry);
+  Status Compare(Pack* pack);
+  Result<bool> ReadsTrue(const Pack& pack, const ChunkEntry& entry);
   Status VerifyRuns(Pack* pack, std::vector<ChunkEntry> entries);
   Status VerifyRun(const Pack& pack, const ChunkEntry* begin, const ChunkEntry* end);
   Status VerifyRecords(Pack* pack);
-  void MarkSound(const Id128& id);
+  void MarkSound(const ChunkEntry& entry);
+  void MarkListed(const Pack& pack, const ChunkEntry& entry);
 
   Status Push(Batch batch);
   Status WaitIdle();
@@ -83,6 +85,8 @@ class PackChecker {
   Answer Verify(const Batch& batch, const Record& record, Decoder* decoder, Bytes* raw);
   Answer VerifyDelta(const Batch& batch, const Record& record, ByteSpan payload, Decoder* decoder,
                      MutableByteSpan raw);
+  bool ReadsBase(const Id128& base, Decoder* decoder);
+  void FindBasesOfListed();
   void BlameBases();
   void Take(const Batch& batch, const std::vector<Answer>& answers);
   void AddDamage(const Id128& pack_id, std::uint64_t offset, std::string what,
@@ -99,6 +103,14 @@ class PackChecker {
   std::mutex mutex_;  // guards what follows
   CheckFindings* const findings_;
   std::vector<std::pair<FoundDamage, Id128>> deltas_;  // that cannot be read, and their bases
+  IdSet bad_bases_;                                    // of these, that do not read themselves
+  struct ListedDelta {
+    Id128 pack_id;
+    Id128 id;
+    Id128 base;
+    std::uint64_t offset = 0;
+  };
+  std::vector<ListedDelta> listed_;  // and not read
   std::condition_variable work_;
   std::condition_variable room_;
   std::deque<Batch> queue_;

@@ -171,20 +171,6 @@ Result<bool> ChunkWriter::PutDelta(ByteSpan raw, const Id128& id, const PutOptio
   return AppendChunk(raw, id, *delta, options.content, &base->place, looked_at);
 }
 
-std::optional<ChunkWriter::Found> ChunkWriter::FindWhole(const Id128& id) {
-  const auto find = [this](const Id128& wanted) {
-    auto place = store_->FindDurable(wanted);
-    return place.has_value() ? place : store_->FindInHollow(wanted);
-  };
-  const auto place = find(id);
-  if (!place.has_value()) return std::nullopt;
-  Found found{*place, std::nullopt};
-  if (!IsDeltaCodec(place->entry.codec)) return found;
-  found.base = find(place->entry.base);
-  found.reads = found.base.has_value() && !IsDeltaCodec(found.base->entry.codec);
-  return found;
-}
-
 // The base was relied upon for the checkpoint that the delta was appended for; this may be another,
 // and since a later epoch was seen the base may be gone.
 ChunkWriter::Hit ChunkWriter::HitOwn(const Id128& id) {
@@ -207,7 +193,8 @@ Result<ChunkWriter::Hit> ChunkWriter::HitOrOwn(const Id128& id, std::size_t raw_
     if (Hit own = HitOwn(id); own != Hit::kOwn) return own;
     const std::uint64_t looked_at = changes_seen_;
     lock.unlock();
-    const auto found = FindWhole(id);
+    bool known = false;
+    const auto found = FindWhole(store_, id, &known);
     lock.lock();
     CKPT_RETURN_IF_ERROR(Status(failure_));
     // Another thread acknowledged meanwhile: what was found may be of an epoch that is over.
@@ -219,8 +206,7 @@ Result<ChunkWriter::Hit> ChunkWriter::HitOrOwn(const Id128& id, std::size_t raw_
       return Hit::kThere;
     }
     if (!own_.insert(id).second) return Hit::kThere;  // another thread is at it
-    return found.has_value() && IsDeltaCodec(found->place.entry.codec) ? Hit::kOwnInFull
-                                                                       : Hit::kOwn;
+    return known || found.has_value() ? Hit::kOwnInFull : Hit::kOwn;
   }
 }
 

@@ -118,16 +118,9 @@ class ChunkWriter : public ChunkSink {
   // a delta, of which the base may be gone.
   Hit HitOwn(const Id128& id);
   // kThere: the chunk is there, durable (then it is relied upon from here on) or ours. Else it is
-  // the caller's to append, and in own_; in full where a delta of it is that cannot be read: of two
-  // deltas in one pack nobody could tell which is meant.
+  // the caller's to append, and in own_; in full where something of it is that cannot be relied
+  // upon, whose place in the index a delta would not take.
   Result<Hit> HitOrOwn(const Id128& id, std::size_t raw_bytes);
-  // What is stored of a chunk, with all that it needs to be read: a delta's base, too.
-  struct Found {
-    ChunkPlace place;
-    std::optional<ChunkPlace> base;
-    bool reads = true;  // false: a delta whose base is not there
-  };
-  std::optional<Found> FindWhole(const Id128& id);
   // `base`: of a delta, as found at change `looked_at`. False: it may not be relied upon any more,
   // and nothing was appended.
   Result<bool> AppendChunk(ByteSpan raw, const Id128& id, const Encoded& encoded, bool content,

@@ -325,15 +325,15 @@ Status Collector::FindHomes(const std::vector<Id128>& order, bool* copies) {
 }
 
 // Whether what the delta is from is there, in full: of a delta that nobody needed it may be gone.
-bool Collector::HasBase(const ChunkEntry& delta) {
+Result<bool> Collector::HasBase(const ChunkEntry& delta) {
   const std::uint32_t* home = marker_->live().Find(delta.base);
   if (home != nullptr && *home != 0) return (*home & kAsDelta) == 0;
   if (auto place = store_->FindDurable(delta.base); place.has_value()) {
     if (!IsDeltaCodec(place->entry.codec)) return true;
   }
-  auto bases = Fetcher::Open(store_, {});
-  if (!bases.ok()) return false;
-  auto place = (*bases)->Locate(delta.base);
+  CKPT_ASSIGN_OR_RETURN(auto bases, Fetcher::Open(store_, {}));
+  auto place = bases->Locate(delta.base);
+  if (!place.ok() && place.status().code() != Code::kCorruption) return place.status();
   return place.ok() && !IsDeltaCodec(place->entry.codec);
 }
 
@@ -393,9 +393,10 @@ Status Collector::AssignHomes(const Id128& id, bool tail, Form form, bool* copie
       *more = *more || delta;
       continue;
     }
-    if (form == Form::kDelta && *home == 0 && !HasBase(entry)) {
-      without_base_ = true;
-      continue;
+    if (form == Form::kDelta && *home == 0) {
+      CKPT_ASSIGN_OR_RETURN(bool has_base, HasBase(entry));
+      without_base_ = without_base_ || !has_base;
+      if (!has_base) continue;
     }
     if (form != Form::kDeltaWithoutBase || *home == 0) {
       usage.held_bytes += ExtentOf(entry);

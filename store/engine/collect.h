@@ -125,7 +125,7 @@ class Collector {
   Status NeedBases();
   Status NeedBasesOf(const Id128& pack_id, bool tail, bool* deltas, bool* new_bases);
   Status AssignHomes(const Id128& pack_id, bool tail, Form form, bool* copies, bool* more);
-  bool HasBase(const ChunkEntry& delta);
+  Result<bool> HasBase(const ChunkEntry& delta);
   std::uint64_t CopyBytes(const std::set<Id128>& list) const;
   void ChooseDead();
   Status ChooseSparse();
@@ -143,7 +143,12 @@ class Collector {
   bool IsOwnHome(std::uint32_t home) const;
   void AbandonOwn();
   bool IsGivenBack(const PackReader& reader, const ChunkEntry& entry) const;
+  Result<std::vector<ChunkEntry>> EntriesToCopy(const PackReader& reader);
   Status CopyChunksOf(const Id128& pack_id, std::uint64_t expected_bytes);
+  Result<std::optional<ChunkEntry>> EntryAt(const Id128& pack_id, const Id128& chunk);
+  Status LeadToHome(const Id128& from, const Id128& chunk, std::uint32_t home);
+  void LeadToBase(const Id128& from, const Id128& base);
+  void FinishLeads();
   Result<bool> CopyFromHome(const Id128& chunk, const Id128& met_in, std::uint32_t* home);
   std::set<StepName> ReadTombstones() const;
   Result<std::vector<Tombstone>> LeftTombstones() const;
@@ -155,6 +160,7 @@ class Collector {
   Status CopyAside(std::vector<AsidePack>* aside);
   Status CopySound(AsidePack* pack);
   Status FindElsewhere();
+  Status FindBaseElsewhere(const ChunkEntry& delta, std::map<Id128, std::uint64_t>* to);
   Status FindForGone(const Id128& gone);
   Status MoveFilesAside(std::vector<AsidePack>* aside);
   Result<std::vector<OwnPacks::Record>> BuildRecords();
@@ -188,11 +194,13 @@ class Collector {
   std::unique_ptr<OwnPacks> own_;
   std::map<Id128, std::uint32_t> own_homes_;            // numbers of the packs copied into
   std::map<Id128, std::map<Id128, std::uint64_t>> to_;  // targets of each pack of the list
+  std::map<Id128, std::set<std::uint32_t>> leads_;      // the same as numbers, while they change
   std::vector<DamageRecord> found_damage_;
   std::set<Id128> gone_;                // kAside: packs that are not there
   std::map<Id128, DamageRecord> lost_;  // kAside: by chunk
   IdSet kept_;                          // kAside: chunks that were copied
-  IdSet kept_deltas_;                   // of these, those not in full
+  IdSet kept_in_full_;                  // of these
+  IdSet kept_deltas_;                   // the others, each with each of its bases (DeltaKey)
   std::vector<Id128> dropped_chunks_;
 
   bool without_base_ = false;             // a delta was met whose base is not there

@@ -35,6 +35,15 @@ auto OnceMoreIfIo(const Work& work) {
   return StatusOf(done).code() == Code::kIo ? work() : std::move(done);
 }
 
+// Which delta of a chunk: there may be several, of which one cannot be read.
+Id128 DeltaKey(const ChunkEntry& entry) {
+  Id128 key = entry.id;
+  for (std::size_t i = 0; i < key.bytes.size(); ++i) {
+    key.bytes[i] ^= entry.base.bytes[(i + 1) % key.bytes.size()];
+  }
+  return key;
+}
+
 std::string PackPath(const Id128& id) { return "packs/" + PackFileName(id); }
 
 }  // namespace
@@ -140,7 +149,8 @@ Status Collector::CopySound(AsidePack* pack) {
   for (const ChunkEntry& entry : entries) {
     dropped_chunks_.push_back(entry.id);
     const bool delta = IsDeltaCodec(entry.codec);
-    if (kept_.Contains(entry.id) && (delta || !kept_deltas_.Contains(entry.id))) continue;
+    if (kept_in_full_.Contains(entry.id)) continue;
+    if (delta && kept_deltas_.Contains(DeltaKey(entry))) continue;
     Status sound = OnceMoreIfIo([&] { return own_->Verify(**reader, entry, false); });
     if (DoesNotRead(sound)) {
       bool tail = entry.offset >= contents.durable_end;
@@ -151,11 +161,31 @@ Status Collector::CopySound(AsidePack* pack) {
     CKPT_RETURN_IF_ERROR(std::move(sound));
     CKPT_RETURN_IF_ERROR(own_->AppendVerified(entry));
     kept_.Insert(entry.id);
-    if (delta) kept_deltas_.Insert(entry.id);
+    (delta ? kept_deltas_ : kept_in_full_).Insert(delta ? DeltaKey(entry) : entry.id);
     ++pack->kept_chunks;
     CKPT_RETURN_IF_ERROR(store_->Report({"repairing", own_->copied_bytes(), 0, 0, 0}));
   }
   return Status();
+}
+
+// A delta is as good as its base, which is in one of our own packs by now or must be in one that
+// stays.
+Status Collector::FindBaseElsewhere(const ChunkEntry& delta, std::map<Id128, std::uint64_t>* to) {
+  if (kept_in_full_.Contains(delta.base)) return Status();
+  for (const auto& [id, pack] : scan_->packs()) {
+    if (list_.contains(id) || own_->Contains(id)) continue;
+    auto view = store_->packs()->Get(id);
+    if (!view.ok()) continue;
+    auto entry = (*view)->Find(delta.base, true);
+    if (!entry.ok() || !entry->has_value() || IsDeltaCodec((*entry)->codec)) continue;
+    Status sound = OnceMoreIfIo([&] { return own_->Verify((*view)->reader(), **entry, false); });
+    if (!sound.ok() && !DoesNotRead(sound)) return sound;
+    if (!sound.ok()) continue;
+    std::uint64_t& up_to = (*to)[id];
+    up_to = std::max(up_to, pack.durable_end);
+    return Status();
+  }
+  return Corruption("the base of the delta is not there");
 }
 
 // What is lost in a pack may be sound in another one, which then stands in for it.
@@ -175,6 +205,9 @@ Status Collector::FindElsewhere() {
                                                PackReader::BadHeader::kSalvage));
       }
       Status sound = OnceMoreIfIo([&] { return own_->Verify(*reader, entry, false); });
+      if (sound.ok() && IsDeltaCodec(entry.codec)) {
+        sound = FindBaseElsewhere(entry, &to_[lost->second.pack_id]);
+      }
       if (!sound.ok() && !DoesNotRead(sound)) return sound;
       if (!sound.ok()) continue;
       std::uint64_t& up_to = to_[lost->second.pack_id][id];

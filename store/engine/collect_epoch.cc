@@ -143,54 +143,144 @@ bool Collector::IsGivenBack(const PackReader& reader, const ChunkEntry& entry) c
          LooksGivenBack(entry.offset, payload);
 }
 
+// What a pack has of the chunk: in full, or as a delta that can be read, if it has one of these.
+// Nullopt: nothing, or the pack is not there.
+Result<std::optional<ChunkEntry>> Collector::EntryAt(const Id128& pack_id, const Id128& chunk) {
+  const auto not_there = [](const Status& s) -> Result<std::optional<ChunkEntry>> {
+    const bool so = s.code() == Code::kNotFound || s.code() == Code::kCorruption;
+    if (so) return std::optional<ChunkEntry>();
+    return s;  // else an error of the moment would decide
+  };
+  auto view = store_->packs()->Get(pack_id);
+  if (!view.ok()) return not_there(view.status());
+  auto entry = (*view)->Find(chunk, true);
+  if (!entry.ok()) return not_there(entry.status());
+  if (!entry->has_value() || !IsDeltaCodec((*entry)->codec)) return *entry;
+  CKPT_ASSIGN_OR_RETURN(bool reads, HasBase(**entry));
+  if (reads) return *entry;
+  auto contents = (*view)->Contents();
+  if (!contents.ok()) return not_there(contents.status());
+  for (const auto* list : {&(*contents)->chunks, &(*contents)->tail_chunks}) {
+    for (const ChunkEntry& other : *list) {
+      if (other.id != chunk || other.base == (*entry)->base) continue;
+      CKPT_ASSIGN_OR_RETURN(reads, HasBase(other));
+      if (reads) return std::optional<ChunkEntry>(other);
+    }
+  }
+  return *entry;
+}
+
 // Of a chunk that was met as a delta in another pack than its home: what its home has, in full (for
 // it may be a base, I12) or as a delta that can be read. False: what was met is to be copied.
 Result<bool> Collector::CopyFromHome(const Id128& chunk, const Id128& met_in, std::uint32_t* home) {
   if (*home == 0 || homes_[(*home & kHomeNumber) - 1] == met_in) return false;
-  auto view = store_->packs()->Get(homes_[(*home & kHomeNumber) - 1]);
-  const auto not_there = [](const Status& s) {  // else an error of the moment would decide
-    return s.code() == Code::kNotFound || s.code() == Code::kCorruption;
-  };
-  if (!view.ok()) return not_there(view.status()) ? Result<bool>(false) : view.status();
-  auto entry = (*view)->Find(chunk, true);
-  if (!entry.ok()) return not_there(entry.status()) ? Result<bool>(false) : entry.status();
-  if (!entry->has_value()) return false;
-  const bool delta = IsDeltaCodec((*entry)->codec);
+  const Id128 there = homes_[(*home & kHomeNumber) - 1];
+  CKPT_ASSIGN_OR_RETURN(const auto entry, EntryAt(there, chunk));
+  if (!entry.has_value()) return false;
+  const bool delta = IsDeltaCodec(entry->codec);
   if (delta && (*home & kAsDelta) == 0) return false;
-  Status copied = own_->CopyChunk((*view)->reader(), **entry);
+  auto view = store_->packs()->Get(there);
+  if (!view.ok()) return false;
+  Status copied = own_->CopyChunk((*view)->reader(), *entry);
   if (copied.code() == Code::kCorruption) return false;
   CKPT_RETURN_IF_ERROR(std::move(copied));
   *home = OwnHome() | (delta ? kAsDelta : 0);
+  if (delta) LeadToBase(Id128(), entry->base);
   return true;
+}
+
+// What is met first goes on: so a delta whose base is not there comes after all others, which may
+// be of the same chunk. Chunks of the tail, behind the last mark, after the durable ones.
+Result<std::vector<ChunkEntry>> Collector::EntriesToCopy(const PackReader& reader) {
+  CKPT_ASSIGN_OR_RETURN(PackContents contents, reader.ReadFrom(0));
+  std::vector<ChunkEntry> entries = std::move(contents.chunks);
+  std::sort(entries.begin(), entries.end(),
+            [](const ChunkEntry& a, const ChunkEntry& b) { return a.offset < b.offset; });
+  entries.insert(entries.end(), contents.tail_chunks.begin(), contents.tail_chunks.end());
+  std::vector<ChunkEntry> without_base;
+  std::size_t kept = 0;
+  for (const ChunkEntry& entry : entries) {
+    bool reads = true;
+    if (IsDeltaCodec(entry.codec) && marker_->live().Contains(entry.id)) {
+      CKPT_ASSIGN_OR_RETURN(reads, HasBase(entry));
+    }
+    if (reads) {
+      entries[kept++] = entry;
+    } else {
+      without_base.push_back(entry);
+    }
+  }
+  std::copy(without_base.begin(), without_base.end(),
+            entries.begin() + static_cast<std::ptrdiff_t>(kept));
+  return entries;
+}
+
+// Whoever had the chunk from pack `from` finds it at `home`, and what that is the difference from
+// where that is (I12): a writer that took entries over claims the packs that it is led to.
+Status Collector::LeadToHome(const Id128& from, const Id128& chunk, std::uint32_t home) {
+  leads_[from].insert(home & kHomeNumber);
+  if ((home & kAsDelta) == 0) return Status();
+  CKPT_ASSIGN_OR_RETURN(const auto entry, EntryAt(homes_[(home & kHomeNumber) - 1], chunk));
+  if (entry.has_value() && IsDeltaCodec(entry->codec)) LeadToBase(from, entry->base);
+  return Status();
+}
+
+// `from` is zeros for deltas that were copied: whatever leads to a copy leads to all their bases.
+void Collector::LeadToBase(const Id128& from, const Id128& base) {
+  const std::uint32_t* home = marker_->live().Find(base);
+  if (home != nullptr && *home != 0) {
+    leads_[from].insert(*home & kHomeNumber);
+    return;
+  }
+  const auto place = store_->FindDurable(base);  // it was not needed at Survey
+  if (!place.has_value()) return;
+  homes_.push_back(place->pack_id);
+  leads_[from].insert(static_cast<std::uint32_t>(homes_.size()));
+}
+
+// What stayed is where it was; all else is in our own packs.
+void Collector::FinishLeads() {
+  const std::set<std::uint32_t> of_copies = std::move(leads_[Id128()]);
+  leads_.erase(Id128());
+  for (auto& [from, numbers] : leads_) {
+    const bool copied = std::any_of(numbers.begin(), numbers.end(),
+                                    [&](std::uint32_t number) { return IsOwnHome(number); });
+    if (copied) numbers.insert(of_copies.begin(), of_copies.end());
+    for (std::uint32_t number : numbers) {
+      const Id128& there = homes_[number - 1];
+      const ScannedPack* pack = scan_->Find(there);
+      if (pack != nullptr && !list_.contains(there) && !own_->Contains(there)) {
+        to_[from][there] = pack->durable_end;
+        continue;
+      }
+      for (const PackReliance& own : own_->Reliance()) to_[from][own.pack_id] = own.up_to;
+    }
+  }
+  leads_.clear();
 }
 
 // A survivor that does not verify takes its pack off the list.
 Status Collector::CopyChunksOf(const Id128& id, std::uint64_t expected_bytes) {
   CKPT_ASSIGN_OR_RETURN(auto reader,
                         PackReader::Open(store_->packs_dir(), id, store_->format().uuid));
-  CKPT_ASSIGN_OR_RETURN(PackContents contents, reader->ReadFrom(0));
-  std::vector<ChunkEntry> entries = std::move(contents.chunks);
-  std::sort(entries.begin(), entries.end(),
-            [](const ChunkEntry& a, const ChunkEntry& b) { return a.offset < b.offset; });
-  // Behind them those of the tail, which lies behind the last mark.
-  entries.insert(entries.end(), contents.tail_chunks.begin(), contents.tail_chunks.end());
+  CKPT_ASSIGN_OR_RETURN(const auto entries, EntriesToCopy(*reader));
   std::uint64_t reported = 0;
   for (const ChunkEntry& entry : entries) {
     dropped_chunks_.push_back(entry.id);
     std::uint32_t* home = marker_->live().Find(entry.id);
     if (home == nullptr) continue;
-    std::map<Id128, std::uint64_t>& to = to_[id];
     const bool delta = IsDeltaCodec(entry.codec);
     const bool is_enough = delta || (*home & kAsDelta) == 0;  // it may be a base
-    bool copied_now = is_enough && IsOwnHome(*home);
-    if (!copied_now && is_enough && StaysAt(*home)) {
-      const Id128& there = homes_[(*home & kHomeNumber) - 1];
-      std::uint64_t& up_to = to[there];
-      const ScannedPack* pack = scan_->Find(there);
-      up_to = std::max(up_to, pack == nullptr ? 0 : pack->durable_end);
+    if (is_enough && IsOwnHome(*home)) {
+      leads_[id].insert(*home & kHomeNumber);
       continue;
     }
-    if (!copied_now && delta) {
+    if (is_enough && StaysAt(*home)) {
+      CKPT_RETURN_IF_ERROR(LeadToHome(id, entry.id, *home));
+      continue;
+    }
+    bool copied_now = false;
+    if (delta) {
       CKPT_ASSIGN_OR_RETURN(copied_now, CopyFromHome(entry.id, id, home));
     }
     if (!copied_now) {
@@ -206,9 +296,15 @@ Status Collector::CopyChunksOf(const Id128& id, std::uint64_t expected_bytes) {
         return Status();
       }
       CKPT_RETURN_IF_ERROR(std::move(copied));
-      *home = OwnHome() | (delta ? kAsDelta : 0);
+      bool reads = true;
+      if (delta) {
+        CKPT_ASSIGN_OR_RETURN(reads, HasBase(entry));
+        LeadToBase(Id128(), entry.base);
+      }
+      // One that cannot be read stands for no other copy.
+      if (reads) *home = OwnHome() | (delta ? kAsDelta : 0);
     }
-    for (const PackReliance& own : own_->Reliance()) to[own.pack_id] = own.up_to;
+    leads_[id].insert(OwnHome());
     if (own_->copied_bytes() - reported >= kReportBytes) {
       reported = own_->copied_bytes();
       CKPT_RETURN_IF_ERROR(store_->Report({"collecting", reported, expected_bytes, 0, 0}));
@@ -219,6 +315,7 @@ Status Collector::CopyChunksOf(const Id128& id, std::uint64_t expected_bytes) {
 
 Status Collector::Copy() {
   to_.clear();
+  leads_.clear();
   found_damage_.clear();
   dropped_chunks_.clear();
   std::uint64_t expected_bytes = 0;
@@ -231,6 +328,7 @@ Status Collector::Copy() {
     AbandonOwn();
     return Status();
   }
+  FinishLeads();
   CKPT_ASSIGN_OR_RETURN(auto records, BuildRecords());
   CKPT_RETURN_IF_ERROR(own_->CommitRecords(records));
   collected_.rewritten_bytes += own_->copied_bytes();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "store/engine/delta_base.h"
 #include "store/manifest/tree.h"
 
 namespace ckpt {
@@ -86,7 +87,8 @@ Result<bool> Marker::TailIsWhole(const Manifest& manifest) {
       VisitEntryTable(manifest.entry_table, *source,
                       [&](const Id128& id, std::uint64_t raw_bytes, bool) -> Result<bool> {
                         if (!seen.Insert(id)) return false;
-                        if (store_->FindDurable(id).has_value()) return true;
+                        const auto durable = FindWhole(store_, id);
+                        if (durable.has_value() && durable->reads) return true;
                         CKPT_ASSIGN_OR_RETURN(ChunkPlace at, (*source)->Locate(id));
                         if (at.entry.raw_bytes != raw_bytes)
                           return Corruption("a chunk of another size");

@@ -32,6 +32,7 @@ struct FoundDamage {
 struct CheckFindings {
   static constexpr std::uint8_t kSound = 1;    // a copy was read, or is listed and not chosen
   static constexpr std::uint8_t kVisited = 2;  // reached from a checkpoint
+  static constexpr std::uint8_t kInFull = 4;   // kSound, and not as a delta
 
   IdTable<std::uint8_t> chunks;  // all of them: 23 to 46 bytes each
   std::vector<FoundDamage> damage;

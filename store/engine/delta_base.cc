@@ -10,6 +10,20 @@ constexpr unsigned kTryOneIn = 16;
 
 }  // namespace
 
+std::optional<WholeChunk> FindWhole(Store* store, const Id128& id, bool* known) {
+  const auto find = [store](const Id128& wanted, bool* is_known) {
+    auto place = store->FindDurable(wanted, is_known);
+    return place.has_value() ? place : store->FindInHollow(wanted);
+  };
+  const auto place = find(id, known);
+  if (!place.has_value()) return std::nullopt;
+  WholeChunk found{*place, std::nullopt};
+  if (!IsDeltaCodec(place->entry.codec)) return found;
+  found.base = find(place->entry.base, nullptr);
+  found.reads = found.base.has_value() && !IsDeltaCodec(found.base->entry.codec);
+  return found;
+}
+
 std::optional<DeltaBase> FindDeltaBase(Store* store, const Id128& before, std::size_t raw_bytes) {
   auto place = store->FindDurable(before);
   if (!place.has_value()) return std::nullopt;

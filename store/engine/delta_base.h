@@ -30,6 +30,17 @@ struct ChunkEncoder {
   Bytes stored;
 };
 
+// What is stored of a chunk, with all that it needs to be read: a delta's base, too.
+struct WholeChunk {
+  ChunkPlace place;
+  std::optional<ChunkPlace> base;
+  bool reads = true;  // false: a delta whose base is not there
+};
+// Below a mark, and in no place that is known to be damaged; in a pack that is partly given back
+// when its payload has its checksum. *known: there is a place of it at least that counts for
+// nothing, so that another one must be in full to count in its stead (I12).
+std::optional<WholeChunk> FindWhole(Store* store, const Id128& id, bool* known = nullptr);
+
 // Nullopt when there is no base of so many bytes that may be relied upon: of chunks that are not
 // durable, damaged, or in packs that are partly given back. What cannot be read is none, either.
 std::optional<DeltaBase> FindDeltaBase(Store* store, const Id128& before, std::size_t raw_bytes);

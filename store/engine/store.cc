@@ -75,7 +75,9 @@ bool Store::PackMatchesIndex(const Id128& id) {
   return matches;
 }
 
-std::optional<ChunkPlace> Store::FindDurable(const Id128& id) { return FindPlace(id, false); }
+std::optional<ChunkPlace> Store::FindDurable(const Id128& id, bool* known) {
+  return FindPlace(id, false, known);
+}
 
 // What was given back reads zeros, and zeros do not have the payload's checksum.
 std::optional<ChunkPlace> Store::FindInHollow(const Id128& id) {
@@ -83,7 +85,7 @@ std::optional<ChunkPlace> Store::FindInHollow(const Id128& id) {
     std::shared_lock lock(mutex_);
     if (hollow_.empty()) return std::nullopt;
   }
-  auto place = FindPlace(id, true);
+  auto place = FindPlace(id, true, nullptr);
   if (!place.has_value()) return std::nullopt;
   auto view = pack_set_.Get(place->pack_id);
   if (!view.ok()) return std::nullopt;
@@ -92,7 +94,7 @@ std::optional<ChunkPlace> Store::FindInHollow(const Id128& id) {
   return read.ok() ? place : std::nullopt;
 }
 
-std::optional<ChunkPlace> Store::FindPlace(const Id128& id, bool hollow) {
+std::optional<ChunkPlace> Store::FindPlace(const Id128& id, bool hollow, bool* known) {
   PublishPending();
   auto usable = [&](const ChunkPlace& place) {
     std::shared_lock lock(mutex_);
@@ -102,7 +104,9 @@ std::optional<ChunkPlace> Store::FindPlace(const Id128& id, bool hollow) {
   // An index that fails has nothing: the chunk may be stored twice, no more.
   const auto in = [&](Index* from) {
     auto found = from->FindChunk(id);
-    return found.ok() && found->has_value() && usable(**found) ? *found : std::nullopt;
+    if (!found.ok() || !found->has_value()) return std::optional<ChunkPlace>();
+    if (known != nullptr) *known = true;
+    return usable(**found) ? *found : std::nullopt;
   };
   auto place = in(overlay_.get());
   if (place.has_value()) return place;

@@ -113,8 +113,8 @@ class Store {
   // ---- what is known -------------------------------------------------------------------------
   // Where a durable chunk is that may be relied upon: its pack is present, still the one the index
   // read, the place is not barred by a damage record and the pack is not hollow. Nullopt: store it
-  // anew.
-  std::optional<ChunkPlace> FindDurable(const Id128& id);
+  // anew. *known (may be null): a place of it is known, whether that counts or not.
+  std::optional<ChunkPlace> FindDurable(const Id128& id, bool* known = nullptr);
   // The same in hollow packs only: the chunk was read just now and is there.
   std::optional<ChunkPlace> FindInHollow(const Id128& id);
   // Records by key prefix, index and overlay merged, in byte order of the keys; rows of the index
@@ -248,7 +248,7 @@ class Store {
                                          const std::string& what);
   Status PublishNow(const Id128& pack_id, PackContents news);
   bool PackMatchesIndex(const Id128& pack_id);
-  std::optional<ChunkPlace> FindPlace(const Id128& id, bool hollow);
+  std::optional<ChunkPlace> FindPlace(const Id128& id, bool hollow, bool* known);
 
   Env* env_;
   std::string path_;

@@ -131,10 +131,30 @@ inline Status Save(Store* store, std::int64_t step, bool look_up = false,
   return saving->End().status();
 }
 
-inline Status Remove(Store* store, std::int64_t step, bool force = false) {
+inline Status Remove(Store* store, std::int64_t step, bool force = false,
+                     const std::string& series = "run") {
   CKPT_RETURN_IF_ERROR(store->Refresh());
-  CKPT_ASSIGN_OR_RETURN(auto removals, PlanRemoval(store, {"run@" + std::to_string(step)}, force));
+  CKPT_ASSIGN_OR_RETURN(auto removals,
+                        PlanRemoval(store, {series + "@" + std::to_string(step)}, force));
   return CommitRemovals(store, removals, 0);
+}
+
+// Saves step 8 in two series at once, so that neither finds what the other stores. They come from
+// steps 5 and 2, whose blocks changed at the same places: similar blocks of step 8 are then stored
+// twice, as differences from different bases.
+inline Status SaveTwins(Env* env, const std::string& one, const std::string& other) {
+  CKPT_ASSIGN_OR_RETURN(auto first, OpenAt(env, OpenStoreOptions::Mode::kWrite));
+  CKPT_ASSIGN_OR_RETURN(auto second, OpenAt(env, OpenStoreOptions::Mode::kWrite));
+  CKPT_RETURN_IF_ERROR(Save(first.get(), 5, true, one));
+  CKPT_RETURN_IF_ERROR(second->Refresh());
+  CKPT_RETURN_IF_ERROR(Save(second.get(), 2, true, other));
+  CKPT_RETURN_IF_ERROR(first->Refresh());
+  CKPT_ASSIGN_OR_RETURN(auto a, Saving::Begin(first.get(), 8, one));
+  CKPT_ASSIGN_OR_RETURN(auto b, Saving::Begin(second.get(), 8, other));
+  CKPT_RETURN_IF_ERROR(a->Put(0, kBlocks));
+  CKPT_RETURN_IF_ERROR(b->Put(0, kBlocks));
+  CKPT_RETURN_IF_ERROR(a->End().status());
+  return b->End().status();
 }
 
 inline Result<Collected> Collect(Store* store, std::int64_t wait_ms = 0) {

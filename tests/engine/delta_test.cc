@@ -96,6 +96,50 @@ class Deltas : public LookTest {
     std::vector<double> state;
     EXPECT_EQ(ReadX(store, name, &state).code(), Code::kCorruption) << name;
   }
+  // A pack made by hand: noise that nobody needs, then the chunk as its difference from each base.
+  void PutByHand(Store* store, ByteSpan chunk, const std::vector<Bytes>& bases, Id128* pack_id) {
+    PackWriterOptions options;
+    options.store_uuid = store->format().uuid;
+    options.permissions = store->file_permissions();
+    auto pack = PackWriter::Create(store->env(), store->packs_dir(), options);
+    ASSERT_TRUE(pack.ok()) << pack.status().ToString();
+    *pack_id = (*pack)->pack_id();
+    Encoder encoder;
+    const auto append = [&](ByteSpan raw, const Encoded& encoded, const Id128& base) {
+      RecordHeader header;
+      header.type = RecordType::kChunk;
+      header.codec = static_cast<std::uint8_t>(encoded.codec);
+      header.codec_param = encoded.param;
+      header.raw_bytes = raw.size();
+      header.id = HashChunk(raw);
+      return (*pack)->Append(header, encoded.bytes, base).status();
+    };
+    const std::string noise = RandomText(4u << 20, 99);
+    ASSERT_OK(append(AsBytes(noise), *encoder.Encode(AsBytes(noise), {}), Id128()));
+    for (const Bytes& base : bases) {
+      const auto delta =
+          encoder.EncodeDelta(chunk, base, HashChunk(base), {.element_width = 8}, chunk.size());
+      ASSERT_TRUE(delta.ok() && delta->has_value());
+      ASSERT_OK(append(chunk, **delta, HashChunk(base)));
+    }
+    ASSERT_OK((*pack)->Commit(true));
+    pack->reset();
+    ASSERT_OK(store->Refresh());
+  }
+  static Bytes FirstBytes(Store* store, std::uint64_t step) {
+    const std::vector<double> state = State(step);
+    const ByteSpan bytes = std::as_bytes(std::span(state)).first(store->format().array_chunk_bytes);
+    return Bytes(bytes.begin(), bytes.end());
+  }
+  // A checkpoint that needs a chunk of which one pack has two deltas; the base of the first is
+  // nowhere.
+  void SaveOneOfTwo(Store* store, Id128* pack_id) {
+    SaveArrays(store, {{"x", State(1)}});
+    PutByHand(store, FirstBytes(store, 2), {FirstBytes(store, 7), FirstBytes(store, 1)}, pack_id);
+    SaveArrays(store, {{"x", State(2)}});
+    EXPECT_EQ(store->FindDurable(FirstChunk(store, 2))->pack_id, *pack_id);
+    ExpectState(store, "melt@2", 2);
+  }
   static void RemoveAndCollect(Store* store, const std::string& name) {
     ASSERT_OK(store->Refresh());
     auto removals = PlanRemoval(store, {name}, true);
@@ -216,9 +260,77 @@ TEST_F(Deltas, RepairSaysWhatIsLostWithTheirBase) {
   const CheckReport report = *CheckStore(store.get(), {});
   ASSERT_FALSE(report.damage.empty());
   EXPECT_EQ(report.damage[0].checkpoints, (std::vector<std::string>{"melt@1:2"}));
+  for (CheckOptions options : {CheckOptions{.quick = true}, CheckOptions{.part_percent = 1}}) {
+    options.record = false;
+    const CheckReport in_part = *CheckStore(store.get(), options);
+    ASSERT_FALSE(in_part.damage.empty()) << options.quick;
+    EXPECT_EQ(in_part.damage[0].checkpoints, (std::vector<std::string>{"melt@1:2"}));
+  }
   ExpectDamaged(store.get(), "melt@2");
   SaveArrays(store.get(), {{"x", State(2)}});
   ExpectState(store.get(), "melt@3", 2);
+}
+
+// ---- two deltas of one chunk, of which one cannot be read --------------------------------------
+
+TEST_F(Deltas, CollectionCarriesTheOneThatReads) {
+  auto store = Open();
+  Id128 by_hand;
+  SaveOneOfTwo(store.get(), &by_hand);
+  auto collected = Collect(store.get());
+  ASSERT_TRUE(collected.ok()) << collected.status().ToString();
+  store = Open();
+  EXPECT_FALSE(store->PackStates().contains(by_hand));
+  ExpectState(store.get(), "melt@2", 2);
+  EXPECT_EQ(CheckStore(store.get(), {})->damage.size(), 0u);
+}
+
+TEST_F(Deltas, RepairKeepsTheOneThatReads) {
+  auto store = Open();
+  Id128 by_hand;
+  SaveOneOfTwo(store.get(), &by_hand);
+  FlipByte(tmp_ / "store/packs/" + PackFileName(by_hand), 100000);  // of the noise
+  ASSERT_TRUE(RepairStore(store.get(), {}).ok());
+  store = Open();
+  EXPECT_FALSE(store->PackStates().contains(by_hand));
+  ExpectState(store.get(), "melt@2", 2);
+  EXPECT_EQ(CheckStore(store.get(), {})->damage.size(), 0u);
+}
+
+// A delta whose base is nowhere does not vouch for what a dead writer staged.
+TEST_F(Deltas, ATailIsNotWholeBecauseOfOneThatDoesNotRead) {
+  block_bytes = 60000;
+  auto store = Open();
+  ASSERT_OK(Save(store.get(), 1));
+  const Bytes& block = BlockOf(3, 0);
+  Bytes other = block;
+  other[5] ^= std::byte{1};
+  Id128 by_hand;
+  PutByHand(store.get(), block, {other}, &by_hand);
+  Id128 staged_in;
+  {
+    RunOfSaves run(PosixEnv(), store.get(), 1);
+    ASSERT_OK(run.Stage(3));
+    staged_in = run.writer()->chunks()->pack_id();
+  }
+  auto reader = PackReader::Open(store->packs_dir(), staged_in, store->format().uuid);
+  ASSERT_TRUE(reader.ok());
+  const PackContents contents = *(*reader)->ReadFrom(0);
+  for (const ChunkEntry& entry : contents.tail_chunks) {
+    if (entry.id != HashChunk(block)) continue;
+    FlipByte(tmp_ / "store/packs/" + PackFileName(staged_in), entry.offset + 1000);
+  }
+  store = Open();
+  CollectOptions options;
+  options.live_share = 1.0;
+  auto collector = Collector::Open(store.get(), options);
+  ASSERT_TRUE(collector.ok());
+  Collected collected;
+  ASSERT_OK((*collector)->Run({}, &collected));
+  store = Open();
+  EXPECT_EQ(ResolveCheckpoint(store.get(), "run@3").status().code(), Code::kNotFound);
+  EXPECT_TRUE(ResolveCheckpoint(store.get(), "run@1").ok());
+  block_bytes = 3000;
 }
 
 }  // namespace

@@ -20,6 +20,7 @@ namespace ckpt {
 namespace {
 
 using races::BaseStore;
+using races::Name;
 using races::Race;
 using races::RaceOptions;
 
@@ -118,13 +119,27 @@ void CastClaims(Race* race, SimRng* rng) {
   race->Collects(2000, 1.0);
 }
 
+// Chunks that are stored twice, as differences from different bases, of which some go.
+void CastTwins(Race* race, SimRng* rng) {
+  if (!collect_test::similar_blocks) return CastClaims(race, rng);
+  const std::string series = rng->Below(2) == 0 ? "twin" : "other";
+  race->Saves(series, 10, rng->Below(3) == 0);  // has blocks of step 8, inherited or found
+  if (rng->Below(3) == 0) race->Saves("a", 8, true);
+  const Name names[] = {{"twin", 5}, {"twin", 8}, {"other", 2}, {"other", 8}};
+  for (const auto& [of, step] : names) {
+    if (rng->Below(2) == 0) race->Removes(step, of);
+  }
+  CastCollector(race, rng);
+  if (rng->Below(2) == 0) CastCollector(race, rng);
+  if (rng->Below(3) == 0) race->Reads(series, 8, 2);
+}
+
 const Scenario kScenarios[] = {
-    {"OneHost", CastOneHost, false, 4},
-    {"Mortals", CastMortals, false, 2},
-    {"Claims", CastClaims, false, 1},
-    {"TwoHosts", CastTwoHosts, true, 2},
+    {"OneHost", CastOneHost, false, 4}, {"Mortals", CastMortals, false, 2},
+    {"Claims", CastClaims, false, 1},   {"TwoHosts", CastTwoHosts, true, 2},
+    {"Twins", CastTwins, false, 2},
 };
-constexpr std::uint64_t kShares = 10;  // the tenth: few preemptions
+constexpr std::uint64_t kShares = 12;  // the twelfth: few preemptions
 
 std::unique_ptr<SimStrategy> StrategyOf(std::size_t actors, SimRng* rng) {
   if (rng->Below(3) == 0) {

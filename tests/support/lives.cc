@@ -355,6 +355,22 @@ void FullDisk(SimWorld* world, Told* told) {
   world->clear_capacity();
 }
 
+// Chunks that are stored twice, as differences from different bases, of which some go.
+void TwinDeltas(SimWorld* world, Told* told) {
+  SaveStep(world, told, 1);
+  told->tried.insert({5, 8});
+  if (SaveTwins(world, "run", "other").ok()) told->acknowledged.insert({5, 8});
+  RemoveStep(world, told, 5);
+  if (auto store = OpenAt(world, OpenStoreOptions::Mode::kWrite); store.ok()) {
+    (void)Remove(store->get(), 2, true, "other").ok();
+  }
+  CollectAll(world, 1.0);
+  SaveStep(world, told, 10);
+  RemoveStep(world, told, 8);
+  CollectAll(world, 1.0);
+  SaveStep(world, told, 11);
+}
+
 // Whoever makes the store dies when it has its format file, before the name of that is durable.
 void MakerDies(SimWorld* world, Told* told) {
   std::uint64_t changes = 0;
@@ -396,6 +412,7 @@ const Life kLives[] = {
     {"saves and collections of deltas", SavesAndCollections, 3000, 2, "nothing", true},
     {"deltas staged and committed", StageAndCommit, 3000, 2, "nothing", true},
     {"deltas beside a collection", CommitsBesideCollection, 3000, 2, "nothing", true},
+    {"twin deltas", TwinDeltas, 3000, 3, "nothing", true},
     {"deltas of which some are damaged", DamageRepaired, 3000, 4, "nothing", true},
 };
 

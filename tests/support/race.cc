@@ -76,6 +76,12 @@ BaseStore::BaseStore(std::uint64_t seed) : world(std::make_unique<SimWorld>(seed
     CKPT_CHECK((*store)->packs_dir()->Sync().ok(), "and that made durable");
     world->set_capacity_bytes(kNoReserveBelowBytes);  // so that none is made anew
   }
+  if (collect_test::similar_blocks) {
+    CKPT_CHECK(collect_test::SaveTwins(world.get(), "twin", "other").ok(), "two may save at once");
+    for (const Name& name : {Name("twin", 5), {"twin", 8}, {"other", 2}, {"other", 8}}) {
+      fates[name].acknowledged = true;
+    }
+  }
   for (std::int64_t step : {1, 2}) {
     CKPT_CHECK(collect_test::Remove(store->get(), step).ok(), "steps can be removed");
     fates[{"run", step}].removing = fates[{"run", step}].removed = true;
@@ -182,13 +188,14 @@ void Race::Session(std::int64_t first, int steps) {
   });
 }
 
-void Race::Removes(std::int64_t step) {
-  Add("rm run@" + std::to_string(step), options_.writers_are_told, [this, step](SimProcess* p) {
+void Race::Removes(std::int64_t step, const std::string& series) {
+  const Name name(series, step);
+  Add("rm " + Text(name), options_.writers_are_told, [this, name](SimProcess* p) {
     auto store = OpenAt(p, Mode::kWrite);
     if (Fails(p, store.status(), "rm, opening")) return;
-    fates_[{"run", step}].removing = true;
-    if (Fails(p, collect_test::Remove(store->get(), step, true), "rm")) return;
-    fates_[{"run", step}].removed = true;
+    fates_[name].removing = true;
+    if (Fails(p, collect_test::Remove(store->get(), name.second, true, name.first), "rm")) return;
+    fates_[name].removed = true;
   });
 }
 

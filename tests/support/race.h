@@ -30,7 +30,7 @@ using Name = std::pair<std::string, std::int64_t>;  // series and step
 using Fates = std::map<Name, Fate>;
 
 // A store in which every pack has garbage: series "run", steps 1 to 4 by four writers, of which 1
-// and 2 are removed.
+// and 2 are removed. Where blocks are similar also series "twin" and "other" (SaveTwins).
 struct BaseStore {
   explicit BaseStore(std::uint64_t seed);
   std::unique_ptr<SimWorld> world;
@@ -52,7 +52,7 @@ class Race {
   void Saves(const std::string& series, std::int64_t step, bool look_up);
   // A session: stages and commits `steps` steps of "run" from `first` on, and looks for epochs.
   void Session(std::int64_t first, int steps);
-  void Removes(std::int64_t step);
+  void Removes(std::int64_t step, const std::string& series = "run");
   void Collects(std::int64_t wait_ms, double live_share, const std::string& break_host = "");
   void Reads(const std::string& series, std::int64_t step, int times);
   // The next actor added is of another host, which may be given up for dead: it may fail.
