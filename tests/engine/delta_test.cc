@@ -285,6 +285,54 @@ TEST_F(Deltas, CollectionCarriesTheOneThatReads) {
   EXPECT_EQ(CheckStore(store.get(), {})->damage.size(), 0u);
 }
 
+// A chunk that another pack has, too, as the difference from another base: who is led there from the
+// pack that went is led to that base as well, and a writer that took the chunk over claims both.
+TEST_F(Deltas, WhoIsLedToADeltaIsLedToItsBase) {
+  auto store = Open();
+  std::vector<std::unique_ptr<Store>> handles;
+  std::vector<std::unique_ptr<ChunkWriter>> held;  // each save gets a pack of its own
+  const auto save = [&](const std::string& series, std::uint64_t step) {
+    std::vector<double> chunk = State(step);
+    chunk.resize(store->format().array_chunk_bytes / sizeof(double));
+    SaveArrays(store.get(), {{"x", chunk}}, series);
+    handles.push_back(Open());
+    held.push_back(*ChunkWriter::Open(handles.back().get()));
+    return held.back()->pack_id();
+  };
+  const Id128 base = save("other", 7);
+  const Id128 delta = save("other", 2);
+  ASSERT_TRUE(IsDeltaCodec(store->FindDurable(FirstChunk(store.get(), 2))->entry.codec));
+  save("melt", 1);
+  Id128 by_hand;
+  PutByHand(store.get(), FirstBytes(store.get(), 2), {FirstBytes(store.get(), 1)}, &by_hand);
+  {
+    auto handle = Open();
+    auto holds = ChunkWriter::Open(handle.get());  // or the save would go on there
+    ASSERT_TRUE(holds.ok() && (*holds)->pack_id() == by_hand);
+    save("melt", 2);
+  }
+  const std::vector<PackReliance> reliance{{by_hand, 1}};
+  ASSERT_EQ(store->ResolvePacks(reliance)->size(), 1u);
+
+  CollectOptions options;
+  options.while_waiting = [&] {
+    for (auto& writer : held) CKPT_RETURN_IF_ERROR(writer->PollEpoch());
+    return Status();
+  };
+  auto collector = Collector::Open(store.get(), options);
+  ASSERT_TRUE(collector.ok());
+  Collected collected;
+  ASSERT_OK((*collector)->Run({}, &collected));
+  ASSERT_OK(store->Refresh());
+  ASSERT_FALSE(store->PackStates().contains(by_hand));
+  std::set<Id128> led_to;
+  const auto resolved = store->ResolvePacks(reliance);
+  ASSERT_TRUE(resolved.ok());
+  for (const PackReliance& pack : *resolved) led_to.insert(pack.pack_id);
+  EXPECT_TRUE(led_to.contains(delta));
+  EXPECT_TRUE(led_to.contains(base));
+}
+
 TEST_F(Deltas, RepairKeepsTheOneThatReads) {
   auto store = Open();
   Id128 by_hand;
