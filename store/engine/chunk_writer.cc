@@ -143,6 +143,21 @@ Status ChunkWriter::PutNew(ByteSpan raw, const Id128& id, const PutOptions& opti
   return AppendChunk(raw, id, *full, options.content).status();
 }
 
+// Deltas from a new base begin with about the difference from the chunk before.
+Result<bool> ChunkWriter::NewBasePays(ByteSpan raw, const DeltaBase& base, ChunkEncoder* encoder,
+                                      Encoded* delta) {
+  if (!ReadDeltaBefore(store_, *base.before, encoder)) return true;
+  encoder->kept.assign(delta->bytes.begin(), delta->bytes.end());
+  delta->bytes = encoder->kept;
+  EncodeOptions coding;
+  coding.level = 1;
+  coding.element_width = base.before->entry.codec_param;
+  coding.verify = false;
+  CKPT_ASSIGN_OR_RETURN(auto step, encoder->encoder.EncodeDelta(raw, encoder->before, Id128(),
+                                                                coding, delta->bytes.size() / 2));
+  return step.has_value();
+}
+
 // False: it is to be stored in full. What the base takes stands for what the chunk would; where the
 // difference is no small part of that, the chunk itself is asked: *full.
 Result<bool> ChunkWriter::PutDelta(ByteSpan raw, const Id128& id, const PutOptions& options,
@@ -164,10 +179,13 @@ Result<bool> ChunkWriter::PutDelta(ByteSpan raw, const Id128& id, const PutOptio
     CKPT_ASSIGN_OR_RETURN(*full, encoder->encoder.Encode(raw, coding));
     full_bytes = std::min<std::uint64_t>(full_bytes, (*full)->bytes.size());
   }
-  const bool pays =
-      delta.has_value() && DeltaPays(delta->bytes.size(), base->delta_bytes, full_bytes);
+  const bool pays = delta.has_value() && DeltaPays(delta->bytes.size(), full_bytes);
   deltas_.Tried(pays);
   if (!pays) return false;
+  if (NewBaseIsDue(delta->bytes.size(), base->delta_bytes(), full_bytes)) {
+    CKPT_ASSIGN_OR_RETURN(bool new_base, NewBasePays(raw, *base, encoder, &*delta));
+    if (new_base) return false;
+  }
   return AppendChunk(raw, id, *delta, options.content, &base->place, looked_at);
 }
 

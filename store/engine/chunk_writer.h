@@ -110,6 +110,8 @@ class ChunkWriter : public ChunkSink {
                     ChunkEncoder* encoder);
   Status PutNew(ByteSpan raw, const Id128& id, const PutOptions& options,
                 const EncodeOptions& coding, bool may_be_delta, ChunkEncoder* encoder);
+  Result<bool> NewBasePays(ByteSpan raw, const DeltaBase& base, ChunkEncoder* encoder,
+                           Encoded* delta);
   Result<bool> PutDelta(ByteSpan raw, const Id128& id, const PutOptions& options,
                         const EncodeOptions& coding, ChunkEncoder* encoder,
                         std::optional<Encoded>* full);

@@ -8,6 +8,18 @@ namespace {
 constexpr unsigned kInVainMost = 16;
 constexpr unsigned kTryOneIn = 16;
 
+bool ReadRaw(Store* store, const ChunkPlace& place, ByteSpan base, ChunkEncoder* scratch,
+             Bytes* raw) {
+  const ChunkEntry& e = place.entry;
+  auto view = store->packs()->Get(place.pack_id);
+  if (!view.ok()) return false;
+  scratch->stored.resize(e.stored_bytes);
+  raw->resize(e.raw_bytes);
+  return (*view)->reader().ReadRaw(e.offset + kRecordHeaderBytes, scratch->stored).ok() &&
+         scratch->decoder.Decode(e.codec, e.codec_param, scratch->stored, *raw, base).ok() &&
+         HashChunk(*raw) == e.id;
+}
+
 }  // namespace
 
 std::optional<WholeChunk> FindWhole(Store* store, const Id128& id, bool* known) {
@@ -27,9 +39,9 @@ std::optional<WholeChunk> FindWhole(Store* store, const Id128& id, bool* known) 
 std::optional<DeltaBase> FindDeltaBase(Store* store, const Id128& before, std::size_t raw_bytes) {
   auto place = store->FindDurable(before);
   if (!place.has_value()) return std::nullopt;
-  DeltaBase base{*place, 0};
+  DeltaBase base{*place, std::nullopt};
   if (IsDeltaCodec(base.place.entry.codec)) {
-    base.delta_bytes = base.place.entry.stored_bytes;
+    base.before = place;
     place = store->FindDurable(base.place.entry.base);
     if (!place.has_value()) return std::nullopt;
     base.place = *place;
@@ -40,22 +52,22 @@ std::optional<DeltaBase> FindDeltaBase(Store* store, const Id128& before, std::s
 }
 
 bool ReadDeltaBase(Store* store, const ChunkPlace& place, ChunkEncoder* scratch) {
-  const ChunkEntry& e = place.entry;
-  auto view = store->packs()->Get(place.pack_id);
-  if (!view.ok()) return false;
-  scratch->stored.resize(e.stored_bytes);
-  scratch->base.resize(e.raw_bytes);
-  return (*view)->reader().ReadRaw(e.offset + kRecordHeaderBytes, scratch->stored).ok() &&
-         scratch->decoder.Decode(e.codec, e.codec_param, scratch->stored, scratch->base).ok() &&
-         HashChunk(scratch->base) == e.id;
+  return ReadRaw(store, place, {}, scratch, &scratch->base);
 }
 
-bool DeltaPays(std::uint64_t bytes, std::uint64_t before_bytes, std::uint64_t full_bytes) {
-  if (bytes > full_bytes / 4 * 3) return false;
-  if (bytes <= before_bytes || before_bytes == 0) return true;
+bool ReadDeltaBefore(Store* store, const ChunkPlace& place, ChunkEncoder* scratch) {
+  return ReadRaw(store, place, scratch->base, scratch, &scratch->before);
+}
+
+bool DeltaPays(std::uint64_t bytes, std::uint64_t full_bytes) {
+  return bytes <= full_bytes / 4 * 3;
+}
+
+bool NewBaseIsDue(std::uint64_t bytes, std::uint64_t before_bytes, std::uint64_t full_bytes) {
+  if (bytes <= before_bytes || before_bytes == 0) return false;
   const double delta = static_cast<double>(bytes);
   const double growth = static_cast<double>(bytes - before_bytes);
-  return delta * delta <= 2 * growth * static_cast<double>(full_bytes);
+  return delta * delta > 2 * growth * static_cast<double>(full_bytes);
 }
 
 bool DeltaGate::WorthTrying() {

@@ -3,7 +3,7 @@
 // A base is always a full chunk (I12), so a read needs at most one chunk more. The base of a chunk
 // is what its predecessor at the same place is the difference from, else the predecessor itself.
 // As the data move away from a base its deltas grow; a new base, which is the chunk stored in full,
-// is made when that is cheaper in the long run (Pays).
+// is made when that is cheaper in the long run (NewBaseIsDue).
 // Thread rule: FindDeltaBase by any thread, each with its own scratch; DeltaGate any thread.
 
 #ifndef CKPT_STORE_ENGINE_DELTA_BASE_H_
@@ -18,16 +18,19 @@
 namespace ckpt {
 
 struct DeltaBase {
-  ChunkPlace place;               // in full
-  std::uint64_t delta_bytes = 0;  // stored of the predecessor; 0: it is the base itself
+  ChunkPlace place;                  // in full
+  std::optional<ChunkPlace> before;  // the predecessor, where it is a delta from there
+  std::uint64_t delta_bytes() const { return before.has_value() ? before->entry.stored_bytes : 0; }
 };
 
 // What a thread that puts chunks has of its own.
 struct ChunkEncoder {
   Encoder encoder;
   Decoder decoder;
-  Bytes base;  // the raw bytes of a delta's base
+  Bytes base;    // the raw bytes of a delta's base
+  Bytes before;  // and of the delta before
   Bytes stored;
+  Bytes kept;  // the encoded delta, while another is tried
 };
 
 // What is stored of a chunk, with all that it needs to be read: a delta's base, too.
@@ -46,12 +49,18 @@ std::optional<WholeChunk> FindWhole(Store* store, const Id128& id, bool* known =
 std::optional<DeltaBase> FindDeltaBase(Store* store, const Id128& before, std::size_t raw_bytes);
 // Its raw bytes, verified, into scratch->base. False when they cannot be read.
 bool ReadDeltaBase(Store* store, const ChunkPlace& place, ChunkEncoder* scratch);
+// Those of the delta before, from scratch->base, into scratch->before. The same.
+bool ReadDeltaBefore(Store* store, const ChunkPlace& place, ChunkEncoder* scratch);
 
 // Whether a delta of `bytes` is better than the chunk in full, of which `full_bytes` would be
-// stored: now, and because of the deltas to come. When these grow by a = bytes - before each, n of
-// them and one base take (full + a n²/2) / n a checkpoint, which is least where a delta has
-// sqrt(2 a full) bytes.
-bool DeltaPays(std::uint64_t bytes, std::uint64_t before_bytes, std::uint64_t full_bytes);
+// stored.
+bool DeltaPays(std::uint64_t bytes, std::uint64_t full_bytes);
+// Whether the chunk in full is better nevertheless, because of the deltas to come. When these grow
+// by a = bytes - before each, n of them and one base take (full + a n²/2) / n a checkpoint, which
+// is least where a delta has sqrt(2 a full) bytes. That deltas grow little can also mean that all
+// of them are large, also from a new base: so the difference from the chunk before is to be asked,
+// too.
+bool NewBaseIsDue(std::uint64_t bytes, std::uint64_t before_bytes, std::uint64_t full_bytes);
 
 // Where deltas do not pay, few are tried.
 class DeltaGate {

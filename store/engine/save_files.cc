@@ -5,6 +5,7 @@
 #include <set>
 
 #include "store/engine/chunk_pipeline.h"
+#include "store/engine/file_cuts.h"
 #include "store/engine/file_walk.h"
 #include "store/engine/stream_cutter.h"
 #include "store/engine/unchanged_chunks.h"
@@ -83,12 +84,18 @@ class FileSaver {
   enum class Read : std::uint8_t { kDone, kChanged, kVanished };
   Result<Read> ReadFile(const FoundFile& found, const Entry* before);
   void RememberName(const FileInfo& info, const std::string& name);
-  Status ReadExtents(File* file, const FileInfo& info, UnchangedChunks* unchanged,
-                     ChunkListBuilder* list, std::uint64_t* read);
+  // What the checkpoint before says of a file.
+  struct FileBefore {
+    std::optional<UnchangedChunks> unchanged;
+    std::optional<FileCuts> cuts;
+  };
+  void LookBefore(const Entry& entry, const FileInfo& now, FileBefore* before);
+  Status ReadExtents(File* file, const FileInfo& info, FileBefore* before, ChunkListBuilder* list,
+                     std::uint64_t* read);
   Result<std::uint64_t> AddUnchanged(File* file, std::uint64_t offset, std::uint64_t end,
-                                     UnchangedChunks* unchanged, ChunkListBuilder* list);
+                                     FileBefore* before, ChunkListBuilder* list);
   Result<std::uint64_t> CutData(File* file, std::uint64_t offset, std::uint64_t end,
-                                UnchangedChunks* unchanged, ChunkListBuilder* list);
+                                FileBefore* before, ChunkListBuilder* list);
   Status AddWhenDone(Entry entry, std::shared_ptr<ChunkListBuilder> list, std::uint64_t read);
   Status Submit(Entry entry);
   void FillStat(const FileInfo& info, Entry* entry) const;
@@ -261,14 +268,9 @@ Result<FileSaver::Read> FileSaver::ReadFile(const FoundFile& found, const Entry*
   CKPT_ASSIGN_OR_RETURN(entry.xattrs, (*file)->ExtendedAttributes());
   std::uint64_t read = 0;
   std::uint64_t done_before = progress_.done_bytes;
-  std::optional<UnchangedChunks> unchanged;
-  if (before != nullptr && before->kind == EntryKind::kFile &&
-      std::min(before->logical_bytes, info.size_bytes) >= kCompareBytesLeast) {
-    unchanged.emplace(before->content, writer_->previous_source(),
-                      store_->format().chunker.max_bytes, store_->threads());
-  }
-  CKPT_RETURN_IF_ERROR(
-      ReadExtents(file->get(), info, unchanged ? &*unchanged : nullptr, list.get(), &read));
+  FileBefore known;
+  if (before != nullptr) LookBefore(*before, info, &known);
+  CKPT_RETURN_IF_ERROR(ReadExtents(file->get(), info, &known, list.get(), &read));
   CKPT_ASSIGN_OR_RETURN(FileInfo after, (*file)->Stat());
   if (!SameFile(info, after)) {
     progress_.done_bytes = done_before;
@@ -280,7 +282,16 @@ Result<FileSaver::Read> FileSaver::ReadFile(const FoundFile& found, const Entry*
   return Read::kDone;
 }
 
-Status FileSaver::ReadExtents(File* file, const FileInfo& info, UnchangedChunks* unchanged,
+void FileSaver::LookBefore(const Entry& entry, const FileInfo& now, FileBefore* before) {
+  if (entry.kind != EntryKind::kFile) return;
+  if (std::min(entry.logical_bytes, now.size_bytes) < kCompareBytesLeast) return;
+  before->unchanged.emplace(entry.content, writer_->previous_source(),
+                            store_->format().chunker.max_bytes, store_->threads());
+  if (!store_->options().deltas) return;
+  before->cuts.emplace(store_, cutter_.chunker(), entry.content, writer_->previous_source());
+}
+
+Status FileSaver::ReadExtents(File* file, const FileInfo& info, FileBefore* before,
                               ChunkListBuilder* list, std::uint64_t* read) {
   std::vector<Extent> extents{{0, info.size_bytes, false}};
   if (info.allocated_bytes < info.size_bytes) {
@@ -296,9 +307,9 @@ Status FileSaver::ReadExtents(File* file, const FileInfo& info, UnchangedChunks*
     const std::uint64_t end = extent.offset + extent.length_bytes;
     std::uint64_t offset = extent.offset;
     for (bool ended = false; offset < end && !ended;) {
-      CKPT_ASSIGN_OR_RETURN(offset, AddUnchanged(file, offset, end, unchanged, list));
+      CKPT_ASSIGN_OR_RETURN(offset, AddUnchanged(file, offset, end, before, list));
       if (offset == end) break;
-      CKPT_ASSIGN_OR_RETURN(const std::uint64_t cut, CutData(file, offset, end, unchanged, list));
+      CKPT_ASSIGN_OR_RETURN(const std::uint64_t cut, CutData(file, offset, end, before, list));
       ended = cut == offset;  // a file that became shorter
       offset = cut;
     }
@@ -309,9 +320,9 @@ Status FileSaver::ReadExtents(File* file, const FileInfo& info, UnchangedChunks*
 
 // Both answer the offset they came to.
 Result<std::uint64_t> FileSaver::AddUnchanged(File* file, std::uint64_t offset, std::uint64_t end,
-                                              UnchangedChunks* unchanged, ChunkListBuilder* list) {
-  while (unchanged != nullptr && offset < end) {
-    CKPT_ASSIGN_OR_RETURN(std::vector<ChunkItem> run, unchanged->From(file, offset, end));
+                                              FileBefore* before, ChunkListBuilder* list) {
+  while (before->unchanged.has_value() && offset < end) {
+    CKPT_ASSIGN_OR_RETURN(std::vector<ChunkItem> run, before->unchanged->From(file, offset, end));
     if (run.empty()) break;
     for (ChunkItem& item : run) {
       offset += item.raw_bytes;
@@ -325,7 +336,7 @@ Result<std::uint64_t> FileSaver::AddUnchanged(File* file, std::uint64_t offset, 
 
 // Until what comes may be as before again, the data ends, or the file does.
 Result<std::uint64_t> FileSaver::CutData(File* file, std::uint64_t offset, std::uint64_t end,
-                                         UnchangedChunks* unchanged, ChunkListBuilder* list) {
+                                         FileBefore* before, ChunkListBuilder* list) {
   std::uint64_t reading = offset;
   const std::uint64_t done_before = progress_.done_bytes;
   auto next = [&](MutableByteSpan out) -> Result<std::size_t> {
@@ -336,10 +347,16 @@ Result<std::uint64_t> FileSaver::CutData(File* file, std::uint64_t offset, std::
     return got;
   };
   StreamCutter::StopFn stop;
-  if (unchanged != nullptr) {
-    stop = [&](std::uint64_t cut) { return unchanged->MayGoOn(offset + cut); };
+  if (before->unchanged.has_value()) {
+    stop = [&](std::uint64_t cut) { return before->unchanged->MayGoOn(offset + cut); };
   }
-  CKPT_ASSIGN_OR_RETURN(std::uint64_t cut, cutter_.Cut(next, end - offset, list, stop));
+  StreamCutter::CutFn cut_by;
+  if (before->cuts.has_value()) {
+    cut_by = [&](std::uint64_t cut, ByteSpan pending, bool last) {
+      return before->cuts->Next(offset + cut, pending, last);
+    };
+  }
+  CKPT_ASSIGN_OR_RETURN(std::uint64_t cut, cutter_.Run(next, end - offset, list, cut_by, stop));
   progress_.done_bytes = done_before + cut;
   return offset + cut;
 }
@@ -385,7 +402,7 @@ Status FileSaver::Stream() {
     CKPT_RETURN_IF_ERROR(Report(false));
     return got;
   };
-  CKPT_ASSIGN_OR_RETURN(std::uint64_t read, cutter_.Cut(next, UINT64_MAX, list.get()));
+  CKPT_ASSIGN_OR_RETURN(std::uint64_t read, cutter_.Run(next, UINT64_MAX, list.get()));
   Entry entry;
   entry.kind = EntryKind::kStream;
   entry.name = options_.stream_name;

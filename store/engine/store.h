@@ -48,10 +48,8 @@ struct OpenStoreOptions {
   int threads = 0;           // 0: as many as cores
   bool trust_owner = false;  // another user's store, or one everybody may write to
   bool group_shared = false;
-  bool verify = true;  // decompress and compare each chunk before it is written
-  // Chunks of arrays may be stored as their difference from those before. Not for use yet: what
-  // docs/reliability.md names under "What is not shown yet" is open.
-  bool deltas = false;
+  bool verify = true;     // decompress and compare each chunk before it is written
+  bool deltas = true;     // chunks of arrays may be stored as their difference from those before
   std::string index_dir;  // empty: $CKPT_INDEX_DIR, else chosen (docs/design.md)
   bool use_index = true;  // false: always in memory (tests, simulated worlds)
   // With use_index false: as if it were the one on disk.

@@ -26,7 +26,8 @@ double StoredBy(std::uint64_t growth, std::uint64_t full, int saves, int renewed
   int since = 0;
   for (int i = 1; i < saves; ++i) {
     const std::uint64_t delta = growth * static_cast<std::uint64_t>(++since);
-    const bool kept = renewed_every == 0 ? DeltaPays(delta, before, full) : since < renewed_every;
+    const bool pays = DeltaPays(delta, full) && !NewBaseIsDue(delta, before, full);
+    const bool kept = renewed_every == 0 ? pays : since < renewed_every;
     stored += static_cast<double>(kept ? delta : full);
     before = kept ? delta : 0;
     if (!kept) since = 0;
@@ -46,8 +47,9 @@ TEST(DeltaPays, IsWithinATenthOfTheBestPeriod) {
 }
 
 TEST(DeltaPays, AsLongAsItIsNoLargerThanBefore) {
-  EXPECT_TRUE(DeltaPays(40000, 40000, 60000));
-  EXPECT_FALSE(DeltaPays(46000, 46000, 60000));
+  EXPECT_TRUE(DeltaPays(40000, 60000));
+  EXPECT_FALSE(NewBaseIsDue(40000, 40000, 60000));
+  EXPECT_FALSE(DeltaPays(46000, 60000));
 }
 
 TEST(DeltaGate, TriesFewWhereTheyAreInVain) {
@@ -285,8 +287,9 @@ TEST_F(Deltas, CollectionCarriesTheOneThatReads) {
   EXPECT_EQ(CheckStore(store.get(), {})->damage.size(), 0u);
 }
 
-// A chunk that another pack has, too, as the difference from another base: who is led there from the
-// pack that went is led to that base as well, and a writer that took the chunk over claims both.
+// A chunk that another pack has, too, as the difference from another base: who is led there from
+// the pack that went is led to that base as well, and a writer that took the chunk over claims
+// both.
 TEST_F(Deltas, WhoIsLedToADeltaIsLedToItsBase) {
   auto store = Open();
   std::vector<std::unique_ptr<Store>> handles;

@@ -149,8 +149,10 @@ class RereadTest : public ::testing::Test {
   RereadTest() { fs::current_path(tmp_.path()); }
   ~RereadTest() override { fs::current_path("/"); }
 
-  std::unique_ptr<Store> Open(const std::string& name) {
+  // Without deltas chunks are cut by content alone.
+  std::unique_ptr<Store> Open(const std::string& name, bool deltas = false) {
     OpenStoreOptions options;
+    options.deltas = deltas;
     options.mode = OpenStoreOptions::Mode::kCreate;
     options.threads = 3;
     options.format.chunker = ChunkerParams::ForAverage(1024);
@@ -248,6 +250,31 @@ TEST_F(RereadTest, ChunksAreThoseOfASaveThatKnowsNothing) {
     }
     CheckReport report = *CheckStore(store.get(), {});
     EXPECT_TRUE(report.damage.empty());
+  }
+}
+
+// Cut as before or by content, stored in full or not: what comes back is what was there.
+TEST_F(RereadTest, WhateverIsEditedComesBack) {
+  for (std::uint64_t seed = 11; seed <= (kSanitized ? 12 : 16); ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::mt19937_64 random(seed);
+    std::string data = RandomText(4 * kMiB, seed);
+    auto store = Open("store" + std::to_string(seed), true);
+    for (int step = 0; step < 8; ++step) {
+      SCOPED_TRACE("step " + std::to_string(step));
+      seed % 2 == 0 ? WriteSparse(tmp_ / "f", data) : WriteFile(tmp_ / "f", data);
+      Save(store.get());
+      RestoreFilesOptions options;
+      options.checkpoint = "melt";
+      options.to = tmp_ / "out";
+      fs::create_directory(options.to);
+      auto restored = RestoreFiles(store.get(), options);
+      ASSERT_TRUE(restored.ok()) << restored.status().ToString();
+      ASSERT_TRUE(ReadWholeFile(tmp_ / "out/f") == data);
+      fs::remove_all(options.to);
+      for (std::uint64_t edits = 1 + random() % 3; edits > 0; --edits) Edit(&data, &random);
+    }
+    EXPECT_TRUE(CheckStore(store.get(), {})->damage.empty());
   }
 }
 
