@@ -339,12 +339,14 @@ Result<std::optional<Encoded>> Encoder::EncodeDelta(ByteSpan raw, ByteSpan base,
   State& s = *state_;
   CKPT_RETURN_IF_ERROR(s.Prepare());
   s.SetLevel(std::clamp(options.level, kLevelLeast, kLevelMost));
-  std::size_t width =
-      options.element_width == kUnknownWidth ? GuessElementWidth(raw) : options.element_width;
-  if (width < 1 || width > kShuffleWidthMost || raw.size() < 2 * width) width = 1;
   s.xored.resize(raw.size());
   TakeDifference(Difference::kXor, 1, raw, base, s.xored);
   if (LooksIncompressible(s.xored)) return std::optional<Encoded>();
+  // It shows in the difference also where the bytes themselves are noise.
+  std::size_t width = options.element_width;
+  if (width == kUnknownWidth) width = GuessElementWidth(s.xored);
+  if (width <= 1 && options.element_width == kUnknownWidth) width = GuessElementWidth(raw);
+  if (width < 1 || width > kShuffleWidthMost || raw.size() < 2 * width) width = 1;
   s.subtracted.resize(raw.size());
   TakeDifference(Difference::kSubtract, LaneOfWidth(width), raw, base, s.subtracted);
   CKPT_ASSIGN_OR_RETURN(bool subtract, s.SubtractIsSmaller(width));

@@ -135,6 +135,20 @@ TEST(Delta, IsNoneWhereItDoesNotFit) {
   EXPECT_FALSE(encoder.EncodeDelta(near, raw, Id128(), {}, 16)->has_value());
 }
 
+// Of noise nobody can tell the width of its elements; of what changed in them one can.
+TEST(Delta, TheWidthIsSeenInTheDifference) {
+  const Bytes base = NoiseOf(65536, 1), fresh = NoiseOf(65536, 2);
+  Bytes raw = base;
+  for (std::size_t i = 0; i < raw.size(); ++i) {
+    if (i % 8 < 3) raw[i] = fresh[i];
+  }
+  Encoder encoder;
+  const auto delta = *encoder.EncodeDelta(raw, base, Id128(), {}, raw.size());
+  ASSERT_TRUE(delta.has_value());
+  EXPECT_EQ(delta->param, 8);
+  EXPECT_LT(delta->bytes.size(), raw.size() * 38 / 100);  // three bytes of eight
+}
+
 // A counter that goes up: subtracting is what finds it.
 TEST(Delta, IsTheWayThatIsSmaller) {
   std::vector<std::uint64_t> before(8192), after(8192);
