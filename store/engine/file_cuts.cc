@@ -12,11 +12,13 @@ constexpr std::uint64_t kSkipChunksMost = 1024;
 
 }  // namespace
 
-FileCuts::FileCuts(Store* store, const Chunker& chunker, const TreeRef& before, ChunkSource* source)
+FileCuts::FileCuts(Store* store, const Chunker& chunker, const TreeRef& before, ChunkSource* source,
+                   ChunkEncoder* encoder)
     : store_(store),
       chunker_(chunker),
       before_(before, source),
-      look_bytes_(std::size_t{2} * chunker.params().max_bytes) {}
+      look_bytes_(std::size_t{2} * chunker.params().max_bytes),
+      encoder_(encoder) {}
 
 // The next chunk, if there is one.
 bool FileCuts::ReadAhead() {
@@ -116,16 +118,16 @@ FileCuts::Found FileCuts::FindByContent(ByteSpan pending, bool last) {
 
 bool FileCuts::DifferencePays(const Id128& before, ByteSpan raw) {
   const auto base = FindDeltaBase(store_, before, raw.size());
-  if (!base.has_value() || !ReadDeltaBase(store_, base->place, &encoder_)) return false;
+  if (!base.has_value() || !ReadDeltaBase(store_, base->place, encoder_)) return false;
   EncodeOptions options;
   options.level = store_->format().level;
   options.verify = false;
-  const auto full = encoder_.encoder.Encode(raw, options);
+  const auto full = encoder_->encoder.Encode(raw, options);
   if (!full.ok()) return false;
   const std::size_t bytes_max =
       std::min<std::size_t>(full->bytes.size(), base->place.entry.stored_bytes) / 4 * 3;
   const auto delta =
-      encoder_.encoder.EncodeDelta(raw, encoder_.base, base->place.entry.id, options, bytes_max);
+      encoder_->encoder.EncodeDelta(raw, encoder_->base, base->place.entry.id, options, bytes_max);
   return delta.ok() && delta->has_value();
 }
 

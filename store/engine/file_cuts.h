@@ -5,11 +5,11 @@
 // cut before, so that each has a base of its own size (delta_base.h), where a difference from it is
 // smaller.
 //
-//   FileCuts cuts(store, chunker, before.content, source);
+//   FileCuts cuts(store, chunker, before.content, source, &encoder);
 //   FileCuts::Cut cut = cuts.Next(offset, pending, last);
 //
 // It looks at a stretch of some chunks now and then, more and more seldom where cutting as before
-// does not pay. Memory: five greatest chunks and a compression context. Thread rule: one thread.
+// does not pay. Thread rule: one thread.
 
 #ifndef CKPT_STORE_ENGINE_FILE_CUTS_H_
 #define CKPT_STORE_ENGINE_FILE_CUTS_H_
@@ -27,7 +27,8 @@ class FileCuts {
  public:
   // `before`: the list of the same file in the checkpoint before. Only a help: where it cannot be
   // read, or a chunk not be encoded, cuts are by content.
-  FileCuts(Store* store, const Chunker& chunker, const TreeRef& before, ChunkSource* source);
+  FileCuts(Store* store, const Chunker& chunker, const TreeRef& before, ChunkSource* source,
+           ChunkEncoder* encoder);
 
   // The chunk at the start of `pending`, which are the file's bytes from `offset` on; of length 0
   // when more are needed to tell. `last`: the data end with `pending`.
@@ -58,7 +59,7 @@ class FileCuts {
   std::uint64_t look_at_ = 0;  // the offset from which on it looks again
   std::uint64_t skip_bytes_ = 0;
   bool as_before_ = false;
-  ChunkEncoder encoder_;
+  ChunkEncoder* const encoder_;
 };
 
 }  // namespace ckpt

@@ -110,6 +110,7 @@ class FileSaver {
   PreviousEntries previous_;
   ChunkPipeline pipeline_;
   StreamCutter cutter_;
+  ChunkEncoder encoder_;  // of FileCuts
   bool same_host_ = false;
   std::uint64_t entries_ = 0;
   // Files with several names, by device and inode: the first whose content is in the checkpoint.
@@ -288,7 +289,8 @@ void FileSaver::LookBefore(const Entry& entry, const FileInfo& now, FileBefore* 
   before->unchanged.emplace(entry.content, writer_->previous_source(),
                             store_->format().chunker.max_bytes, store_->threads());
   if (!store_->options().deltas) return;
-  before->cuts.emplace(store_, cutter_.chunker(), entry.content, writer_->previous_source());
+  before->cuts.emplace(store_, cutter_.chunker(), entry.content, writer_->previous_source(),
+                       &encoder_);
 }
 
 Status FileSaver::ReadExtents(File* file, const FileInfo& info, FileBefore* before,
