@@ -22,15 +22,17 @@ FileCuts::FileCuts(Store* store, const Chunker& chunker, const TreeRef& before, 
 
 // The next chunk, if there is one.
 bool FileCuts::ReadAhead() {
-  for (;;) {
+  while (!ended_) {
     auto next = before_.Next();
-    if (!next.ok() || !next->has_value()) return false;
+    ended_ = !next.ok() || !next->has_value();
+    if (ended_) break;
     Place place{before_offset_, **std::move(next)};
     before_offset_ += place.item.raw_bytes;
     if (place.item.kind != ChunkItem::Kind::kChunk) continue;
     ahead_.push_back(std::move(place));
     return true;
   }
+  return false;
 }
 
 // The first chunk that began at `offset` or behind it; those before are passed.

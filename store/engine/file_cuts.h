@@ -53,6 +53,7 @@ class FileCuts {
   const Chunker& chunker_;
   ChunkListReader before_;
   std::uint64_t before_offset_ = 0;  // to where it was read
+  bool ended_ = false;               // its end, or what cannot be read
   std::deque<Place> ahead_;          // chunks that were read and not passed yet
 
   const std::size_t look_bytes_;
