@@ -122,8 +122,8 @@ Status ChunkWriter::PutCounted(ByteSpan raw, const Id128& id, const PutOptions& 
   coding.level = store_->format().level;
   coding.element_width = options.element_width;
   coding.verify = store_->options().verify;
-  const bool may_be_delta =
-      store_->options().deltas && options.before != nullptr && hit == Hit::kOwn;
+  const bool may_be_delta = store_->options().deltas && options.before != nullptr &&
+                            hit == Hit::kOwn && raw.size() <= kDeltaBytesMost;
   Status put = PutNew(raw, id, options, coding, may_be_delta, encoder);
   if (put.ok()) return Status();
   std::lock_guard lock(mutex_);
@@ -174,7 +174,7 @@ Result<bool> ChunkWriter::PutDelta(ByteSpan raw, const Id128& id, const PutOptio
   std::uint64_t full_bytes = base->place.entry.stored_bytes;
   CKPT_ASSIGN_OR_RETURN(
       auto delta, encoder->encoder.EncodeDelta(raw, encoder->base, base->place.entry.id, coding,
-                                               full_bytes / 4 * 3));
+                                               full_bytes / 2));
   if (delta.has_value() && delta->bytes.size() > full_bytes / 8) {
     CKPT_ASSIGN_OR_RETURN(*full, encoder->encoder.Encode(raw, coding));
     full_bytes = std::min<std::uint64_t>(full_bytes, (*full)->bytes.size());

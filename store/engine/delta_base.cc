@@ -7,6 +7,8 @@ namespace {
 
 constexpr unsigned kInVainMost = 16;
 constexpr unsigned kTryOneIn = 16;
+// A smaller delta is no reason for a new base, whatever it grew by.
+constexpr std::uint64_t kNewBaseLeast = 32;
 
 bool ReadRaw(Store* store, const ChunkPlace& place, ByteSpan base, ChunkEncoder* scratch,
              Bytes* raw) {
@@ -59,12 +61,11 @@ bool ReadDeltaBefore(Store* store, const ChunkPlace& place, ChunkEncoder* scratc
   return ReadRaw(store, place, scratch->base, scratch, &scratch->before);
 }
 
-bool DeltaPays(std::uint64_t bytes, std::uint64_t full_bytes) {
-  return bytes <= full_bytes / 4 * 3;
-}
+bool DeltaPays(std::uint64_t bytes, std::uint64_t full_bytes) { return bytes <= full_bytes / 2; }
 
 bool NewBaseIsDue(std::uint64_t bytes, std::uint64_t before_bytes, std::uint64_t full_bytes) {
-  if (bytes <= before_bytes || before_bytes == 0) return false;
+  if (bytes <= before_bytes || before_bytes == 0 || bytes < full_bytes / kNewBaseLeast)
+    return false;
   const double delta = static_cast<double>(bytes);
   const double growth = static_cast<double>(bytes - before_bytes);
   return delta * delta > 2 * growth * static_cast<double>(full_bytes);

@@ -17,6 +17,9 @@
 
 namespace ckpt {
 
+// The buffers below are of this size; larger chunks are always stored in full.
+constexpr std::size_t kDeltaBytesMost = 1u << 20;
+
 struct DeltaBase {
   ChunkPlace place;                  // in full
   std::optional<ChunkPlace> before;  // the predecessor, where it is a delta from there
@@ -53,7 +56,8 @@ bool ReadDeltaBase(Store* store, const ChunkPlace& place, ChunkEncoder* scratch)
 bool ReadDeltaBefore(Store* store, const ChunkPlace& place, ChunkEncoder* scratch);
 
 // Whether a delta of `bytes` is better than the chunk in full, of which `full_bytes` would be
-// stored.
+// stored: half as large, so that a store of two checkpoints and a base that only they need takes no
+// more than it would.
 bool DeltaPays(std::uint64_t bytes, std::uint64_t full_bytes);
 // Whether the chunk in full is better nevertheless, because of the deltas to come. When these grow
 // by a = bytes - before each, n of them and one base take (full + a n²/2) / n a checkpoint, which

@@ -5,8 +5,8 @@
 #include <set>
 
 #include "store/engine/chunk_pipeline.h"
-#include "store/engine/file_cuts.h"
 #include "store/engine/file_walk.h"
+#include "store/engine/places_before.h"
 #include "store/engine/stream_cutter.h"
 #include "store/engine/unchanged_chunks.h"
 
@@ -87,7 +87,7 @@ class FileSaver {
   // What the checkpoint before says of a file.
   struct FileBefore {
     std::optional<UnchangedChunks> unchanged;
-    std::optional<FileCuts> cuts;
+    std::optional<PlacesBefore> places;
   };
   void LookBefore(const Entry& entry, const FileInfo& now, FileBefore* before);
   Status ReadExtents(File* file, const FileInfo& info, FileBefore* before, ChunkListBuilder* list,
@@ -110,7 +110,6 @@ class FileSaver {
   PreviousEntries previous_;
   ChunkPipeline pipeline_;
   StreamCutter cutter_;
-  ChunkEncoder encoder_;  // of FileCuts
   bool same_host_ = false;
   std::uint64_t entries_ = 0;
   // Files with several names, by device and inode: the first whose content is in the checkpoint.
@@ -289,8 +288,7 @@ void FileSaver::LookBefore(const Entry& entry, const FileInfo& now, FileBefore* 
   before->unchanged.emplace(entry.content, writer_->previous_source(),
                             store_->format().chunker.max_bytes, store_->threads());
   if (!store_->options().deltas) return;
-  before->cuts.emplace(store_, cutter_.chunker(), entry.content, writer_->previous_source(),
-                       &encoder_);
+  before->places.emplace(entry.content, writer_->previous_source());
 }
 
 Status FileSaver::ReadExtents(File* file, const FileInfo& info, FileBefore* before,
@@ -352,13 +350,13 @@ Result<std::uint64_t> FileSaver::CutData(File* file, std::uint64_t offset, std::
   if (before->unchanged.has_value()) {
     stop = [&](std::uint64_t cut) { return before->unchanged->MayGoOn(offset + cut); };
   }
-  StreamCutter::CutFn cut_by;
-  if (before->cuts.has_value()) {
-    cut_by = [&](std::uint64_t cut, ByteSpan pending, bool last) {
-      return before->cuts->Next(offset + cut, pending, last);
+  StreamCutter::KnownFn known;
+  if (before->places.has_value()) {
+    known = [&](std::uint64_t cut, std::size_t length) {
+      return before->places->At(offset + cut, length);
     };
   }
-  CKPT_ASSIGN_OR_RETURN(std::uint64_t cut, cutter_.Run(next, end - offset, list, cut_by, stop));
+  CKPT_ASSIGN_OR_RETURN(std::uint64_t cut, cutter_.Cut(next, end - offset, list, known, stop));
   progress_.done_bytes = done_before + cut;
   return offset + cut;
 }
@@ -404,7 +402,7 @@ Status FileSaver::Stream() {
     CKPT_RETURN_IF_ERROR(Report(false));
     return got;
   };
-  CKPT_ASSIGN_OR_RETURN(std::uint64_t read, cutter_.Run(next, UINT64_MAX, list.get()));
+  CKPT_ASSIGN_OR_RETURN(std::uint64_t read, cutter_.Cut(next, UINT64_MAX, list.get()));
   Entry entry;
   entry.kind = EntryKind::kStream;
   entry.name = options_.stream_name;

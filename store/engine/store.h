@@ -49,7 +49,7 @@ struct OpenStoreOptions {
   bool trust_owner = false;  // another user's store, or one everybody may write to
   bool group_shared = false;
   bool verify = true;     // decompress and compare each chunk before it is written
-  bool deltas = true;     // chunks of arrays may be stored as their difference from those before
+  bool deltas = true;     // a chunk may be stored as its difference from the one before
   std::string index_dir;  // empty: $CKPT_INDEX_DIR, else chosen (docs/design.md)
   bool use_index = true;  // false: always in memory (tests, simulated worlds)
   // With use_index false: as if it were the one on disk.

@@ -25,23 +25,23 @@ Status StreamCutter::MakeRoom() {
   return Status();
 }
 
-Result<bool> StreamCutter::Emit(bool last, ChunkListBuilder* list, const CutFn& cut,
+Result<bool> StreamCutter::Emit(bool last, ChunkListBuilder* list, const KnownFn& known,
                                 const StopFn& stop) {
   for (;;) {
     ByteSpan pending(segment_->buffer.data() + begin_, end_ - begin_);
-    const Cut chunk =
-        cut ? cut(cut_bytes_, pending, last) : Cut{chunker_.Next(pending, last), std::nullopt};
-    if (chunk.length == 0) return true;
-    CKPT_RETURN_IF_ERROR(pipeline_->AddBytes(list, pending.first(chunk.length), 0,
-                                             chunk.before.has_value() ? &*chunk.before : nullptr));
-    begin_ += chunk.length;
-    cut_bytes_ += chunk.length;
+    std::size_t length = chunker_.Next(pending, last);
+    if (length == 0) return true;
+    const auto before = known ? known(cut_bytes_, length) : std::nullopt;
+    CKPT_RETURN_IF_ERROR(pipeline_->AddBytes(list, pending.first(length), 0,
+                                             before.has_value() ? &*before : nullptr));
+    begin_ += length;
+    cut_bytes_ += length;
     if (stop && stop(cut_bytes_)) return false;
   }
 }
 
-Result<std::uint64_t> StreamCutter::Run(const ReadFn& next, std::uint64_t length_bytes,
-                                        ChunkListBuilder* list, const CutFn& cut,
+Result<std::uint64_t> StreamCutter::Cut(const ReadFn& next, std::uint64_t length_bytes,
+                                        ChunkListBuilder* list, const KnownFn& known,
                                         const StopFn& stop) {
   begin_ = end_;  // what was read beyond a stop is not wanted any more
   cut_bytes_ = 0;
@@ -58,7 +58,7 @@ Result<std::uint64_t> StreamCutter::Run(const ReadFn& next, std::uint64_t length
     end_ += got;
     total += got;
     last = got == 0 || total == length_bytes;
-    CKPT_ASSIGN_OR_RETURN(bool go_on, Emit(last, list, cut, stop));
+    CKPT_ASSIGN_OR_RETURN(bool go_on, Emit(last, list, known, stop));
     if (!go_on) break;
   }
   return cut_bytes_;

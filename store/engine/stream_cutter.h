@@ -20,28 +20,21 @@ class StreamCutter {
   StreamCutter(ChunkPipeline* pipeline, const Chunker& chunker)
       : pipeline_(pipeline), chunker_(chunker) {}
 
-  const Chunker& chunker() const { return chunker_; }
-
   // Asked at each cut, with the bytes before it: true ends the cutting there.
   using StopFn = std::function<bool(std::uint64_t)>;
 
-  struct Cut {
-    std::size_t length = 0;       // 0: more bytes are needed
-    std::optional<Id128> before;  // ChunkPipeline's `known`
-  };
-  // The chunk at the start of `pending`, which comes behind `cut_bytes`; with at most four greatest
-  // chunks pending it must not be of length 0.
-  using CutFn = std::function<Cut(std::uint64_t cut_bytes, ByteSpan pending, bool last)>;
+  // The chunk that may be known in place of one of `length` bytes behind `cut_bytes`
+  // (ChunkPipeline's `known`).
+  using KnownFn = std::function<std::optional<Id128>(std::uint64_t cut_bytes, std::size_t length)>;
 
   // Reads until the stream or `length_bytes` ends; chunks go to `list`. Answers the bytes cut.
-  // `cut`: null, to cut by content.
-  Result<std::uint64_t> Run(const ReadFn& next, std::uint64_t length_bytes, ChunkListBuilder* list,
-                            const CutFn& cut = nullptr, const StopFn& stop = nullptr);
+  Result<std::uint64_t> Cut(const ReadFn& next, std::uint64_t length_bytes, ChunkListBuilder* list,
+                            const KnownFn& known = nullptr, const StopFn& stop = nullptr);
 
  private:
   Status MakeRoom();
   // Cuts what can be cut; false: `stop` was true.
-  Result<bool> Emit(bool last, ChunkListBuilder* list, const CutFn& cut, const StopFn& stop);
+  Result<bool> Emit(bool last, ChunkListBuilder* list, const KnownFn& known, const StopFn& stop);
 
   ChunkPipeline* const pipeline_;
   const Chunker chunker_;

@@ -47,9 +47,9 @@ TEST(DeltaPays, IsWithinATenthOfTheBestPeriod) {
 }
 
 TEST(DeltaPays, AsLongAsItIsNoLargerThanBefore) {
-  EXPECT_TRUE(DeltaPays(40000, 60000));
-  EXPECT_FALSE(NewBaseIsDue(40000, 40000, 60000));
-  EXPECT_FALSE(DeltaPays(46000, 60000));
+  EXPECT_TRUE(DeltaPays(30000, 60000));
+  EXPECT_FALSE(NewBaseIsDue(30000, 30000, 60000));
+  EXPECT_FALSE(DeltaPays(30001, 60000));
 }
 
 TEST(DeltaGate, TriesFewWhereTheyAreInVain) {

@@ -149,10 +149,8 @@ class RereadTest : public ::testing::Test {
   RereadTest() { fs::current_path(tmp_.path()); }
   ~RereadTest() override { fs::current_path("/"); }
 
-  // Without deltas chunks are cut by content alone.
-  std::unique_ptr<Store> Open(const std::string& name, bool deltas = false) {
+  std::unique_ptr<Store> Open(const std::string& name) {
     OpenStoreOptions options;
-    options.deltas = deltas;
     options.mode = OpenStoreOptions::Mode::kCreate;
     options.threads = 3;
     options.format.chunker = ChunkerParams::ForAverage(1024);
@@ -253,13 +251,13 @@ TEST_F(RereadTest, ChunksAreThoseOfASaveThatKnowsNothing) {
   }
 }
 
-// Cut as before or by content, stored in full or not: what comes back is what was there.
+// Stored in full or not: what comes back is what was there.
 TEST_F(RereadTest, WhateverIsEditedComesBack) {
   for (std::uint64_t seed = 11; seed <= (kSanitized ? 12 : 16); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     std::mt19937_64 random(seed);
     std::string data = RandomText(4 * kMiB, seed);
-    auto store = Open("store" + std::to_string(seed), true);
+    auto store = Open("store" + std::to_string(seed));
     for (int step = 0; step < 8; ++step) {
       SCOPED_TRACE("step " + std::to_string(step));
       seed % 2 == 0 ? WriteSparse(tmp_ / "f", data) : WriteFile(tmp_ / "f", data);
