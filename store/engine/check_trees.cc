@@ -285,6 +285,7 @@ Status TreeChecker::BadChunk(const Id128& id, Fetcher* fetcher, Hurt* hurt) {
     auto delta = findings_->without_base.find(id);
     if (delta != findings_->without_base.end()) {
       found = delta->second;
+      found.for_its_base = true;
     } else {
       found.pack_missing = true;
       found.what = "chunk " + id.ToHex() + " is in no pack";

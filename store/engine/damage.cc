@@ -13,7 +13,7 @@ namespace {
 std::vector<DamageRecord> News(Store* store, const CheckFindings& findings) {
   std::vector<DamageRecord> records;
   for (const FoundDamage& found : findings.damage) {
-    if (found.pack_missing) continue;
+    if (found.pack_missing || found.for_its_base) continue;
     for (const ChunkAt& chunk : found.chunks) {
       ChunkPlace place{found.pack_id, {}};
       place.entry.offset = chunk.offset;

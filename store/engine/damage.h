@@ -26,6 +26,7 @@ struct FoundDamage {
   std::vector<ChunkAt> chunks;           // that cannot be read from here
   std::vector<std::string> checkpoints;  // that are hurt; empty when other copies serve
   bool in_pack = false;                  // the pack is not what was written: `repair` sets it aside
+  bool for_its_base = false;  // a delta that is as it was written; remembered is its base, not this
 };
 
 // What is known while a check goes on.

@@ -475,9 +475,10 @@ Result<Restored> RestoreFiles(Store* store, const RestoreFilesOptions& options) 
   for (const CheckpointRow& row : ranks) {
     CKPT_ASSIGN_OR_RETURN(Manifest manifest, store->ReadManifest(row));
     result.series = manifest.series;
-    CKPT_ASSIGN_OR_RETURN(auto fetcher, Fetcher::Open(store, manifest.packs));
+    auto fetcher = Fetcher::Open(store, manifest.packs);
+    if (!fetcher.ok()) return Explain(fetcher.status(), row, options.to);
     restorers.push_back(
-        std::make_unique<Restorer>(store, options, std::move(manifest), std::move(fetcher)));
+        std::make_unique<Restorer>(store, options, std::move(manifest), *std::move(fetcher)));
     Status planned = restorers.back()->Plan(root, &result);
     if (!planned.ok()) return Explain(std::move(planned), row, options.to);
     matched = matched || restorers.back()->HasWork();

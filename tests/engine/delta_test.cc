@@ -238,6 +238,30 @@ TEST_F(Deltas, RepairKeepsThemBesideTheirBase) {
   ExpectState(store.get(), "melt@2", 2);
 }
 
+// What is remembered is the base, not the deltas, which are as they were written: once its bytes
+// are saved anew by anybody, all that need it are sound.
+TEST_F(Deltas, ABaseThatComesBackHealsAllThatNeedIt) {
+  auto store = Open();
+  SaveArrays(store.get(), {{"x", State(1)}});
+  SaveArrays(store.get(), {{"x", State(2)}});
+  const auto base = store->FindDurable(FirstChunk(store.get(), 1));
+  FlipByte(tmp_ / "store/packs/" + PackFileName(base->pack_id),
+           base->entry.offset + kRecordHeaderBytes + 1000);
+  ASSERT_EQ(CheckStore(store.get(), {})->damage.size(), 1u);
+  ASSERT_TRUE(RepairStore(store.get(), {}).ok());
+  ASSERT_FALSE(CheckStore(store.get(), {})->damage.empty());
+  const auto sound = [&](const std::string& name) {
+    const auto found = ResolveCheckpoint(store.get(), name);
+    return found.ok() && *IsSound(store.get(), *store->ReadManifest(found->ranks.front()));
+  };
+  EXPECT_FALSE(sound("melt@2"));
+  SaveArrays(store.get(), {{"x", State(1)}}, "other");
+  store = Open();
+  ExpectState(store.get(), "melt@2", 2);
+  EXPECT_TRUE(sound("melt@2"));
+  EXPECT_TRUE(sound("melt@1"));
+}
+
 // The base is in a pack of its own, which is gone: that is not taken for "nothing was lost".
 TEST_F(Deltas, RepairSaysWhatIsLostWithTheirBase) {
   auto store = Open();

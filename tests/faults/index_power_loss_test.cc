@@ -27,6 +27,7 @@ namespace fs = std::filesystem;
 
 constexpr unsigned kChildSeconds = 60;  // more is a hang
 constexpr std::uint64_t kRandomShort = 2;
+constexpr std::size_t kPageBytes = 4096;  // LMDB's
 #if defined(__SANITIZE_ADDRESS__)
 constexpr std::size_t kPointsShort = 3;
 #else
@@ -104,8 +105,12 @@ class IndexPowerLoss : public ::testing::TestWithParam<std::string> {
     if (silent) std::erase_if(files, [](const auto& at) { return at.first.ends_with(".lock"); });
     WriteFiles(files, index_);
     const std::string newest = NewestOf(index_);
+    // One that was growing, and ends within a page, is given up unread.
+    const bool torn = std::any_of(files.begin(), files.end(), [](const auto& at) {
+      return at.first.ends_with(".mdb") && at.second.size() % kPageBytes != 0;
+    });
     std::string wrong = InAChild();
-    if (silent && newest != NewestOf(index_)) ++made_anew_;
+    if (silent && !torn && newest != NewestOf(index_)) ++made_anew_;
     return wrong;
   }
 

@@ -15,7 +15,7 @@
 namespace ckpt::faults {
 namespace {
 
-constexpr unsigned kHangSeconds = 60;
+constexpr unsigned kHangSeconds = 150;  // a creation waits 60 for another one
 // Other threads' calls come a little earlier or later each time.
 constexpr std::uint64_t kOutOfOrder = 50;
 
