@@ -103,6 +103,9 @@ inline ByteSpan IdentityKey() { return AsBytes("identity"); }
 inline ByteSpan NextPackKey() { return AsBytes("next_pack"); }
 // How often packs were dropped or put anew. Not there: never.
 inline ByteSpan DropsKey() { return AsBytes("drops"); }
+// How often records were changed; the head of their chain has the same number as its value. Not
+// there, and an empty value: never by a build that counts.
+inline ByteSpan ChangesKey() { return AsBytes("changes"); }
 Bytes EncodeIdentity(const IdentityRow& row);
 bool DecodeIdentity(ByteSpan value, IdentityRow* row);
 

@@ -151,6 +151,8 @@ int Publisher::FinishPack(const PackUpdate& pack) {
     int rc = PutRecord(env_, txn_, record.key, *next_.number, record.value);
     if (rc != 0) return rc;
   }
+  int counted = pack.records.empty() ? 0 : CountChange(env_, txn_);
+  if (counted != 0) return counted;
   budget_ -= std::min(budget_, pack.records.size());
   return PutPack(*next_.number, pack.coverage);
 }

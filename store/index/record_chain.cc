@@ -13,12 +13,25 @@ int Decode(const LmdbEnv& env, const Cursor& cursor, RecordRow* row) {
                                                                                   : MDB_CORRUPTED;
 }
 
-// Moves to the row before where the cursor stands (`found`), or to the last. There always is one
-// before a record, the chain's head, and it must link to `next_link`.
-int StepBack(const LmdbEnv& env, Cursor* cursor, bool found, std::uint64_t next_link,
+bool IsBelow(const Cursor& cursor, ByteSpan key) {
+  return std::ranges::lexicographical_compare(Span(cursor.key), key);
+}
+
+// To the first row at or above `key`; *found: there is one. A bad key in a branch page leads to
+// another leaf, whose rows are linked as they should be: so keys are compared here and in StepBack.
+int Seek(Cursor* cursor, ByteSpan key, bool* found) {
+  int rc = cursor->Seek(key);
+  *found = rc == 0;
+  if (rc == MDB_NOTFOUND) return 0;
+  return rc == 0 && IsBelow(*cursor, key) ? MDB_CORRUPTED : rc;
+}
+
+// Moves to the row before where the cursor stands (`found`), or to the last: the one below `key`.
+// There always is one before a record, the chain's head, and it must link to `next_link`.
+int StepBack(const LmdbEnv& env, Cursor* cursor, ByteSpan key, bool found, std::uint64_t next_link,
              RecordRow* row) {
   int rc = cursor->Get(found ? MDB_PREV : MDB_LAST);
-  if (rc == MDB_NOTFOUND) return MDB_CORRUPTED;
+  if (rc == MDB_NOTFOUND || (rc == 0 && !IsBelow(*cursor, key))) return MDB_CORRUPTED;
   if (rc == 0) rc = Decode(env, *cursor, row);
   if (rc != 0) return rc;
   return row->link == next_link ? 0 : MDB_CORRUPTED;
@@ -45,14 +58,15 @@ bool Is(const Cursor& cursor, ByteSpan key) { return std::ranges::equal(Span(cur
 
 int DeleteRecord(LmdbEnv* env, MDB_txn* txn, ByteSpan full_key) {
   Cursor cursor;
+  bool found = false;
   int rc = cursor.Open(env, txn, kRecords);
-  if (rc == 0) rc = cursor.Seek(full_key);
-  if (rc != 0) return rc;
+  if (rc == 0) rc = Seek(&cursor, full_key, &found);
+  if (rc != 0 || !found) return rc == 0 ? MDB_NOTFOUND : rc;
   RecordRow row;
   rc = Decode(*env, cursor, &row);
   if (rc != 0) return rc;
   std::uint64_t link = row.link;
-  rc = StepBack(*env, &cursor, true, env->sealer().Link(full_key), &row);
+  rc = StepBack(*env, &cursor, full_key, true, env->sealer().Link(full_key), &row);
   if (rc == 0) rc = Relink(env, txn, cursor, row, link);
   if (rc != 0) return rc;
   cursor.Close();
@@ -60,22 +74,63 @@ int DeleteRecord(LmdbEnv* env, MDB_txn* txn, ByteSpan full_key) {
   return mdb_del(txn, env->table(kRecords), &key, nullptr);
 }
 
+int ReadNumber(LmdbEnv* env, MDB_txn* txn, ByteSpan name, std::uint32_t* number) {
+  *number = 0;
+  MDB_val key = Val(name);
+  MDB_val value{};
+  int rc = mdb_get(txn, env->table(kMeta), &key, &value);
+  if (rc == MDB_NOTFOUND) return 0;
+  if (rc != 0) return rc;
+  return DecodeNumberRow(env->sealer(), kMeta, name, Span(value), number) ? 0 : MDB_CORRUPTED;
+}
+
+// The head of the chain, and the number of changes, which must be in both tables.
+int ReadHead(LmdbEnv* env, MDB_txn* txn, RecordRow* head, std::uint32_t* changes) {
+  int rc = ReadNumber(env, txn, ChangesKey(), changes);
+  if (rc != 0) return rc;
+  const Bytes name = ChainHeadKey();
+  MDB_val key = Val(name);
+  MDB_val value{};
+  rc = mdb_get(txn, env->table(kRecords), &key, &value);
+  if (rc != 0) return rc == MDB_NOTFOUND ? MDB_CORRUPTED : rc;
+  if (!DecodeRecordRow(env->sealer(), name, Span(value), head)) return MDB_CORRUPTED;
+  const std::uint32_t there = head->value.size() < 4 ? 0 : LoadU32(head->value.data());
+  return there == *changes ? 0 : MDB_CORRUPTED;
+}
+
 }  // namespace
+
+int CountChange(LmdbEnv* env, MDB_txn* txn) {
+  RecordRow head;
+  std::uint32_t changes = 0;
+  int rc = ReadHead(env, txn, &head, &changes);
+  if (rc != 0) return rc;
+  ++changes;
+  Bytes count;
+  ByteWriter(&count).U32(changes);
+  head.value = count;
+  rc = PutRow(env, txn, ChainHeadKey(), head);
+  if (rc != 0) return rc;
+  const Bytes row = EncodeNumberRow(env->sealer(), kMeta, ChangesKey(), changes);
+  MDB_val key = Val(ChangesKey());
+  MDB_val value = Val(row);
+  return mdb_put(txn, env->table(kMeta), &key, &value, 0);
+}
 
 int PutRecord(LmdbEnv* env, MDB_txn* txn, ByteSpan key, std::uint32_t pack, ByteSpan value) {
   Bytes full = RecordKey(key);
   Cursor cursor;
+  bool found = false;
   int rc = cursor.Open(env, txn, kRecords);
-  if (rc == 0) rc = cursor.Seek(full);
-  if (rc != 0 && rc != MDB_NOTFOUND) return rc;
-  bool found = rc == 0;
+  if (rc == 0) rc = Seek(&cursor, full, &found);
+  if (rc != 0) return rc;
   RecordRow row;
   std::uint64_t link = found ? env->sealer().Link(Span(cursor.key)) : 0;
   if (found && Is(cursor, full)) {
     rc = Decode(*env, cursor, &row);
     link = row.link;
   } else {
-    rc = StepBack(*env, &cursor, found, link, &row);
+    rc = StepBack(*env, &cursor, full, found, link, &row);
     if (rc == 0) rc = Relink(env, txn, cursor, row, env->sealer().Link(full));
   }
   if (rc != 0) return rc;
@@ -84,14 +139,7 @@ int PutRecord(LmdbEnv* env, MDB_txn* txn, ByteSpan key, std::uint32_t pack, Byte
 }
 
 int ReadDrops(LmdbEnv* env, MDB_txn* txn, std::uint32_t* drops) {
-  *drops = 0;
-  MDB_val key = Val(DropsKey());
-  MDB_val value{};
-  int rc = mdb_get(txn, env->table(kMeta), &key, &value);
-  if (rc == MDB_NOTFOUND) return 0;
-  if (rc != 0) return rc;
-  bool good = DecodeNumberRow(env->sealer(), kMeta, DropsKey(), Span(value), drops);
-  return good ? 0 : MDB_CORRUPTED;
+  return ReadNumber(env, txn, DropsKey(), drops);
 }
 
 int DeleteRecordsOf(LmdbEnv* env, MDB_txn* txn, const std::unordered_set<std::uint32_t>& packs) {
@@ -114,7 +162,7 @@ int DeleteRecordsOf(LmdbEnv* env, MDB_txn* txn, const std::unordered_set<std::ui
     int rc = DeleteRecord(env, txn, key);
     if (rc != 0) return rc == MDB_NOTFOUND ? MDB_CORRUPTED : rc;
   }
-  return 0;
+  return keys.empty() ? 0 : CountChange(env, txn);
 }
 
 int FindPack(LmdbEnv* env, MDB_txn* txn, std::uint32_t number,
@@ -141,20 +189,23 @@ int RecordBatch::Read(LmdbEnv* env, MDB_txn* txn, std::size_t limit) {
   arena_.clear();
   items_.clear();
   packs_.clear();  // true for one snapshot only
+  RecordRow head;
+  std::uint32_t changes = 0;
+  int rc = ReadHead(env, txn, &head, &changes);
   Cursor cursor;
-  int rc = cursor.Open(env, txn, kRecords);
+  if (rc == 0) rc = cursor.Open(env, txn, kRecords);
   if (rc != 0) return rc;
   return reverse_ ? ReadDown(env, &cursor, txn, limit) : ReadUp(env, &cursor, txn, limit);
 }
 
 int RecordBatch::ReadUp(LmdbEnv* env, Cursor* cursor, MDB_txn* txn, std::size_t limit) {
   const RowSealer& sealer = env->sealer();
-  int rc = cursor->Seek(resume_);
-  if (rc != 0 && rc != MDB_NOTFOUND) return rc;
-  bool found = rc == 0;
+  bool found = false;
+  int rc = Seek(cursor, resume_, &found);
+  if (rc != 0) return rc;
   std::uint64_t link = found ? sealer.Link(Span(cursor->key)) : 0;
   RecordRow row;
-  rc = StepBack(*env, cursor, found, link, &row);
+  rc = StepBack(*env, cursor, resume_, found, link, &row);
   while (rc == 0) {
     rc = cursor->Get(MDB_NEXT);
     if (rc != 0 && rc != MDB_NOTFOUND) return rc;
@@ -177,12 +228,12 @@ int RecordBatch::ReadUp(LmdbEnv* env, Cursor* cursor, MDB_txn* txn, std::size_t 
 
 int RecordBatch::ReadDown(LmdbEnv* env, Cursor* cursor, MDB_txn* txn, std::size_t limit) {
   const RowSealer& sealer = env->sealer();
-  int rc = cursor->Seek(resume_);
-  if (rc != 0 && rc != MDB_NOTFOUND) return rc;
-  bool found = rc == 0;
+  bool found = false;
+  int rc = Seek(cursor, resume_, &found);
+  if (rc != 0) return rc;
   for (;;) {
     RecordRow row;
-    rc = StepBack(*env, cursor, found, found ? sealer.Link(Span(cursor->key)) : 0, &row);
+    rc = StepBack(*env, cursor, resume_, found, found ? sealer.Link(Span(cursor->key)) : 0, &row);
     if (rc != 0) return rc;
     found = true;
     ByteSpan key = Span(cursor->key);
@@ -205,7 +256,8 @@ int RecordBatch::Take(LmdbEnv* env, MDB_txn* txn, ByteSpan key, const RecordRow&
     int rc = FindPack(env, txn, row.pack, &at->second);
     if (rc != 0) return rc;
   }
-  if (!at->second || at->second->covered_bytes == 0) return 0;
+  if (!at->second) return MDB_CORRUPTED;  // records go with their pack
+  if (at->second->covered_bytes == 0) return 0;
   ByteSpan bare = key.subspan(1);
   items_.push_back({arena_.size(), bare.size(), row.value.size(), at->second->pack_id});
   arena_.insert(arena_.end(), bare.begin(), bare.end());

@@ -19,7 +19,11 @@ namespace ckpt::index_internal {
 int PutRecord(LmdbEnv* env, MDB_txn* txn, ByteSpan key, std::uint32_t pack, ByteSpan value);
 // Deletes every record of these packs: one pass over all records.
 int DeleteRecordsOf(LmdbEnv* env, MDB_txn* txn, const std::unordered_set<std::uint32_t>& packs);
-// How often that was done in this index. Answers as LMDB does, 0 where it was never done.
+// To be called once after any of PutRecord (DeleteRecordsOf does by itself). A bad byte in LMDB's
+// own pages can lead to a table as it was some transactions ago, in which every row is sealed and
+// linked: then the numbers of two tables differ, and a scan answers MDB_CORRUPTED.
+int CountChange(LmdbEnv* env, MDB_txn* txn);
+// How often packs were dropped in this index. Answers as LMDB does, 0 where it was never done.
 int ReadDrops(LmdbEnv* env, MDB_txn* txn, std::uint32_t* drops);
 
 // The coverage of a pack number; nothing when it was dropped.

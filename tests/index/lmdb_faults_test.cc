@@ -250,6 +250,39 @@ TEST_F(LmdbFaults, FlippedBitsGiveNoWrongAnswer) {
   std::cout << flips << " flips, " << crashes << " crashes inside LMDB\n";
 }
 
+// What leads to the table of records leads to an older one instead, whose pages are still there:
+// all of it is sealed and linked.
+TEST_F(LmdbFaults, ARecordsTableOfBeforeIsFoundOut) {
+  for (std::uint64_t pack = 1; pack <= 3; ++pack) {
+    std::shared_ptr<Index> index = MustOpen(options());
+    PackUpdate update = Grow(pack, pack * 10, 0, 5);
+    update.records.push_back(Record("m/" + std::to_string(pack), "v"));
+    MustPublish(index.get(), One(update));
+  }
+  const std::string name = "records";
+  std::string bytes = ReadWholeFile(DataFile());
+  const auto entries_at = [&](std::size_t node) {  // of LMDB's MDB_db, behind the name
+    return LoadU64(AsBytes(bytes).data() + node + name.size() + 32);
+  };
+  std::size_t newest = std::string::npos, older = std::string::npos;
+  for (std::size_t at = 0; (at = bytes.find(name, at)) != std::string::npos; ++at) {
+    if (newest == std::string::npos || entries_at(at) > entries_at(newest)) newest = at;
+  }
+  for (std::size_t at = 0; (at = bytes.find(name, at)) != std::string::npos; ++at) {
+    if (entries_at(at) + 1 == entries_at(newest)) older = at;
+  }
+  ASSERT_NE(older, std::string::npos);
+  bytes.replace(newest, name.size() + 48, bytes.substr(older, name.size() + 48));
+  {
+    std::fstream file(DataFile(), std::ios::in | std::ios::out | std::ios::binary);
+    file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  }
+  std::shared_ptr<Index> index = MustOpen(options());
+  ASSERT_FALSE(PacksOf(index.get()).empty());
+  const auto all = [](ByteSpan, ByteSpan, const Id128&) { return true; };
+  EXPECT_FALSE(index->ScanRecords({}, false, all).ok());
+}
+
 TEST_F(LmdbFaults, MapGrowsFromTiny) {
   LmdbIndexOptions tiny = options();
   tiny.map_bytes_start = 64 * 1024;
