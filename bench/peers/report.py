@@ -59,7 +59,7 @@ def _row(cells):
     return "| " + " | ".join(cells) + " |"
 
 
-def _table(head, rows):
+def table(head, rows):
     return [_row(head), _row(["---"] * len(head))] + [_row(row) for row in rows]
 
 
@@ -73,7 +73,7 @@ def _set_tables(result):
         for phase_name, phase in result["phases"].items()
         if not phase_name.startswith("step ")
     ]
-    lines = ["### " + result["describe"], "", "Seconds:", ""] + _table([""] + tools, rows)
+    lines = ["### " + result["describe"], "", "Seconds:", ""] + table([""] + tools, rows)
     phases = result["phases"].values()
     peaks = [max(p[name].peak_bytes() for p in phases if name in p) / MIB for name in tools]
     lines += ["", "Most memory (MiB), and what is stored at the end (MiB: by length, on disk):", ""]
@@ -83,11 +83,11 @@ def _set_tables(result):
     rows.append(["stored"] + [
         f"{stored[n][0] / MIB:.1f}, {stored[n][1] / MIB:.1f}" if n in stored else "" for n in tools
     ])
-    return lines + _table([""] + tools, rows) + [""]
+    return lines + table([""] + tools, rows) + [""]
 
 
 def markdown(env, results, figures, notes):
-    lines = ["## Environment", ""] + _table(["", ""], [list(row) for row in env]) + [""]
+    lines = ["## Environment", ""] + table(["", ""], [list(row) for row in env]) + [""]
     lines += ["## Figures", ""]
     rows = []
     for figure in figures:
@@ -97,7 +97,7 @@ def markdown(env, results, figures, notes):
             number(figure.measured, figure.unit), f"{ratio:.2f}" if ratio is not None else "-",
             f"**{figure.verdict()}**" if figure.verdict() == "SHORT" else figure.verdict(),
         ])
-    lines += _table(["figure", "must", "which is", "measured", "ratio", ""], rows)
+    lines += table(["figure", "must", "which is", "measured", "ratio", ""], rows)
     lines += [""] + [f"- {note}" for note in notes] + ([""] if notes else [])
     lines += ["## Against the peers", ""]
     for result in results.values():
@@ -124,13 +124,13 @@ def terminal(text):
     return "\n".join(lines).rstrip() + "\n"
 
 
-def write_markdown(path, text):
+def write_markdown(path, text, begin=BEGIN, end=END):
     """Between the marks of a page that has them, else the whole file."""
     whole = text
     if os.path.exists(path):
         with open(path) as file:
             page = file.read()
-        if BEGIN in page and END in page:
-            whole = page[: page.index(BEGIN) + len(BEGIN)] + "\n\n" + text + "\n" + page[page.index(END):]
+        if begin in page and end in page:
+            whole = page[: page.index(begin) + len(begin)] + "\n\n" + text + "\n" + page[page.index(end):]
     with open(path, "w") as file:
         file.write(whole)
