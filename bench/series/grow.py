@@ -3,9 +3,9 @@
 
     grow.py hdf5|sqlite FOLDER [--quick]
 
-hdf5: each step appends four frames of three fields, a wave in noise, to datasets of one file. sqlite: each
-step inserts rows into one table and changes and removes some. FOLDER/step-NN/FILE. Run by makers.py; hdf5 with the
-Python that has Debian's python3-h5py.
+hdf5: each step appends four frames of three fields, a wave in noise, to datasets of one file. sqlite:
+each step inserts rows into one table and changes and removes some. FOLDER/step-NN/FILE. Run by makers.py
+with the Python that has Debian's python3-h5py.
 """
 
 import math
@@ -13,6 +13,7 @@ import os
 import random
 import shutil
 import sqlite3
+import string
 import sys
 
 STEPS = 10
@@ -56,7 +57,7 @@ def hdf5(folder, quick):
 def sqlite(folder, quick):
     rows = 1000 if quick else 20_000
     chance = random.Random(1)
-    words = ["".join(chance.choices("abcdefghijklmnopqrstuvwxyz", k=chance.randint(3, 9))) for _ in range(2000)]
+    words = ["".join(chance.choices(string.ascii_lowercase, k=chance.randint(3, 9))) for _ in range(2000)]
     path = os.path.join(folder, "runs.sqlite")
     base = sqlite3.connect(path)
     base.execute("create table runs (id integer primary key, name text, state text, loss real, note text)")
@@ -70,8 +71,8 @@ def sqlite(folder, quick):
                          (number, f"{chance.choice(words)}-{number}", "queued", loss, note))
         # Mostly what is new changes, and now and then anything.
         for _ in range(rows // 10):
-            number = chance.randint(first, first + rows - 1) if chance.random() < 0.95 else chance.randint(0, first + rows - 1)
-            base.execute("update runs set state = ?, loss = ? where id = ?", ("done", chance.random(), number))
+            number = chance.randint(first if chance.random() < 0.95 else 0, first + rows - 1)
+            base.execute("update runs set state = 'done', loss = ? where id = ?", (chance.random(), number))
         for _ in range(rows // 200):
             base.execute("delete from runs where id = ?", (chance.randint(0, first + rows - 1),))
         base.commit()

@@ -1,8 +1,9 @@
 """The series: who makes them, from which package, and where they lie.
 
 A maker fills FOLDER/step-NN/ for each step, with the files as the program wrote them and under the
-names it gave them. What is made is kept in the cache and made again when the cache is emptied. Seeds are
-fixed; GROMACS and pw.x put times and names of hosts into their files, so bytes differ a little from run to run.
+names it gave them. What is made is kept in the cache and made again when the cache is emptied. Seeds
+are fixed; GROMACS and pw.x put times and names of hosts into their files, so bytes differ a little from
+run to run.
 """
 
 import os
@@ -133,7 +134,8 @@ class Gromacs(Maker):
         self._gmx("solvate", "-cs", "spc216.gro", "-box", *box, "-p", "topol.top", "-o", "box.gro")
         self._mdrun("em", "box.gro")
         # A checkpoint at each search for neighbours, of which every other one is of the series.
-        self._mdrun("md", "em.gro", "-cpo", "state.cpt", "-cpt", "0", "-cpnum", "-nstlist", str(self.apart // 2))
+        search = str(self.apart // 2)
+        self._mdrun("md", "em.gro", "-cpo", "state.cpt", "-cpt", "0", "-cpnum", "-nstlist", search)
         for number in range(1, STEPS + 1):
             state = self.path(f"state_step{number * self.apart}.cpt")
             os.rename(state, os.path.join(self.step(number), "state.cpt"))
@@ -155,8 +157,8 @@ class Script(Maker):
     def missing(self):
         if os.path.isdir(self.folder):
             return None
-        found = os.access(PYTHON, os.X_OK)
-        if found and subprocess.run([PYTHON, "-c", f"import {self.module}"], capture_output=True).returncode == 0:
+        look = [PYTHON, "-c", f"import {self.module}"]
+        if os.access(PYTHON, os.X_OK) and subprocess.run(look, capture_output=True).returncode == 0:
             return None
         return f"{PYTHON} has no {self.module} (apt-get install {self.package})"
 
@@ -205,7 +207,9 @@ class Espresso(Maker):
 
     def _input(self, first):
         cutoff, points = (10, 1) if self.quick else (28, 3)
-        mode, start, waves = ("from_scratch", "atomic", "atomic+random") if first else ("restart", "file", "file")
+        mode, start, waves = "restart", "file", "file"
+        if first:
+            mode, start, waves = "from_scratch", "atomic", "atomic+random"
         cell = ["0 0 0", ".5 .5 0", ".5 0 .5", "0 .5 .5"]
         cell += [".25 .25 .25", ".75 .75 .25", ".75 .25 .75", ".25 .75 .75"]
         return "\n".join([

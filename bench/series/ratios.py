@@ -117,6 +117,5 @@ def markdown(env, results, variants, peers, notes):
     lines += wanted_table(results, variants, peers) + [""]
     cuts = cuts_table(results)
     if cuts:
-        lines += ["New bytes, before compression, as a share of all: what content-defined cuts find again.", ""]
-        lines += cuts + [""]
+        lines += ["New bytes before compression, as a share of all:", ""] + cuts + [""]
     return "\n".join(lines + [f"- {note}" for note in notes] + ([""] if notes else []))
