@@ -359,7 +359,7 @@ TEST(FailingReads, OfACollectionOnAFullDiskLoseNothing) {
   const WorldFailure& failure = Named(kWorldFailures, "a read fails");
   const std::uint64_t reads = CountCalls(made, collect)[3];
   EXPECT_GT(reads, 100u);
-  for (std::uint64_t n = 1; n <= reads && !HasFailure(); n += 5) {
+  for (std::uint64_t n = 1; n <= reads && !HasFailure(); n += 5 * kSweepStride) {
     (void)TryOne(made, collect, failure, n).ok();
   }
 }

@@ -10,6 +10,7 @@
 #include <random>
 
 #include "tests/session/session_fixture.h"
+#include "tests/support/sweep.h"
 
 namespace ckpt {
 namespace {
@@ -104,7 +105,7 @@ TEST_F(ChangeTrackerTest, EverySaveHasWhatWasThereThen) {
   {
     auto s = Open();
     ASSERT_OK(s->Protect(VectorItem("x", &x)));
-    for (std::int64_t step = 0; step < 30; ++step) {
+    for (std::int64_t step = 0; step < (kSanitized ? 12 : 30); ++step) {
       for (std::size_t n = random() % 40; n > 0; --n) {
         const std::size_t at = random() % x.size();
         const std::size_t count = std::min<std::size_t>(random() % 5000, x.size() - at);

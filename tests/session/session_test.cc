@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "tests/session/session_fixture.h"
+#include "tests/support/sweep.h"
 
 namespace ckpt {
 namespace {
@@ -140,13 +141,14 @@ TEST_F(SessionRoundTrip, SwappedAndResizedArraysAreFollowed) {
 
 TEST_F(SessionRoundTrip, EveryCheckpointThatIsKeptReadsBackExactly) {
   options_.keep_last = 0;
+  constexpr int kSteps = kSanitized ? 12 : 30;
   std::vector<std::vector<double>> states;
   std::vector<double> x = Numbers(200000, 1);
   {
     auto s = Open();
     ASSERT_OK(s->Protect(VectorItem("x", &x)));
     std::mt19937 random(7);
-    for (int step = 1; step <= 30; ++step) {
+    for (int step = 1; step <= kSteps; ++step) {
       for (int k = 0; k < 3; ++k) x[random() % x.size()] = step;
       if (step % 7 == 0) x.resize(x.size() - 5000);
       if (step % 11 == 0) x = states[0];
@@ -156,7 +158,7 @@ TEST_F(SessionRoundTrip, EveryCheckpointThatIsKeptReadsBackExactly) {
     ASSERT_OK(s->Commit());
     EXPECT_EQ(s->Report().failed_saves, 0u);
   }
-  for (int step = 1; step <= 30; ++step) {
+  for (int step = 1; step <= kSteps; ++step) {
     auto s = Open();
     std::vector<double> back;
     ASSERT_OK(s->Protect(VectorItem("x", &back)));
