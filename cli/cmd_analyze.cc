@@ -1,6 +1,7 @@
 // ckpt-store analyze: what a store would make of some files. Needs none and writes nothing.
 
 #include "cli/command.h"
+#include "cli/effort_table.h"
 #include "cli/exit_codes.h"
 #include "cli/json.h"
 #include "cli/parse.h"
@@ -14,6 +15,8 @@ namespace {
 struct Gathered {
   Console* console = nullptr;
   JsonList results;
+  EffortTable efforts;
+  std::vector<ckpt_effort_estimate> estimates;
   Table table{{{"CHUNKER"},
                {"CHUNK", Table::Align::kRight},
                {"UNIQUE", Table::Align::kRight},
@@ -42,6 +45,11 @@ int OnAnalysis(const ckpt_analysis* analysis, void* user) {
   return Interrupted();
 }
 
+int OnEffort(const ckpt_effort_estimate* estimate, void* user) {
+  static_cast<Gathered*>(user)->estimates.push_back(*estimate);
+  return Interrupted();
+}
+
 class AnalyzeCommand : public Command {
  public:
   void Define(CLI::App& app) override {
@@ -59,14 +67,21 @@ class AnalyzeCommand : public Command {
     ckpt_analyze_result result = CKPT_ANALYZE_RESULT_INIT;
     const ckpt_code code =
         ckpt_analyze(paths.data(), paths.size(), static_cast<std::int32_t>(level_),
-                     OnAnalyzeProgress, OnAnalysis, &gathered, &result);
+                     OnAnalyzeProgress, OnAnalysis, OnEffort, &gathered, &result);
     if (code != CKPT_OK) return console.Fail(code);
+    for (const ckpt_effort_estimate& estimate : gathered.estimates) {
+      gathered.efforts.Add(estimate, result.logical_bytes);
+    }
     if (console.json()) {
-      console.Print(gathered.results.DocumentIn(
-          {{"files", result.files}, {"logical_bytes", result.logical_bytes}}, "results"));
+      console.Print(gathered.results.DocumentIn({{"files", result.files},
+                                                 {"logical_bytes", result.logical_bytes},
+                                                 {"efforts", gathered.efforts.json()}},
+                                                "results"));
     } else {
       console.Print(HumanBytes(result.logical_bytes) + " in " +
-                    Plural(result.files, "file", "files") + "\n" + gathered.table.Text());
+                    Plural(result.files, "file", "files") + "\n" + gathered.table.Text() +
+                    "\nchunks of 64 KiB, content-defined, by effort; speeds are of one thread:\n" +
+                    gathered.efforts.Text());
     }
     return kExitDone;
   }

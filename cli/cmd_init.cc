@@ -3,6 +3,7 @@
 #include <bit>
 
 #include "cli/command.h"
+#include "cli/effort_table.h"
 #include "cli/exit_codes.h"
 #include "cli/json.h"
 #include "cli/parse.h"
@@ -25,6 +26,7 @@ class InitCommand : public Command {
                              "a size like 64K", "Chunk of arrays (default 64K)");
     AddParsed<std::uint64_t>(app, "--level", &level_, "N", ParseCount, "a number",
                              "zstd level, 1 to 19 (default 3)");
+    AddEffort(app, &effort_, "Of saves that do not say another: fast, balanced (default), small");
     AddParsed<std::uint64_t>(app, "--pack-size", &pack_bytes_, "SIZE", ParseSize,
                              "a size like 512M", "A pack is full beyond this (default 512M)");
     app.add_flag("--shared", shared_, "Readable and writable by its group");
@@ -38,6 +40,7 @@ class InitCommand : public Command {
     options.array_chunk_bytes = static_cast<std::uint32_t>(array_chunk_bytes_);
     options.level = static_cast<std::int32_t>(level_);
     options.pack_bytes = pack_bytes_;
+    options.effort = effort_;
     options.group_shared = shared_ ? 1 : 0;
     if (const int status = store.Open(options); status != kExitDone) return status;
     ckpt_store_info info = CKPT_STORE_INFO_INIT;
@@ -72,18 +75,20 @@ class InitCommand : public Command {
       json["chunk_bytes"] = info.chunk_bytes;
       json["array_chunk_bytes"] = info.array_chunk_bytes;
       json["level"] = info.level;
+      json["effort"] = ckpt_effort_name(info.effort);
       console.Print(JsonDocument(json));
       return;
     }
     console.Say("created store " + PrintableName(info.path) + ": format " +
                 std::to_string(info.format) + ", chunks of " + HumanBytes(info.chunk_bytes) +
                 " (arrays " + HumanBytes(info.array_chunk_bytes) + "), zstd level " +
-                std::to_string(info.level) + "\n");
+                std::to_string(info.level) + ", effort " + ckpt_effort_name(info.effort) + "\n");
   }
 
   std::uint64_t chunk_bytes_ = 65536;
   std::uint64_t array_chunk_bytes_ = 65536;
   std::uint64_t level_ = 3;
+  std::int32_t effort_ = CKPT_EFFORT_DEFAULT;
   std::uint64_t pack_bytes_ = std::uint64_t{512} << 20;
   bool shared_ = false;
 };

@@ -1,6 +1,7 @@
 // ckpt-store inspect: what a checkpoint consists of.
 
 #include "cli/command.h"
+#include "cli/effort_table.h"
 #include "cli/entry_text.h"
 #include "cli/exit_codes.h"
 #include "cli/json.h"
@@ -15,6 +16,8 @@ class InspectCommand : public Command {
   void Define(CLI::App& app) override {
     AddText(app, "CHECKPOINT", &checkpoint_, "", "SERIES, SERIES@STEP or SERIES@ATTEMPT:STEP")
         ->required();
+    app.add_flag("--efforts", estimates_,
+                 "What each --effort would give and cost (reads a sample)");
   }
 
   int Run(Console& console) override {
@@ -24,15 +27,25 @@ class InspectCommand : public Command {
     const ckpt_code code =
         ckpt_inspect(store.get(), checkpoint_.c_str(), OnCheckpoint, OnEntry, OnPack, this);
     if (code != CKPT_OK) return store.Fail(code, {checkpoint_});
+    if (estimates_) {
+      const ckpt_code estimated =
+          ckpt_estimate_efforts(store.get(), checkpoint_.c_str(), OnEffort, this);
+      if (estimated != CKPT_OK) return store.Fail(estimated, {checkpoint_});
+    }
     if (json_) {
       document_ = Document();
       document_["packs"] = packs_json_;
+      if (estimates_) document_["efforts"] = efforts_.json();
       console.Print(entries_.DocumentIn(document_, "entries"));
       return kExitDone;
     }
     console.Print(Head());
     if (!table_.empty()) console.Print("\n" + table_.Text());
     if (!packs_.empty()) console.Print("\n" + packs_.Text());
+    if (estimates_) {
+      console.Print("\nall of its chunks, by effort; speeds are of one thread:\n" +
+                    efforts_.Text());
+    }
     return kExitDone;
   }
 
@@ -97,6 +110,12 @@ class InspectCommand : public Command {
     return Interrupted();
   }
 
+  static int OnEffort(const ckpt_effort_estimate* estimate, void* user) {
+    auto* self = static_cast<InspectCommand*>(user);
+    self->efforts_.Add(*estimate, self->sum_.logical_bytes);
+    return Interrupted();
+  }
+
   static int OnPack(const char* pack, std::uint64_t bytes, void* user) {
     auto* self = static_cast<InspectCommand*>(user);
     self->packs_json_.push_back({{"pack", pack}, {"stored_bytes", bytes}});
@@ -155,6 +174,8 @@ class InspectCommand : public Command {
 
   std::string checkpoint_;
   bool json_ = false;
+  bool estimates_ = false;
+  EffortTable efforts_;
   bool of_a_group_ = false;
   std::vector<SavedRank> ranks_;
   std::size_t at_ = 0;  // in ranks_: whose entries come now
@@ -180,7 +201,7 @@ class InspectCommand : public Command {
 const CommandInfo kInspectCommand = {"inspect",
                                      "Show a checkpoint's entries, their sizes and what they share",
                                      "ckpt-store inspect melt@5000\n"
-                                     "ckpt-store inspect melt --json\n",
+                                     "ckpt-store inspect melt --efforts --json\n",
                                      [] { return std::unique_ptr<Command>(new InspectCommand); }};
 
 }  // namespace ckpt

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "cli/command.h"
+#include "cli/effort_table.h"
 #include "cli/exit_codes.h"
 #include "cli/parse.h"
 #include "cli/run_child.h"
@@ -46,6 +47,7 @@ class RunCommand : public Command {
                 "Files and folders to save, together as one set; may be repeated");
     AddTime(app, "--every", &plan_.every_ns,
             "At least so long between saves (default: none); not with --when");
+    AddEffort(app, &plan_.effort, "Of saves: fast, balanced or small (default: the store's)");
     AddTime(app, "--settle", &plan_.settle_ns,
             "Save when nothing about the set changed for so long (2s)");
     AddText(app, "--when", &plan_.marker, "MARKER",

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "cli/command.h"
+#include "cli/effort_table.h"
 #include "cli/exit_codes.h"
 #include "cli/json.h"
 #include "cli/parse.h"
@@ -54,6 +55,7 @@ class SaveCommand : public Command {
     AddRepeated(app, "--tag", &tags_, "K=V", "Something to remember it by; may be repeated");
     AddRepeated(app, "--exclude", &excludes_, "GLOB", "Leave out what matches; may be repeated");
     AddText(app, "--as", &stream_name_, "NAME", "The name of what - reads (default: stdin)");
+    AddEffort(app, &effort_, "fast, balanced or small (default: the store's)");
     app.add_flag("--reread", reread_, "Read files again although size and times are unchanged");
     AddWait(app, &wait_ms_, "Wait for another save into the series, instead of exit 5");
   }
@@ -88,6 +90,7 @@ class SaveCommand : public Command {
     options.stream_fd = dashes > 0 ? STDIN_FILENO : -1;
     options.stream_name = dashes > 0 ? stream_name_.c_str() : nullptr;
     options.wait_ms = wait_ms_;
+    options.effort = effort_;
     const std::vector<const char*> paths = Pointers(paths_);
     ckpt_save_result result = CKPT_SAVE_RESULT_INIT;
     const ckpt_code code =
@@ -170,6 +173,7 @@ class SaveCommand : public Command {
   std::vector<std::string> excludes_;
   std::string stream_name_;
   bool reread_ = false;
+  std::int32_t effort_ = CKPT_EFFORT_DEFAULT;
   std::int64_t wait_ms_ = 0;
 };
 

@@ -284,6 +284,7 @@ int RunLoop::SaveInWorker(const FileSet& set) const {
   options.series = plan_.series.c_str();
   options.from_step = from_step_;
   options.wait_ms = kBusyWaitMs;
+  options.effort = plan_.effort;
   options.excludes = excludes.data();
   options.exclude_count = excludes.size();
   options.confirm = StillTheSame;

@@ -37,6 +37,7 @@ struct RunPlan {
   std::string series;
   std::int64_t every_ns = 0;  // at least so long between saves
   std::int64_t settle_ns = 2'000'000'000;
+  std::int32_t effort = CKPT_EFFORT_DEFAULT;
   std::string marker;              // --when
   std::string ready_command;       // --ready-cmd
   std::map<int, int> forward;      // signals sent on as others; 0: not sent on

@@ -102,6 +102,18 @@ typedef enum ckpt_open_mode {
   CKPT_OPEN_CREATE_NEW = 3 /* created; CKPT_EXISTS if there is a store */
 } ckpt_open_mode;
 
+/* How much time a save may take so that less is stored. What is stored reads the same, and what is
+ * there already is not stored anew. docs/benchmarks.md (Effort) has what each gives and costs;
+ * ckpt_analyze and ckpt_estimate_efforts say it of the data at hand. */
+typedef enum ckpt_effort {
+  CKPT_EFFORT_DEFAULT = 0,  /* of an array: its save's; of a save: its store's; there: balanced */
+  CKPT_EFFORT_FAST = 1,     /* zstd level 1 at most, and no differences */
+  CKPT_EFFORT_BALANCED = 2, /* the store's level, and differences of at most half of the bytes */
+  CKPT_EFFORT_SMALL = 3     /* level 14 at least, every form tried in full, and differences of at
+                               most three quarters: slow to save, about as fast to restore */
+} ckpt_effort;
+CKPT_API const char* ckpt_effort_name(int32_t effort); /* "fast"; "unknown" */
+
 typedef struct ckpt_open_options {
   size_t struct_size;
   int32_t mode;          /* ckpt_open_mode */
@@ -117,10 +129,11 @@ typedef struct ckpt_open_options {
   uint64_t pack_bytes;        /* at creation: a pack is full beyond this; 0: 512 MiB */
   ckpt_progress_fn progress;
   ckpt_notice_fn notice;
-  void* user; /* for both */
+  void* user;     /* for both */
+  int32_t effort; /* at creation: ckpt_effort of all saves that do not say another */
 } ckpt_open_options;
 #define CKPT_OPEN_OPTIONS_INIT \
-  { sizeof(ckpt_open_options), CKPT_OPEN_READ, 0, 0, 0, NULL, 0, 0, 0, 0, 0, NULL, NULL, NULL }
+  { sizeof(ckpt_open_options), CKPT_OPEN_READ, 0, 0, 0, NULL, 0, 0, 0, 0, 0, NULL, NULL, NULL, 0 }
 
 /* CKPT_NOT_FOUND: no store there. CKPT_PERMISSION: owner or mode (see trust_owner).
  * CKPT_UNSUPPORTED: a newer format; the message names the feature. */
@@ -138,9 +151,10 @@ typedef struct ckpt_store_info {
   uint32_t chunk_bytes;
   uint32_t array_chunk_bytes;
   int32_t level;
+  int32_t effort; /* ckpt_effort */
 } ckpt_store_info;
 #define CKPT_STORE_INFO_INIT \
-  { sizeof(ckpt_store_info), NULL, NULL, 0, 0, 0, 0, 0 }
+  { sizeof(ckpt_store_info), NULL, NULL, 0, 0, 0, 0, 0, 0 }
 CKPT_API ckpt_code ckpt_store_get_info(ckpt_store* store, ckpt_store_info* info);
 
 /* ---- checkpoints --------------------------------------------------------------------------- */
@@ -224,11 +238,12 @@ typedef struct ckpt_save_options {
   int (*confirm)(void* user);
   void* confirm_user;
   const char* run_id; /* for ranks > 1: the same string in all ranks of one run, and in no other */
+  int32_t effort;     /* ckpt_effort */
 } ckpt_save_options;
 #define CKPT_SAVE_OPTIONS_INIT                                                                   \
   {                                                                                              \
     sizeof(ckpt_save_options), NULL, CKPT_STEP_NEXT, CKPT_STEP_NONE, NULL, 0, NULL, 0, 0, 0, -1, \
-        NULL, NULL, 0, 1, NULL, NULL, NULL                                                       \
+        NULL, NULL, 0, 1, NULL, NULL, NULL, 0                                                    \
   }
 
 typedef struct ckpt_save_result {
@@ -394,6 +409,8 @@ CKPT_API ckpt_code ckpt_begin(ckpt_store* store, const ckpt_save_options* option
  * CKPT_STRING and CKPT_RECORD; for other types 0 or their size. A name may be put once. */
 CKPT_API ckpt_code ckpt_put(ckpt_writer* writer, const char* name, const void* data, int32_t dtype,
                             uint32_t element_bytes, uint32_t dimensions, const uint64_t* shape);
+/* The ckpt_effort of arrays that are put from here on. */
+CKPT_API ckpt_code ckpt_put_effort(ckpt_writer* writer, int32_t effort);
 /* Commits (durable on CKPT_OK) and frees the writer, whatever it returns. */
 CKPT_API ckpt_code ckpt_end(ckpt_writer* writer, ckpt_save_result* result);
 /* Frees the writer; the checkpoint never exists. NULL is allowed. */
@@ -519,12 +536,13 @@ typedef struct ckpt_session_options {
   int32_t change_detection; /* ckpt_change_detection */
   uint32_t audit_saves; /* every so many saves everything is hashed nevertheless; 0 means 16. What
                            changed unseen is noticed, counted (missed_bytes), and ends that trust */
+  int32_t effort;       /* ckpt_effort of what is stored */
 } ckpt_session_options;
 #define CKPT_SESSION_OPTIONS_INIT                                                                  \
   {                                                                                                \
     sizeof(ckpt_session_options), NULL, NULL, 0, 0, 0, 0.0, 0.0, 0, CKPT_DURABLE_EACH_SAVE, 60.0,  \
         0, NULL, 0, NULL, 0, 0.0, CKPT_ON_STOP_SIGNAL, CKPT_ON_ERROR_GO_ON, 2, 0, 0, 0, 0.0, 0, 1, \
-        NULL, NULL, 10000, 0, 0, 0, 0, 1, CKPT_DETECT_HASH, 0                                      \
+        NULL, NULL, 10000, 0, 0, 0, 0, 1, CKPT_DETECT_HASH, 0, 0                                   \
   }
 
 /* A compatibility key for a computation that depends on an input file: the XXH3-128 of the file's
@@ -598,6 +616,9 @@ CKPT_API ckpt_code ckpt_session_convert(ckpt_session* session, const char* name)
  * protected under that name. */
 CKPT_API ckpt_code ckpt_session_set_layout(ckpt_session* session, const char* name,
                                            const char* layout);
+/* The ckpt_effort of what is protected under the name, from the next save on: small for what hardly
+ * changes, say, and fast for what is noise. CKPT_NOT_FOUND: nothing is. */
+CKPT_API ckpt_code ckpt_session_set_effort(ckpt_session* session, const char* name, int32_t effort);
 /* A file the code appends to (its log): its length is recorded with each save and cut back to that
  * at restore, so that lines are not written twice. Flush streams before a Step; open the file after
  * the restore, or for appending. */
@@ -930,11 +951,28 @@ typedef struct ckpt_analyze_result {
 } ckpt_analyze_result;
 #define CKPT_ANALYZE_RESULT_INIT \
   { sizeof(ckpt_analyze_result), 0, 0 }
-/* What a store would do to these files, in this order. Needs no store, writes nothing. */
+/* What a ckpt_effort would give and cost, by a sample of at most about 64 MiB. */
+typedef struct ckpt_effort_estimate {
+  int32_t effort; /* ckpt_effort */
+  int32_t level;  /* zstd's */
+  uint64_t sampled_bytes;
+  uint64_t stored_bytes; /* of everything, headers included */
+  /* Of raw bytes, in a second of one thread's processor time. 0: nothing was sampled. */
+  double encode_bytes_per_second;
+  double decode_bytes_per_second;
+} ckpt_effort_estimate;
+typedef int (*ckpt_effort_fn)(const ckpt_effort_estimate* estimate, void* user);
+/* What a store would do to these files, in this order. Needs no store, writes nothing. `effort_fn`
+ * (may be NULL) is told of each effort, at a store's own chunks; differences from a checkpoint
+ * before are not counted. */
 CKPT_API ckpt_code ckpt_analyze(const char* const* paths, size_t path_count, int32_t level,
                                 ckpt_progress_fn progress,
-                                int (*fn)(const ckpt_analysis* analysis, void* user), void* user,
-                                ckpt_analyze_result* result);
+                                int (*fn)(const ckpt_analysis* analysis, void* user),
+                                ckpt_effort_fn effort_fn, void* user, ckpt_analyze_result* result);
+/* The same of a checkpoint that is there: what its distinct chunks would take, each difference
+ * still from its base. Reads the sampled chunks. CKPT_CORRUPTION: one of them cannot be read. */
+CKPT_API ckpt_code ckpt_estimate_efforts(ckpt_store* store, const char* checkpoint,
+                                         ckpt_effort_fn fn, void* user);
 
 #ifdef __cplusplus
 } /* extern "C" */

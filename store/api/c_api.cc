@@ -35,7 +35,14 @@ Status CheckElementBytes(std::int32_t dtype, std::uint32_t element_bytes) {
                          ": give the type that they have, or CKPT_RECORD");
 }
 
-OpenStoreOptions ToOpenOptions(const ckpt_open_options& in) {
+Result<Effort> ToEffort(std::int32_t effort) {
+  if (effort >= CKPT_EFFORT_DEFAULT && effort <= CKPT_EFFORT_SMALL) {
+    return static_cast<Effort>(effort);
+  }
+  return InvalidArgument("effort " + std::to_string(effort) + " is no ckpt_effort");
+}
+
+Result<OpenStoreOptions> ToOpenOptions(const ckpt_open_options& in) {
   OpenStoreOptions out;
   out.mode = static_cast<OpenStoreOptions::Mode>(in.mode);
   out.threads = in.threads;
@@ -46,6 +53,8 @@ OpenStoreOptions ToOpenOptions(const ckpt_open_options& in) {
   if (in.chunk_bytes != 0) out.format.chunker = ChunkerParams::ForAverage(in.chunk_bytes);
   if (in.array_chunk_bytes != 0) out.format.array_chunk_bytes = in.array_chunk_bytes;
   if (in.level != 0) out.format.level = in.level;
+  CKPT_ASSIGN_OR_RETURN(Effort effort, ToEffort(in.effort));
+  out.format.effort = OrElse(effort, out.format.effort);
   if (in.pack_bytes != 0) out.format.pack_bytes_max = in.pack_bytes;
   if (in.progress != nullptr) {
     out.progress = [fn = in.progress, user = in.user](const Progress& p) {
@@ -143,7 +152,8 @@ ckpt_code ckpt_store_open(const char* path, const ckpt_open_options* options, ck
       return InvalidArgument("mode " + std::to_string(in.mode) + " is no ckpt_open_mode");
     }
     auto handle = std::make_unique<ckpt_store>();
-    CKPT_ASSIGN_OR_RETURN(handle->store, Store::Open(PosixEnv(), path, ToOpenOptions(in)));
+    CKPT_ASSIGN_OR_RETURN(OpenStoreOptions out, ToOpenOptions(in));
+    CKPT_ASSIGN_OR_RETURN(handle->store, Store::Open(PosixEnv(), path, std::move(out)));
     *store = handle.release();
     return Status();
   });
@@ -163,6 +173,7 @@ ckpt_code ckpt_store_get_info(ckpt_store* store, ckpt_store_info* info) {
     out.chunk_bytes = format.chunker.avg_bytes;
     out.array_chunk_bytes = format.array_chunk_bytes;
     out.level = format.level;
+    out.effort = static_cast<int32_t>(format.effort);
     return WriteResult(out, info);
   });
 }

@@ -94,7 +94,8 @@ std::vector<std::string> Texts(const char* const* texts, std::size_t count);
 // would save a part of the memory.
 Status CheckElementBytes(std::int32_t dtype, std::uint32_t element_bytes);
 
-OpenStoreOptions ToOpenOptions(const ckpt_open_options& options);
+Result<OpenStoreOptions> ToOpenOptions(const ckpt_open_options& options);
+Result<Effort> ToEffort(std::int32_t effort);
 // ckpt_save_options -> SaveOptions (what concerns the checkpoint, not the paths).
 Result<SaveOptions> ToSaveOptions(const ckpt_save_options& options);
 ckpt_save_result ToResult(const Saved& saved, double seconds);

@@ -8,6 +8,7 @@
 
 struct ckpt_writer {
   std::unique_ptr<ckpt::ArrayWriter> writer;
+  ckpt::Effort effort = ckpt::Effort::kUnsaid;
   ckpt::Stopwatch watch;
 };
 
@@ -53,7 +54,16 @@ ckpt_code ckpt_put(ckpt_writer* writer, const char* name, const void* data, int3
     CKPT_RETURN_IF_ERROR(CheckElementBytes(dtype, element_bytes));
     CKPT_RETURN_IF_ERROR(CompleteShape(&array, &bytes));
     if (bytes > 0) CKPT_RETURN_IF_ERROR(Need(data, "data"));
-    return writer->writer->Put(name, {static_cast<const std::byte*>(data), bytes}, array);
+    return writer->writer->Put(name, {static_cast<const std::byte*>(data), bytes}, array,
+                               writer->effort);
+  });
+}
+
+ckpt_code ckpt_put_effort(ckpt_writer* writer, int32_t effort) {
+  return Guard([&]() -> Status {
+    CKPT_RETURN_IF_ERROR(Need(writer, "writer"));
+    CKPT_ASSIGN_OR_RETURN(writer->effort, ToEffort(effort));
+    return Status();
   });
 }
 

@@ -24,6 +24,7 @@ Result<SaveOptions> ToSaveOptions(const ckpt_save_options& in) {
   out.job_id = in.job_id != nullptr ? in.job_id : EnvironmentVariable("SLURM_JOB_ID");
   if (in.job_id == nullptr) out.job_restarts = EnvironmentNumber("SLURM_RESTART_COUNT");
   out.wait_ms = in.wait_ms;
+  CKPT_ASSIGN_OR_RETURN(out.effort, ToEffort(in.effort));
   return out;
 }
 

@@ -17,7 +17,7 @@ Result<SessionOptions> ToSessionOptions(const ckpt_session_options& in) {
   SessionOptions out;
   ckpt_open_options open;
   CKPT_RETURN_IF_ERROR(ReadOptions(in.store, ckpt_open_options CKPT_OPEN_OPTIONS_INIT, &open));
-  out.store = ToOpenOptions(open);
+  CKPT_ASSIGN_OR_RETURN(out.store, ToOpenOptions(open));
   out.notice = out.store.notice;
   out.log = in.log != 0;
   out.compatibility = Text(in.compatibility);
@@ -40,6 +40,7 @@ Result<SessionOptions> ToSessionOptions(const ckpt_session_options& in) {
   }
   out.change_detection = static_cast<ChangeDetection>(in.change_detection);
   if (in.audit_saves != 0) out.audit_saves = in.audit_saves;
+  CKPT_ASSIGN_OR_RETURN(out.effort, ToEffort(in.effort));
   if (in.durability < 0 || in.durability > CKPT_DURABLE_ON_REQUEST || in.on_stop < 0 ||
       in.on_stop > CKPT_ON_STOP_LEAVE || in.on_error < 0 || in.on_error > CKPT_ON_ERROR_STOP) {
     return InvalidArgument("durability, on_stop or on_error has a value that is not known");

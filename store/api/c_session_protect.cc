@@ -232,6 +232,15 @@ ckpt_code ckpt_session_set_layout(ckpt_session* session, const char* name, const
   });
 }
 
+ckpt_code ckpt_session_set_effort(ckpt_session* session, const char* name, int32_t effort) {
+  return Guard([&]() -> Status {
+    CKPT_RETURN_IF_ERROR(Need(session, "session"));
+    CKPT_RETURN_IF_ERROR(Need(name, "name"));
+    CKPT_ASSIGN_OR_RETURN(Effort chosen, ToEffort(effort));
+    return session->session->SetEffort(name, chosen);
+  });
+}
+
 ckpt_code ckpt_session_attach_file(ckpt_session* session, const char* path) {
   return Guard([&]() -> Status {
     CKPT_RETURN_IF_ERROR(Need(session, "session"));

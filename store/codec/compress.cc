@@ -5,6 +5,7 @@
 #include <zstd_errors.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -41,6 +42,15 @@ constexpr std::size_t kLeastSampledBytes = 32 << 10;
 constexpr std::size_t kSamplePieces = 2;
 constexpr std::size_t kSamplePieceBytes = 4 << 10;
 constexpr int kSampleLevel = 1;
+// A chunk of which so much is noise in planes, and in which nothing repeats, is smaller shuffled:
+// no sample need say so.
+constexpr std::size_t kNoiseThatDecides = 4;  // one in so many bytes
+// RFC 8878, 3.1.1: a frame without content size and checksum begins with two bytes, a block with
+// three.
+constexpr std::size_t kFrameHeaderBytes = 2;
+constexpr std::size_t kBlockHeaderBytes = 3;
+constexpr std::size_t kBlockBytesMost = 128 << 10;
+constexpr unsigned kLeastWindowLog = 10;
 // A way is tried in full unless what was found already is below this share of its sample's promise.
 constexpr double kSampleTrust = 0.93;
 
@@ -61,6 +71,58 @@ void TakeSample(ByteSpan raw, std::size_t width, Bytes* sample) {
 MutableByteSpan Sized(Bytes* buffer, std::size_t size) {
   if (buffer->size() < size) buffer->resize(size);
   return MutableByteSpan(*buffer).first(size);
+}
+
+// Part of the shuffled bytes: all planes that can be packed, from the first to the last. Those
+// before and behind are noise: of doubles that are measured or computed, the lower bytes of the
+// mantissas.
+struct PackedPart {
+  std::size_t begin = 0;
+  std::size_t end = 0;
+};
+PackedPart FindPackedPart(ByteSpan planes, std::size_t width) {
+  const std::size_t plane_bytes = planes.size() / width;
+  const auto is_noise = [&](std::size_t plane) {
+    return LooksIncompressible(planes.subspan(plane * plane_bytes, plane_bytes));
+  };
+  std::size_t first = 0, end = width;
+  while (first < end && is_noise(first)) ++first;
+  while (end > first && is_noise(end - 1)) --end;
+  return {first * plane_bytes, end == width ? planes.size() : end * plane_bytes};
+}
+
+void StoreBlockHeader(bool last, unsigned type, std::size_t size, std::byte* to) {
+  const std::size_t header = (size << 3) | (type << 1) | (last ? 1 : 0);
+  for (unsigned i = 0; i < kBlockHeaderBytes; ++i) to[i] = std::byte(header >> (8 * i));
+}
+
+std::size_t RawBlocksBytes(std::size_t size) {
+  return size + kBlockHeaderBytes * ((size + kBlockBytesMost - 1) / kBlockBytesMost);
+}
+
+// Blocks of bytes as they are. `last`: the frame ends with them.
+void StoreRawBlocks(ByteSpan bytes, bool last, std::byte* to) {
+  while (!bytes.empty()) {
+    const std::size_t size = std::min(bytes.size(), kBlockBytesMost);
+    StoreBlockHeader(last && size == bytes.size(), 0, size, to);
+    std::memcpy(to + kBlockHeaderBytes, bytes.data(), size);
+    to += kBlockHeaderBytes + size;
+    bytes = bytes.subspan(size);
+  }
+}
+
+// Blocks may follow the last one of `blocks`.
+void UnmarkLastBlock(MutableByteSpan blocks) {
+  std::size_t at = 0;
+  while ((blocks[at] & std::byte{1}) == std::byte{0}) {
+    std::size_t header = 0;
+    for (unsigned i = 0; i < kBlockHeaderBytes; ++i) {
+      header |= std::to_integer<std::size_t>(blocks[at + i]) << (8 * i);
+    }
+    const bool one_byte = ((header >> 1) & 3) == 1;  // repeated
+    at += kBlockHeaderBytes + (one_byte ? 1 : header >> 3);
+  }
+  blocks[at] &= std::byte{0xFE};
 }
 
 }  // namespace
@@ -169,16 +231,19 @@ Status Decoder::Decode(std::uint8_t codec, std::uint8_t param, ByteSpan stored, 
 struct Encoder::State {
   CCtx context;
   Decoder checker;
-  Bytes plain_out, shuffled_out, shuffled, sample, sample_out, checked;
+  Bytes plain_out, shuffled_out, shuffled, sample, sample_planes, sample_out, checked;
   Bytes xored, subtracted, delta_out;
   int level = ZSTD_maxCLevel() + 1;
+  bool thorough = false;
 
   Status Prepare();
   void SetLevel(int wanted);
   Result<std::size_t> Pack(ByteSpan in, std::size_t block_bytes, MutableByteSpan out);
-  Result<std::size_t> PackShuffled(ByteSpan raw, std::size_t width, MutableByteSpan out);
+  Result<std::size_t> PackPlanes(ByteSpan planes, std::size_t width, const PackedPart& part,
+                                 MutableByteSpan out);
+  Result<std::size_t> PackSample(ByteSpan raw, std::size_t width, MutableByteSpan out);
   Status TryPlain(ByteSpan raw, Encoded* best);
-  Status TryShuffled(ByteSpan raw, std::size_t width, Encoded* best);
+  Status TryShuffled(ByteSpan planes, std::size_t width, const PackedPart& part, Encoded* best);
   Status TryBoth(ByteSpan raw, std::size_t width, Encoded* best);
   Result<bool> SubtractIsSmaller(std::size_t width);
   Status Verify(ByteSpan raw, const Encoded& encoded, ByteSpan base = {});
@@ -232,13 +297,42 @@ Result<std::size_t> Encoder::State::Pack(ByteSpan in, std::size_t block_bytes,
   }
 }
 
-Result<std::size_t> Encoder::State::PackShuffled(ByteSpan raw, std::size_t width,
-                                                 MutableByteSpan out) {
-  MutableByteSpan planes = Sized(&shuffled, raw.size());
+// One frame of shuffled bytes: zstd sees `part` alone, the rest goes into raw blocks. These change
+// nothing that the blocks behind them depend on: matches reach into the part only, and entropy
+// tables and repeated offsets are those of a frame that begins with it.
+Result<std::size_t> Encoder::State::PackPlanes(ByteSpan planes, std::size_t width,
+                                               const PackedPart& part, MutableByteSpan out) {
+  const std::size_t plane_bytes = planes.size() / width;
+  const std::size_t planes_a_block = (kPlaneBlockBytes + plane_bytes - 1) / plane_bytes;
+  const std::size_t block_bytes = planes_a_block * plane_bytes;
+  const ByteSpan packed = planes.subspan(part.begin, part.end - part.begin);
+  if (packed.size() == planes.size()) return Pack(packed, block_bytes, out);
+  const ByteSpan before = planes.first(part.begin), behind = planes.subspan(part.end);
+  const std::size_t blocks_at = kFrameHeaderBytes + RawBlocksBytes(before.size());
+  const std::size_t behind_bytes = RawBlocksBytes(behind.size());
+  if (packed.empty() || blocks_at + behind_bytes >= out.size()) return planes.size();
+  // Its own header is written over below.
+  MutableByteSpan room =
+      out.subspan(blocks_at - kFrameHeaderBytes, out.size() - behind_bytes - blocks_at);
+  CKPT_ASSIGN_OR_RETURN(std::size_t size, Pack(packed, block_bytes, room));
+  if (size >= packed.size()) return planes.size();
+  const std::size_t behind_at = blocks_at + size - kFrameHeaderBytes;
+  if (!behind.empty()) {
+    UnmarkLastBlock(out.subspan(blocks_at, behind_at - blocks_at));
+    StoreRawBlocks(behind, true, &out[behind_at]);
+  }
+  const auto log = static_cast<unsigned>(std::bit_width(planes.size() - 1));
+  out[0] = std::byte{0};  // neither content size nor dictionary nor checksum
+  out[1] = std::byte((std::max(log, kLeastWindowLog) - kLeastWindowLog) << 3);
+  StoreRawBlocks(before, false, &out[kFrameHeaderBytes]);
+  return behind_at + behind_bytes;
+}
+
+Result<std::size_t> Encoder::State::PackSample(ByteSpan raw, std::size_t width,
+                                               MutableByteSpan out) {
+  MutableByteSpan planes = Sized(&sample_planes, raw.size());
   Shuffle(raw, width, planes);
-  std::size_t plane_bytes = raw.size() / width;
-  std::size_t planes_a_block = (kPlaneBlockBytes + plane_bytes - 1) / plane_bytes;
-  return Pack(planes, planes_a_block * plane_bytes, out);
+  return PackPlanes(planes, width, {0, planes.size()}, out);
 }
 
 Status Encoder::State::TryPlain(ByteSpan raw, Encoded* best) {
@@ -248,20 +342,29 @@ Status Encoder::State::TryPlain(ByteSpan raw, Encoded* best) {
   return {};
 }
 
-Status Encoder::State::TryShuffled(ByteSpan raw, std::size_t width, Encoded* best) {
-  MutableByteSpan out = Sized(&shuffled_out, raw.size());
-  CKPT_ASSIGN_OR_RETURN(std::size_t size, PackShuffled(raw, width, out.first(RoomFor(raw))));
+Status Encoder::State::TryShuffled(ByteSpan planes, std::size_t width, const PackedPart& part,
+                                   Encoded* best) {
+  MutableByteSpan out = Sized(&shuffled_out, planes.size());
+  CKPT_ASSIGN_OR_RETURN(std::size_t size,
+                        PackPlanes(planes, width, part, out.first(RoomFor(planes))));
   if (size < best->bytes.size()) {
     *best = {Codec::kShuffleZstd, ParamOfWidth(width), out.first(size)};
   }
   return {};
 }
 
-// Chunks of some size first send a sample both ways, and the promising way goes first; the other
-// follows only if the sample said it might still win.
+// Chunks of some size, unless planes of noise say it already, first send a sample both ways, and
+// the promising way goes first; the other follows only if the sample said it might still win.
 Status Encoder::State::TryBoth(ByteSpan raw, std::size_t width, Encoded* best) {
-  if (raw.size() < kLeastSampledBytes) {
-    CKPT_RETURN_IF_ERROR(TryShuffled(raw, width, best));
+  MutableByteSpan planes = Sized(&shuffled, raw.size());
+  Shuffle(raw, width, planes);
+  const PackedPart part = FindPackedPart(planes, width);
+  if (raw.size() - (part.end - part.begin) >= raw.size() / kNoiseThatDecides &&
+      !SomethingRepeats(raw)) {
+    return TryShuffled(planes, width, part, best);
+  }
+  if (thorough || raw.size() < kLeastSampledBytes) {
+    CKPT_RETURN_IF_ERROR(TryShuffled(planes, width, part, best));
     return TryPlain(raw, best);
   }
   TakeSample(raw, width, &sample);
@@ -269,16 +372,17 @@ Status Encoder::State::TryBoth(ByteSpan raw, std::size_t width, Encoded* best) {
   int wanted = level;
   SetLevel(std::min(wanted, kSampleLevel));
   CKPT_ASSIGN_OR_RETURN(std::size_t plain, Pack(sample, sample.size(), out));
-  CKPT_ASSIGN_OR_RETURN(std::size_t planes, PackShuffled(sample, width, out));
+  CKPT_ASSIGN_OR_RETURN(std::size_t shuffle, PackSample(sample, width, out));
   SetLevel(wanted);
-  bool shuffle_first = planes < plain;
-  CKPT_RETURN_IF_ERROR(shuffle_first ? TryShuffled(raw, width, best) : TryPlain(raw, best));
+  bool shuffle_first = shuffle < plain;
+  CKPT_RETURN_IF_ERROR(shuffle_first ? TryShuffled(planes, width, part, best)
+                                     : TryPlain(raw, best));
   double scale = static_cast<double>(raw.size()) / static_cast<double>(sample.size());
-  double other = scale * static_cast<double>(std::max(plain, planes));
+  double other = scale * static_cast<double>(std::max(plain, shuffle));
   bool other_may_win = other < static_cast<double>(RoomFor(raw)) &&
                        other * kSampleTrust <= static_cast<double>(best->bytes.size());
   if (!other_may_win) return {};
-  return shuffle_first ? TryPlain(raw, best) : TryShuffled(raw, width, best);
+  return shuffle_first ? TryPlain(raw, best) : TryShuffled(planes, width, part, best);
 }
 
 Status Encoder::State::Verify(ByteSpan raw, const Encoded& encoded, ByteSpan base) {
@@ -300,6 +404,7 @@ Result<Encoded> Encoder::Encode(ByteSpan raw, const EncodeOptions& options) {
   if (raw.size() < kLeastEncodedBytes || LooksIncompressible(raw)) return best;
   CKPT_RETURN_IF_ERROR(state_->Prepare());
   state_->SetLevel(std::clamp(options.level, kLevelLeast, kLevelMost));
+  state_->thorough = options.thorough;
   std::size_t width =
       options.element_width == kUnknownWidth ? GuessElementWidth(raw) : options.element_width;
   bool shuffles = width > 1 && width <= kShuffleWidthMost && raw.size() >= 2 * width;
@@ -324,7 +429,7 @@ Result<bool> Encoder::State::SubtractIsSmaller(std::size_t width) {
       difference = sample;
     }
     MutableByteSpan out = Sized(&sample_out, ZSTD_compressBound(difference.size()));
-    CKPT_ASSIGN_OR_RETURN(packed[second ? 1 : 0], PackShuffled(difference, width, out));
+    CKPT_ASSIGN_OR_RETURN(packed[second ? 1 : 0], PackSample(difference, width, out));
   }
   SetLevel(wanted);
   return packed[1] < packed[0];
@@ -352,8 +457,10 @@ Result<std::optional<Encoded>> Encoder::EncodeDelta(ByteSpan raw, ByteSpan base,
   CKPT_ASSIGN_OR_RETURN(bool subtract, s.SubtractIsSmaller(width));
   const Bytes& difference = subtract ? s.subtracted : s.xored;
   MutableByteSpan out = Sized(&s.delta_out, bytes_max);
-  CKPT_ASSIGN_OR_RETURN(std::size_t size,
-                        s.PackShuffled(difference, width, out.subspan(sizeof(Id128))));
+  MutableByteSpan planes = Sized(&s.shuffled, raw.size());
+  Shuffle(difference, width, planes);
+  CKPT_ASSIGN_OR_RETURN(std::size_t size, s.PackPlanes(planes, width, FindPackedPart(planes, width),
+                                                       out.subspan(sizeof(Id128))));
   if (size + sizeof(Id128) > bytes_max || size >= raw.size()) return std::optional<Encoded>();
   std::memcpy(out.data(), base_id.bytes.data(), sizeof(Id128));
   Encoded encoded{subtract ? Codec::kDeltaSubtract : Codec::kDeltaXor, ParamOfWidth(width),

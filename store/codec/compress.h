@@ -21,7 +21,8 @@
 //              (difference.h, in lanes of LaneOfWidth) shuffled by the width. 18..31 are free, and
 //              start with the id of a base, too.
 // How an encoder finds the smallest form is its own affair: any frame that decodes to the raw bytes
-// is right, and equal input with equal options gives equal output.
+// is right, and equal input with equal options gives equal output. Planes of noise at either end
+// are not shown to zstd, but go into raw blocks of the frame.
 // Thread rule: an Encoder or Decoder is used by one thread at a time; it holds its own memory.
 
 #ifndef CKPT_STORE_CODEC_COMPRESS_H_
@@ -57,7 +58,8 @@ struct EncodeOptions {
   // tried against plain zstd, and the smaller form kept; when unknown, a width is guessed from the
   // bytes (element_width.h). 1, or more than 256: no shuffle.
   std::size_t element_width = kUnknownWidth;
-  bool verify = true;  // decompress and compare before answering
+  bool thorough = false;  // every form in full, not only what a sample of it promises
+  bool verify = true;     // decompress and compare before answering
 };
 
 struct Encoded {

@@ -29,9 +29,12 @@ bool AllValuesAsFrequent(ByteSpan bytes) {
   return squares < kExpected + 6 * kDeviation;
 }
 
+}  // namespace
+
 // Whether the same four bytes follow two of the zero bytes (in random bytes one time in 100,000). A
 // slot remembers the newest only.
 bool SomethingRepeats(ByteSpan bytes) {
+  if (bytes.size() <= sizeof(std::uint32_t)) return false;
   std::array<std::uint32_t, std::size_t{1} << kSlotBits> seen{};
   std::uint32_t follows = 0;
   const std::byte* const end = bytes.data() + bytes.size() - sizeof(follows);
@@ -46,8 +49,6 @@ bool SomethingRepeats(ByteSpan bytes) {
   }
   return false;
 }
-
-}  // namespace
 
 bool LooksIncompressible(ByteSpan bytes) {
   return bytes.size() >= kLeastLookedAt && AllValuesAsFrequent(bytes) && !SomethingRepeats(bytes);

@@ -17,6 +17,8 @@ namespace ckpt {
 // be wrong where repetitions, all together, come to a few hundred bytes, and about a few KiB of
 // other data in the midst of random ones.
 bool LooksIncompressible(ByteSpan bytes);
+// The second of the two alone. True also of four zero bytes in a row.
+bool SomethingRepeats(ByteSpan bytes);
 
 }  // namespace ckpt
 

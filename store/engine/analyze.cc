@@ -20,6 +20,7 @@ namespace ckpt {
 namespace {
 
 constexpr std::array<std::uint32_t, 4> kSizes{4u << 10, 16u << 10, 64u << 10, 256u << 10};
+constexpr std::size_t kOfStores = kSizes.size() + 2;  // content-defined, 64 KiB: a store's default
 constexpr std::size_t kChunkMost = 4 * kSizes.back();
 constexpr std::size_t kFillBytes = 4u << 20;
 
@@ -57,6 +58,8 @@ class Chunking {
     }
     return Status();
   }
+  // Distinct chunks that it samples go to `trial`, too.
+  void SetTrial(EffortTrial* trial) { trial_ = trial; }
   // Bytes at the end of the buffer that belong to no chunk yet.
   std::size_t pending() const { return pending_; }
 
@@ -78,8 +81,12 @@ class Chunking {
       inline_bytes_ += raw.size();
       return Status();
     }
-    SampledIds::Sizes* sizes = ids_.Insert(HashChunk(raw));
+    const Id128 id = HashChunk(raw);
+    SampledIds::Sizes* sizes = ids_.Insert(id);
     if (sizes == nullptr) return Status();
+    if (trial_ != nullptr && trial_->Samples(id)) {
+      CKPT_RETURN_IF_ERROR(trial_->Add(raw, kUnknownWidth));
+    }
     EncodeOptions options;
     options.level = level_;
     options.verify = false;
@@ -94,6 +101,7 @@ class Chunking {
   std::uint32_t size_;
   int level_;
   Encoder encoder_;
+  EffortTrial* trial_ = nullptr;
   SampledIds ids_;
   std::size_t pending_ = 0;
   std::uint64_t inline_bytes_ = 0;
@@ -176,10 +184,17 @@ class Analyzer {
                                        : static_cast<int>(std::thread::hardware_concurrency())));
     crew_ = &crew;
     CKPT_RETURN_IF_ERROR(CountWhatThereIs(paths));
+    if (options_.efforts) {
+      trial_.emplace(options_.level, progress_.total_bytes);
+      chunkings_[kOfStores]->SetTrial(&*trial_);
+    }
     CKPT_RETURN_IF_ERROR(Walk(paths, [this](const FoundFile& found) { return Visit(found); }));
     CKPT_RETURN_IF_ERROR(HandOver());
     CKPT_RETURN_IF_ERROR(crew.Wait());
     for (const auto& chunking : chunkings_) result_.results.push_back(chunking->Result());
+    if (trial_.has_value()) {
+      result_.efforts = trial_->Estimates(chunkings_[kOfStores]->Result().unique_bytes);
+    }
     return result_;
   }
 
@@ -294,6 +309,7 @@ class Analyzer {
 
   Env* const env_;
   const AnalyzeOptions& options_;
+  std::optional<EffortTrial> trial_;  // used by the thread that has its chunking
   std::vector<std::unique_ptr<Chunking>> chunkings_;
   std::array<Buffer, 2> buffers_;
   std::size_t current_ = 0;

@@ -94,9 +94,9 @@ std::size_t ArrayChunkBytes(std::uint32_t format_bytes, std::uint32_t element_by
 }
 
 // The width worth a trial: of plain bytes nobody knows, and beyond 256 there is no shuffle.
-std::size_t ElementWidthOf(const ArrayShape& shape) {
-  if (shape.dtype == Dtype::kBytes || shape.element_bytes > 256) return kUnknownWidth;
-  return shape.element_bytes;
+ChunkForm FormOf(const ArrayShape& shape, Effort effort) {
+  if (shape.dtype == Dtype::kBytes || shape.element_bytes > 256) return {kUnknownWidth, effort};
+  return {shape.element_bytes, effort};
 }
 
 std::optional<std::uint32_t> ElementBytesOf(Dtype dtype) {
@@ -160,7 +160,7 @@ std::unique_ptr<ChunkListReader> ArrayWriter::Before(const std::string& name) {
 }
 
 Status ArrayWriter::AddChunks(const std::string& name, ByteSpan data, const ArrayShape& shape,
-                              ChunkListBuilder* list) {
+                              Effort effort, ChunkListBuilder* list) {
   std::unique_ptr<ChunkListReader> before = Before(name);
   std::size_t chunk_bytes =
       ArrayChunkBytes(store_->format().array_chunk_bytes, shape.element_bytes);
@@ -175,12 +175,13 @@ Status ArrayWriter::AddChunks(const std::string& name, ByteSpan data, const Arra
     bool known =
         item.has_value() && item->kind == ChunkItem::Kind::kChunk && item->raw_bytes == raw.size();
     CKPT_RETURN_IF_ERROR(
-        pipeline_.AddBytes(list, raw, ElementWidthOf(shape), known ? &item->id : nullptr));
+        pipeline_.AddBytes(list, raw, FormOf(shape, effort), known ? &item->id : nullptr));
   }
   return pipeline_.Drain();  // the memory is the caller's again
 }
 
-Status ArrayWriter::Put(const std::string& name, ByteSpan data, const ArrayShape& shape) {
+Status ArrayWriter::Put(const std::string& name, ByteSpan data, const ArrayShape& shape,
+                        Effort effort) {
   CKPT_RETURN_IF_ERROR(ValidateEntryName(name));
   Entry entry;
   entry.kind = EntryKind::kArray;
@@ -196,7 +197,7 @@ Status ArrayWriter::Put(const std::string& name, ByteSpan data, const ArrayShape
     return InvalidArgument("'" + ShownName(name) + "' was put into this checkpoint before");
   }
   ChunkListBuilder list(FanOut::kFixed, writer_->chunks());
-  CKPT_RETURN_IF_ERROR(AddChunks(name, data, entry.array, &list));
+  CKPT_RETURN_IF_ERROR(AddChunks(name, data, entry.array, effort, &list));
   if (pipeline_.known_used()) writer_->InheritPrevious();
   CKPT_ASSIGN_OR_RETURN(entry.content, list.Finish());
   entry.chunks = list.chunks();

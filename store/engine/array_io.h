@@ -37,8 +37,8 @@ Status CompleteShape(ArrayShape* shape, std::uint64_t* bytes);
 
 // How arrays are cut: whole elements, unless one alone is larger than the format's chunks.
 std::size_t ArrayChunkBytes(std::uint32_t format_bytes, std::uint32_t element_bytes);
-// EncodeOptions::element_width for an array's chunks.
-std::size_t ElementWidthOf(const ArrayShape& shape);
+// Of an array's chunks.
+ChunkForm FormOf(const ArrayShape& shape, Effort effort);
 
 class ArrayWriter {
  public:
@@ -46,14 +46,15 @@ class ArrayWriter {
 
   // `data` has the shape's bytes and may be reused afterwards. InvalidArgument (nothing happened):
   // the name, the shape, or a name put before. Any other failure is final.
-  Status Put(const std::string& name, ByteSpan data, const ArrayShape& shape);
+  Status Put(const std::string& name, ByteSpan data, const ArrayShape& shape,
+             Effort effort = Effort::kUnsaid);
   // Nothing but destruction may follow, whatever it answers.
   Result<Saved> End();
 
  private:
   ArrayWriter(Store* store, std::unique_ptr<CheckpointWriter> writer);
   std::unique_ptr<ChunkListReader> Before(const std::string& name);
-  Status AddChunks(const std::string& name, ByteSpan data, const ArrayShape& shape,
+  Status AddChunks(const std::string& name, ByteSpan data, const ArrayShape& shape, Effort effort,
                    ChunkListBuilder* list);
 
   Store* const store_;

@@ -66,7 +66,7 @@ Result<std::unique_ptr<CheckpointWriter>> CheckpointWriter::Begin(Store* store,
   // In this order: tombstones count only when they were read after `collect` (docs/collection.md,
   // InheritReliance), and what is still there is looked at after the lock was taken.
   WriterRecord job{save.job_id.substr(0, 255), save.job_restarts};
-  CKPT_ASSIGN_OR_RETURN(w->chunks_, ChunkWriter::Open(store, job));
+  CKPT_ASSIGN_OR_RETURN(w->chunks_, ChunkWriter::Open(store, job, save.effort));
   CKPT_RETURN_IF_ERROR(store->Refresh());
   CKPT_RETURN_IF_ERROR(w->Decide());
   w->table_.emplace(w->chunks_.get());
@@ -305,7 +305,7 @@ Status CheckpointWriter::Adopt(const CheckpointRow& row) {
                         if (raw_bytes != raw.size())
                           return Corruption("chunk " + id.ToHex() + " has another size");
                         CKPT_RETURN_IF_ERROR(source->ReadChunk(place, &decoder, &scratch, raw));
-                        CKPT_RETURN_IF_ERROR(chunks_->Put(raw, id, 0, &encoder));
+                        CKPT_RETURN_IF_ERROR(chunks_->Put(raw, id, {}, &encoder));
                         return true;
                       }));
   // An epoch that was acknowledged meanwhile may drop the tombstone: it would come back to life.

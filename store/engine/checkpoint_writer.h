@@ -48,11 +48,12 @@ struct SaveOptions {
   std::uint32_t ranks = 1;
   std::string run_id;  // one string for all ranks of a run; ranks > 1 need it, or `run`, and `step`
   std::string job_id;
-  std::uint32_t job_restarts = 0;  // how often that job was started over
-  std::int64_t wait_ms = 0;        // for the series' lock; -1: for ever
-  std::optional<RunAttempt> run;   // a session's; needs `step`
-  bool series_locked = false;      // by the caller, as long as the writer lives
-  bool adopts = true;              // takes over what was staged before; else that stays as it is
+  std::uint32_t job_restarts = 0;   // how often that job was started over
+  std::int64_t wait_ms = 0;         // for the series' lock; -1: for ever
+  std::optional<RunAttempt> run;    // a session's; needs `step`
+  bool series_locked = false;       // by the caller, as long as the writer lives
+  bool adopts = true;               // takes over what was staged before; else that stays as it is
+  Effort effort = Effort::kUnsaid;  // of what is stored; unsaid: the store's
 };
 
 struct Saved {

@@ -55,11 +55,11 @@ Result<ChunkPipeline::Segment*> ChunkPipeline::NextSegment() {
   }
 }
 
-Status ChunkPipeline::AddBytes(ChunkListBuilder* list, ByteSpan raw, std::size_t element_width,
+Status ChunkPipeline::AddBytes(ChunkListBuilder* list, ByteSpan raw, const ChunkForm& form,
                                const Id128* known) {
   Job job;
   job.raw = raw;
-  job.element_width = element_width;
+  job.form = form;
   if (known != nullptr) job.known = *known;
   job.list = list;
   return Add(std::move(job));
@@ -170,7 +170,7 @@ Status ChunkPipeline::Run(Job* job, ChunkWriter* writer, std::optional<ChunkEnco
   job->item.id = HashChunk(job->raw);
   if (job->known.has_value() && *job->known == job->item.id) return Status();
   if (!encoder->has_value()) encoder->emplace();
-  return writer->Put(job->raw, job->item.id, job->element_width, &**encoder,
+  return writer->Put(job->raw, job->item.id, job->form, &**encoder,
                      job->known.has_value() ? &*job->known : nullptr);
 } catch (const std::bad_alloc&) {  // a thread has nobody to throw to
   return NoMemoryLeft();

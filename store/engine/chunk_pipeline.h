@@ -50,7 +50,7 @@ class ChunkPipeline {
   // the caller's) until the next Drain.
   // `known` (may be null) is the id of a chunk that is stored already and relied upon: bytes that
   // have it need no look-up, and others may be stored as their difference from it.
-  Status AddBytes(ChunkListBuilder* list, ByteSpan raw, std::size_t element_width,
+  Status AddBytes(ChunkListBuilder* list, ByteSpan raw, const ChunkForm& form,
                   const Id128* known = nullptr);
   // A chunk that was found to be `known` already: nothing is computed.
   Status AddKnown(ChunkListBuilder* list, ChunkItem known);
@@ -64,7 +64,7 @@ class ChunkPipeline {
  private:
   struct Job {
     ByteSpan raw;
-    std::size_t element_width = 0;
+    ChunkForm form;
     std::optional<Id128> known;
     ChunkListBuilder* list = nullptr;
     ChunkItem item;

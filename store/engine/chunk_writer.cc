@@ -17,8 +17,9 @@ constexpr int kPackTries = 16;
 
 }  // namespace
 
-Result<std::unique_ptr<ChunkWriter>> ChunkWriter::Open(Store* store, const WriterRecord& job) {
-  std::unique_ptr<ChunkWriter> writer(new ChunkWriter(store, job));
+Result<std::unique_ptr<ChunkWriter>> ChunkWriter::Open(Store* store, const WriterRecord& job,
+                                                       Effort effort) {
+  std::unique_ptr<ChunkWriter> writer(new ChunkWriter(store, job, effort));
   CKPT_RETURN_IF_ERROR(writer->BeginWriting());
   return writer;
 }
@@ -109,32 +110,36 @@ void ChunkWriter::Rely(const ChunkPlace& place) {
                               kRecordAlignBytes));
 }
 
-Status ChunkWriter::Put(ByteSpan raw, const Id128& id, std::size_t element_width,
-                        ChunkEncoder* encoder, const Id128* before) {
-  return PutCounted(raw, id, {element_width, before, true}, encoder);
+Status ChunkWriter::Put(ByteSpan raw, const Id128& id, const ChunkForm& form, ChunkEncoder* encoder,
+                        const Id128* before) {
+  return PutCounted(raw, id, {form, before, true}, encoder);
 }
 
 Status ChunkWriter::PutCounted(ByteSpan raw, const Id128& id, const PutOptions& options,
                                ChunkEncoder* encoder) {
   CKPT_ASSIGN_OR_RETURN(Hit hit, HitOrOwn(id, raw.size()));
   if (hit == Hit::kThere) return Status();
+  const EffortRule rule = RuleOf(OrElse(options.form.effort, effort_), store_->format().level);
   EncodeOptions coding;
-  coding.level = store_->format().level;
-  coding.element_width = options.element_width;
+  coding.level = rule.level;
+  coding.element_width = options.form.element_width;
+  coding.thorough = rule.thorough;
   coding.verify = store_->options().verify;
-  const bool may_be_delta = store_->options().deltas && options.before != nullptr &&
+  const bool may_be_delta = store_->options().deltas && rule.deltas && options.before != nullptr &&
                             hit == Hit::kOwn && raw.size() <= kDeltaBytesMost;
-  Status put = PutNew(raw, id, options, coding, may_be_delta, encoder);
+  Status put = PutNew(raw, id, options, coding, may_be_delta ? &rule : nullptr, encoder);
   if (put.ok()) return Status();
   std::lock_guard lock(mutex_);
   return Fail(std::move(put));
 }
 
 Status ChunkWriter::PutNew(ByteSpan raw, const Id128& id, const PutOptions& options,
-                           const EncodeOptions& coding, bool may_be_delta, ChunkEncoder* encoder) {
+                           const EncodeOptions& coding, const EffortRule* delta_rule,
+                           ChunkEncoder* encoder) {
   std::optional<Encoded> full;
-  if (may_be_delta) {
-    CKPT_ASSIGN_OR_RETURN(bool done, PutDelta(raw, id, options, coding, encoder, &full));
+  if (delta_rule != nullptr) {
+    CKPT_ASSIGN_OR_RETURN(bool done,
+                          PutDelta(raw, id, options, coding, *delta_rule, encoder, &full));
     if (done) return Status();
   }
   if (!full.has_value()) {
@@ -161,8 +166,8 @@ Result<bool> ChunkWriter::NewBasePays(ByteSpan raw, const DeltaBase& base, Chunk
 // False: it is to be stored in full. What the base takes stands for what the chunk would; where the
 // difference is no small part of that, the chunk itself is asked: *full.
 Result<bool> ChunkWriter::PutDelta(ByteSpan raw, const Id128& id, const PutOptions& options,
-                                   const EncodeOptions& coding, ChunkEncoder* encoder,
-                                   std::optional<Encoded>* full) {
+                                   const EncodeOptions& coding, const EffortRule& rule,
+                                   ChunkEncoder* encoder, std::optional<Encoded>* full) {
   if (!deltas_.WorthTrying()) return false;
   std::uint64_t looked_at = 0;
   {
@@ -174,12 +179,12 @@ Result<bool> ChunkWriter::PutDelta(ByteSpan raw, const Id128& id, const PutOptio
   std::uint64_t full_bytes = base->place.entry.stored_bytes;
   CKPT_ASSIGN_OR_RETURN(
       auto delta, encoder->encoder.EncodeDelta(raw, encoder->base, base->place.entry.id, coding,
-                                               full_bytes / 2));
+                                               DeltaBytesThatPay(rule, full_bytes)));
   if (delta.has_value() && delta->bytes.size() > full_bytes / 8) {
     CKPT_ASSIGN_OR_RETURN(*full, encoder->encoder.Encode(raw, coding));
     full_bytes = std::min<std::uint64_t>(full_bytes, (*full)->bytes.size());
   }
-  const bool pays = delta.has_value() && DeltaPays(delta->bytes.size(), full_bytes);
+  const bool pays = delta.has_value() && delta->bytes.size() <= DeltaBytesThatPay(rule, full_bytes);
   deltas_.Tried(pays);
   if (!pays) return false;
   if (NewBaseIsDue(delta->bytes.size(), base->delta_bytes(), full_bytes)) {
@@ -401,7 +406,7 @@ Status ChunkWriter::StageManifest(Manifest* manifest, Behind behind) {
 
 Result<Id128> ChunkWriter::PutNode(ByteSpan raw) {
   Id128 id = HashChunk(raw);
-  CKPT_RETURN_IF_ERROR(PutCounted(raw, id, {0, nullptr, false}, &node_encoder_));
+  CKPT_RETURN_IF_ERROR(PutCounted(raw, id, {{}, nullptr, false}, &node_encoder_));
   return id;
 }
 

@@ -27,6 +27,12 @@
 
 namespace ckpt {
 
+// What is known of a chunk's bytes, and wanted of what is stored of them.
+struct ChunkForm {
+  std::size_t element_width = kUnknownWidth;  // see EncodeOptions
+  Effort effort = Effort::kUnsaid;            // of the array; unsaid: the save's
+};
+
 // What a save has put so far.
 struct PutCounts {
   std::uint64_t new_chunks = 0;      // of content; the nodes of trees are not counted
@@ -39,14 +45,15 @@ class ChunkWriter : public ChunkSink {
   // BeginWriting: continues a pack of this host that nobody writes, else begins one. Afterwards the
   // caller refreshes the store: tombstones count only when read after `collect` was.
   // `job`: the scheduler's, where there is one; recorded, so that the job's next start may break
-  // this writer should its host be lost.
-  static Result<std::unique_ptr<ChunkWriter>> Open(Store* store, const WriterRecord& job = {});
+  // this writer should its host be lost. `effort`: unsaid, the store's.
+  static Result<std::unique_ptr<ChunkWriter>> Open(Store* store, const WriterRecord& job = {},
+                                                   Effort effort = Effort::kUnsaid);
   ~ChunkWriter() override;  // abandons what was not committed
 
-  // Stores the chunk unless it is there. `element_width`: see EncodeOptions. `before` (may be
-  // null): the chunk that was at the same place in the checkpoint before, from which the difference
-  // is stored where that is much smaller. Looks for a new epoch now and then.
-  Status Put(ByteSpan raw, const Id128& id, std::size_t element_width, ChunkEncoder* encoder,
+  // Stores the chunk unless it is there. `before` (may be null): the chunk that was at the same
+  // place in the checkpoint before, from which the difference is stored where that is much smaller.
+  // Looks for a new epoch now and then.
+  Status Put(ByteSpan raw, const Id128& id, const ChunkForm& form, ChunkEncoder* encoder,
              const Id128* before = nullptr);
   Result<Id128> PutNode(ByteSpan raw) override;
   Status AppendRecord(RecordType type, ByteSpan payload);
@@ -91,7 +98,8 @@ class ChunkWriter : public ChunkSink {
  private:
   using Packs = std::map<Id128, std::uint64_t>;  // up to which offset each
 
-  ChunkWriter(Store* store, WriterRecord job) : store_(store), job_(std::move(job)) {}
+  ChunkWriter(Store* store, WriterRecord job, Effort effort)
+      : store_(store), job_(std::move(job)), effort_(OrElse(effort, store->format().effort)) {}
   // REQUIRES of all these: mutex_ held, or nobody else has this object yet.
   Status BeginWriting();
   Status BeginIn(bool continues);
@@ -102,18 +110,18 @@ class ChunkWriter : public ChunkSink {
   void Rely(const ChunkPlace& place);
   bool MayHit(const ChunkPlace& place) const;
   struct PutOptions {
-    std::size_t element_width = 0;
+    ChunkForm form;
     const Id128* before = nullptr;
     bool content = true;
   };
   Status PutCounted(ByteSpan raw, const Id128& id, const PutOptions& options,
                     ChunkEncoder* encoder);
   Status PutNew(ByteSpan raw, const Id128& id, const PutOptions& options,
-                const EncodeOptions& coding, bool may_be_delta, ChunkEncoder* encoder);
+                const EncodeOptions& coding, const EffortRule* delta_rule, ChunkEncoder* encoder);
   Result<bool> NewBasePays(ByteSpan raw, const DeltaBase& base, ChunkEncoder* encoder,
                            Encoded* delta);
   Result<bool> PutDelta(ByteSpan raw, const Id128& id, const PutOptions& options,
-                        const EncodeOptions& coding, ChunkEncoder* encoder,
+                        const EncodeOptions& coding, const EffortRule& rule, ChunkEncoder* encoder,
                         std::optional<Encoded>* full);
   enum class Hit : std::uint8_t { kThere, kOwn, kOwnInFull };
   // kThere: it is ours, with a base that may be relied upon (then it is). kOwnInFull: it is ours as
@@ -139,6 +147,7 @@ class ChunkWriter : public ChunkSink {
 
   Store* store_;
   const WriterRecord job_;
+  Effort effort_;  // of chunks whose form does not say
   std::unique_ptr<PackWriter> pack_;
   ChunkEncoder node_encoder_;
   DeltaGate deltas_;

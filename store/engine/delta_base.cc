@@ -61,7 +61,9 @@ bool ReadDeltaBefore(Store* store, const ChunkPlace& place, ChunkEncoder* scratc
   return ReadRaw(store, place, scratch->base, scratch, &scratch->before);
 }
 
-bool DeltaPays(std::uint64_t bytes, std::uint64_t full_bytes) { return bytes <= full_bytes / 2; }
+std::uint64_t DeltaBytesThatPay(const EffortRule& rule, std::uint64_t full_bytes) {
+  return static_cast<std::uint64_t>(rule.delta_most * static_cast<double>(full_bytes));
+}
 
 bool NewBaseIsDue(std::uint64_t bytes, std::uint64_t before_bytes, std::uint64_t full_bytes) {
   if (bytes <= before_bytes || before_bytes == 0 || bytes < full_bytes / kNewBaseLeast)

@@ -13,6 +13,7 @@
 #include <optional>
 
 #include "store/codec/compress.h"
+#include "store/codec/effort.h"
 #include "store/engine/store.h"
 
 namespace ckpt {
@@ -55,10 +56,10 @@ bool ReadDeltaBase(Store* store, const ChunkPlace& place, ChunkEncoder* scratch)
 // Those of the delta before, from scratch->base, into scratch->before. The same.
 bool ReadDeltaBefore(Store* store, const ChunkPlace& place, ChunkEncoder* scratch);
 
-// Whether a delta of `bytes` is better than the chunk in full, of which `full_bytes` would be
-// stored: half as large, so that a store of two checkpoints and a base that only they need takes no
-// more than it would.
-bool DeltaPays(std::uint64_t bytes, std::uint64_t full_bytes);
+// The bytes of the largest delta that is better than the chunk in full, of which `full_bytes` would
+// be stored. By default half of them, so that a store of two checkpoints and a base that only they
+// need takes no more than it would.
+std::uint64_t DeltaBytesThatPay(const EffortRule& rule, std::uint64_t full_bytes);
 // Whether the chunk in full is better nevertheless, because of the deltas to come. When these grow
 // by a = bytes - before each, n of them and one base take (full + a n²/2) / n a checkpoint, which
 // is least where a delta has sqrt(2 a full) bytes. That deltas grow little can also mean that all

@@ -57,7 +57,7 @@ Result<Bytes> EncodeFormatFile(const StoreFormat& f) {
   w.U32(f.chunker.max_bytes);
   w.U32(f.array_chunk_bytes);
   w.U32(static_cast<std::uint32_t>(f.level));
-  w.U32(0);
+  w.U32(f.effort == Effort::kBalanced ? 0 : static_cast<std::uint32_t>(f.effort));
   w.U64(f.pack_bytes_max);
   w.Zeros(kChecksumOffset - out.size());
   w.U64(Checksum64(out));
@@ -96,7 +96,9 @@ Result<StoreFormat> DecodeFormatFile(ByteSpan bytes) {
   f.chunker.max_bytes = r.U32();
   f.array_chunk_bytes = r.U32();
   f.level = static_cast<std::int32_t>(r.U32());
-  r.U32();
+  const std::uint32_t effort = r.U32();  // one of a later build is of no harm to readers
+  const bool known = effort >= 1 && effort <= static_cast<std::uint32_t>(Effort::kSmall);
+  f.effort = known ? static_cast<Effort>(effort) : Effort::kBalanced;
   f.pack_bytes_max = r.U64();
   if (hash != kHashXxh3) {
     return Unsupported("the store's chunk hash has number " + std::to_string(hash) +

@@ -8,6 +8,7 @@
 #include "store/base/bytes.h"
 #include "store/base/status.h"
 #include "store/codec/chunker.h"
+#include "store/codec/effort.h"
 
 namespace ckpt {
 
@@ -20,6 +21,7 @@ struct StoreFormat {
   ChunkerParams chunker;
   std::uint32_t array_chunk_bytes = 64u << 10;
   int level = 3;
+  Effort effort = Effort::kBalanced;
   std::uint64_t pack_bytes_max = 512u << 20;
   bool read_only = false;  // has a feature that this build may read but not write
 };

@@ -32,7 +32,7 @@ Result<bool> StreamCutter::Emit(bool last, ChunkListBuilder* list, const KnownFn
     std::size_t length = chunker_.Next(pending, last);
     if (length == 0) return true;
     const auto before = known ? known(cut_bytes_, length) : std::nullopt;
-    CKPT_RETURN_IF_ERROR(pipeline_->AddBytes(list, pending.first(length), 0,
+    CKPT_RETURN_IF_ERROR(pipeline_->AddBytes(list, pending.first(length), {},
                                              before.has_value() ? &*before : nullptr));
     begin_ += length;
     cut_bytes_ += length;

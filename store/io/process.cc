@@ -94,6 +94,12 @@ Result<std::size_t> ReadDescriptor(int fd, MutableByteSpan out) {
   }
 }
 
+std::int64_t ThreadProcessorNs() {
+  timespec now{};
+  if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) != 0) return 0;
+  return now.tv_sec * std::int64_t{1'000'000'000} + now.tv_nsec;
+}
+
 Stopwatch::Stopwatch() : start_ns_(PosixEnv()->MonotonicNs()) {}
 
 double Stopwatch::seconds() const {

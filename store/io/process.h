@@ -52,6 +52,9 @@ class NoPipeSignal {
 // Waits for threads that are inside a call on a stream.
 void FlushStreams();
 
+// Processor time of the calling thread, as far as the system counts it. 0: it does not.
+std::int64_t ThreadProcessorNs();
+
 // Seconds since it was made, by a clock that is never set.
 class Stopwatch {
  public:

@@ -59,7 +59,7 @@ struct CaptureMessage {
   ByteSpan raw;                          // kChunk: in the ring
   Id128 id;
   Id128 before;  // at the same place in the capture before; zeros: none
-  std::size_t element_width = 0;
+  ChunkForm form;
   std::uint64_t ring_end = 0;
 };
 

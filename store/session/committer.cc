@@ -201,7 +201,7 @@ Status Committer::Handle(Kind kind, CaptureMessage* message) {
     case Kind::kChunk:
       CKPT_RETURN_IF_ERROR(StayUnderQuota(message->raw.size()));
       CKPT_RETURN_IF_ERROR(
-          writer_->chunks()->Put(message->raw, message->id, message->element_width, &encoder_,
+          writer_->chunks()->Put(message->raw, message->id, message->form, &encoder_,
                                  message->before.IsZero() ? nullptr : &message->before));
       At(SessionProbe::At::kPut, current_->step);
       return Status();
@@ -280,6 +280,7 @@ Status Committer::BeginWriter(const Capture& capture) {
   save.job_restarts = options_.job_restarts;
   save.series_locked = true;
   save.adopts = !tight_;
+  save.effort = options_.effort;
   if (!options_.compatibility.empty()) {
     save.tags.emplace_back(kCompatibilityTag, options_.compatibility);
   }

@@ -59,7 +59,7 @@ class Committer {
   void Begin(std::shared_ptr<Capture> capture);
   // Copies a chunk whose id is not the one known, which is `before` (zeros: none). False: the
   // capture is lost (see TakeError).
-  bool Copy(ByteSpan raw, const Id128& id, const Id128& before, std::size_t element_width);
+  bool Copy(ByteSpan raw, const Id128& id, const Id128& before, const ChunkForm& form);
   void EndArray(std::unique_ptr<CapturedArray> array);
   // Waits while more than the grace allows is captured and not durable; answers how long.
   double End(double blocked_s);

@@ -115,8 +115,7 @@ void Committer::Begin(std::shared_ptr<Capture> capture) {
   Push(std::move(message), false);
 }
 
-bool Committer::Copy(ByteSpan raw, const Id128& id, const Id128& before,
-                     std::size_t element_width) {
+bool Committer::Copy(ByteSpan raw, const Id128& id, const Id128& before, const ChunkForm& form) {
   std::uint64_t end = 0;
   std::byte* room = ring_.Take(raw.size(), &end);
   if (room == nullptr) {
@@ -142,7 +141,7 @@ bool Committer::Copy(ByteSpan raw, const Id128& id, const Id128& before,
   message.raw = ByteSpan(room, raw.size());
   message.id = id;
   message.before = before;
-  message.element_width = element_width;
+  message.form = form;
   message.ring_end = end;
   Push(std::move(message), false);
   return generation_.load() == capturing_->generation;

@@ -58,6 +58,8 @@ struct SessionOptions {
   ChangeDetection change_detection = ChangeDetection::kHash;
   std::uint64_t audit_saves = 16;  // every so many saves all is hashed nevertheless; 0: never
 
+  Effort effort = Effort::kUnsaid;  // of what is stored; unsaid: the store's
+
   std::vector<int> stop_signals{SIGTERM};
   std::vector<int> save_signals{SIGUSR1};
   double grace_seconds = 25;  // from a stop signal to SIGKILL, at least (GraceSeconds)

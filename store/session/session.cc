@@ -221,6 +221,14 @@ Status Session::SetLayout(const std::string& name, const std::string& layout) {
   return Status();
 }
 
+Status Session::SetEffort(const std::string& name, Effort effort) {
+  CKPT_RETURN_IF_ERROR(CheckOutside());
+  auto item = items_.find(name);
+  if (item == items_.end()) return NotFound("'" + ShownName(name) + "' is not protected");
+  item->second.effort = effort;
+  return Status();
+}
+
 Status Session::AttachFile(const std::string& path) {
   CKPT_RETURN_IF_ERROR(CheckOutside());
   if (path.empty()) return InvalidArgument("the path of a file to attach is empty");

@@ -44,6 +44,7 @@ namespace ckpt {
 struct ArrayView {
   ByteSpan data;
   ArrayShape shape;
+  Effort effort = Effort::kUnsaid;  // unsaid: the session's
 };
 
 // "float64[100, 200]".
@@ -58,6 +59,7 @@ struct ProtectedItem {
   Dtype dtype = Dtype::kBytes;  // of an array's elements, here
   bool convert = false;         // what was saved as another type of numbers is converted
   std::string layout;  // of records: another one is refused at restore; empty: not compared
+  Effort effort = Effort::kUnsaid;  // unsaid: the session's
   // Where it is now. Called at each save.
   std::function<Result<ArrayView>()> locate;
   // Whether an array of this shape can be restored here; touches nothing. InvalidArgument names
@@ -108,6 +110,8 @@ class Session {
   Status AllowConversion(const std::string& name);
   // Of records: see ProtectedItem::layout. NotFound: nothing is protected under the name.
   Status SetLayout(const std::string& name, const std::string& layout);
+  // Of what is stored of it from the next save on. NotFound: nothing is protected under the name.
+  Status SetEffort(const std::string& name, Effort effort);
   // The file's length is recorded with each save, and cut back to it by Restore. Links are
   // followed. InvalidArgument: it is no regular file, or comes too late for what was restored.
   Status AttachFile(const std::string& path);
@@ -169,7 +173,7 @@ class Session {
 
   Status BeginCapture(std::int64_t step, bool urgent);
   Status CaptureArray(const std::string& name, const ArrayView& view);
-  bool CaptureChunks(ByteSpan data, const ArrayShape& shape, Known* known, CapturedArray* array);
+  bool CaptureChunks(ByteSpan data, const ChunkForm& form, Known* known, CapturedArray* array);
   void MissedChange(const std::string& name, std::uint64_t offset, std::uint64_t bytes);
   Status CaptureProtected();
   Status CaptureRecord();

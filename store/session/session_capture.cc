@@ -32,9 +32,8 @@ Status Session::BeginCapture(std::int64_t step, bool urgent) {
 }
 
 // False: the capture is lost.
-bool Session::CaptureChunks(ByteSpan data, const ArrayShape& shape, Known* known,
+bool Session::CaptureChunks(ByteSpan data, const ChunkForm& form, Known* known,
                             CapturedArray* array) {
-  const std::size_t width = ElementWidthOf(shape);
   const std::size_t known_count = known->ids.size();
   const std::size_t tail = data.size() % known->chunk_bytes;
   const std::size_t inline_bytes = tail <= kInlineBytesMax ? tail : 0;
@@ -64,7 +63,7 @@ bool Session::CaptureChunks(ByteSpan data, const ArrayShape& shape, Known* known
     hasher.Changed();
     array->unchanged = false;
     const Id128 before = i < known_count ? known->ids[i] : Id128();
-    if (!(id == copied) && !committer_->Copy(hasher.Chunk(i), id, before, width)) return false;
+    if (!(id == copied) && !committer_->Copy(hasher.Chunk(i), id, before, form)) return false;
     known->ids[i] = copied = id;
   }
   ByteSpan rest = data.last(inline_bytes);
@@ -105,7 +104,9 @@ Status Session::CaptureArray(const std::string& name, const ArrayView& view) {
   array->logical_bytes = bytes;
   array->chunk_bytes = chunk_bytes;
   array->unchanged = known.captured && known.shape == shape && known.logical_bytes == bytes;
-  if (!CaptureChunks(view.data, shape, &known, array.get())) return committer_->LostReason();
+  if (!CaptureChunks(view.data, FormOf(shape, view.effort), &known, array.get())) {
+    return committer_->LostReason();
+  }
   // An inline tail may have changed without any chunk; its entry is small.
   array->unchanged = array->unchanged && array->inline_tail.empty();
   if (!array->unchanged) array->ids = known.ids;
@@ -132,6 +133,7 @@ Status Session::CaptureProtected() {
   for (const auto& [name, item] : items_) {
     if (item.locate) {
       CKPT_ASSIGN_OR_RETURN(ArrayView view, item.locate());
+      view.effort = item.effort;
       CKPT_RETURN_IF_ERROR(CaptureArray(name, view));
       continue;
     }
@@ -139,7 +141,7 @@ Status Session::CaptureProtected() {
     ArrayShape shape;
     shape.dtype = Dtype::kBytes;
     shape.shape = {bytes.size()};
-    CKPT_RETURN_IF_ERROR(CaptureArray(name, {bytes, shape}));
+    CKPT_RETURN_IF_ERROR(CaptureArray(name, {bytes, shape, item.effort}));
   }
   return Status();
 }
@@ -161,7 +163,7 @@ Status Session::CaptureRecord() {
   ArrayShape shape;
   shape.dtype = Dtype::kBytes;
   shape.shape = {bytes.size()};
-  return CaptureArray(std::string(kStateRecordName), {bytes, shape});
+  return CaptureArray(std::string(kStateRecordName), {bytes, shape, Effort::kUnsaid});
 }
 
 void Session::EndCapture() {

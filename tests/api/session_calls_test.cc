@@ -5,9 +5,12 @@
 #include <ckpt/ckpt.hpp>
 #include <cstdint>
 #include <functional>
+#include <map>
+#include <random>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "tests/support/temp_dir.h"
 
@@ -84,6 +87,71 @@ TEST(SessionCalls, RecordsOfAnotherLayoutAreRefused) {
   }
   auto session = ckpt::Session::Open(tmp / "run.ckpt", "other", options).value();
   EXPECT_EQ(ckpt_session_set_layout(session.handle(), "p", "x v"), CKPT_NOT_FOUND);
+}
+
+TEST(SessionCalls, EffortIsASessionsOrAnArrays) {
+  ckpt::TempDir tmp;
+  ckpt::SessionOptions options = ckpt::DefaultSessionOptions();
+  options.effort = 4;
+  EXPECT_EQ(ckpt::Session::Open(tmp / "run.ckpt", "x", options).error().code(),
+            CKPT_INVALID_ARGUMENT);
+  options.effort = CKPT_EFFORT_SMALL;
+  options.every_steps = 1;
+  std::vector<double> x(100'000), y(100'000);
+  std::mt19937_64 random(1);
+  auto session = ckpt::Session::Open(tmp / "run.ckpt", "x", options).value();
+  session.Protect("x", &x).value();
+  session.Protect("y", &y).value();
+  EXPECT_EQ(ckpt_session_set_effort(session.handle(), "z", CKPT_EFFORT_FAST), CKPT_NOT_FOUND);
+  EXPECT_EQ(ckpt_session_set_effort(session.handle(), "y", 9), CKPT_INVALID_ARGUMENT);
+  EXPECT_EQ(ckpt_session_set_effort(session.handle(), "y", CKPT_EFFORT_FAST), CKPT_OK);
+  for (std::int64_t step = 1; step <= 3; ++step) {
+    for (auto* values : {&x, &y}) {
+      for (double& value : *values) {
+        if (step == 1 || random() % 100 == 0) value = static_cast<double>(random());
+      }
+    }
+    (void)session.Step(step);
+    session.Commit().value();
+  }
+  EXPECT_EQ(session.Finish(true), 0);
+  std::map<std::string, std::string> codecs;
+  auto store = ckpt::Store::Open(tmp / "run.ckpt").value();
+  const auto note = [](const ckpt_entry* entry, void* user) {
+    (*static_cast<std::map<std::string, std::string>*>(user))[entry->name] = entry->codec;
+    return 0;
+  };
+  ASSERT_EQ(ckpt_inspect(store.get(), "x@3", nullptr, note, nullptr, &codecs), CKPT_OK);
+  EXPECT_EQ(codecs["x"], "delta8+zstd");
+  EXPECT_EQ(codecs["y"].find("delta"), std::string::npos) << codecs["y"];
+}
+
+TEST(SessionCalls, EffortsThatAreNoneAreRefused) {
+  ckpt::TempDir tmp;
+  ckpt_open_options open = CKPT_OPEN_OPTIONS_INIT;
+  open.mode = CKPT_OPEN_CREATE;
+  open.effort = -1;
+  ckpt_store* store = nullptr;
+  EXPECT_EQ(ckpt_store_open((tmp / "s").c_str(), &open, &store), CKPT_INVALID_ARGUMENT);
+  open.effort = CKPT_EFFORT_SMALL;
+  ASSERT_EQ(ckpt_store_open((tmp / "s").c_str(), &open, &store), CKPT_OK);
+  ckpt_store_info info = CKPT_STORE_INFO_INIT;
+  ASSERT_EQ(ckpt_store_get_info(store, &info), CKPT_OK);
+  EXPECT_EQ(info.effort, CKPT_EFFORT_SMALL);
+  ckpt_save_options save = CKPT_SAVE_OPTIONS_INIT;
+  save.series = "x";
+  save.effort = 4;
+  ckpt_writer* writer = nullptr;
+  EXPECT_EQ(ckpt_begin(store, &save, &writer), CKPT_INVALID_ARGUMENT);
+  save.effort = CKPT_EFFORT_DEFAULT;
+  ASSERT_EQ(ckpt_begin(store, &save, &writer), CKPT_OK);
+  EXPECT_EQ(ckpt_put_effort(writer, 17), CKPT_INVALID_ARGUMENT);
+  EXPECT_EQ(ckpt_put_effort(writer, CKPT_EFFORT_FAST), CKPT_OK);
+  ckpt_abort(writer);
+  ckpt_store_close(store);
+  EXPECT_STREQ(ckpt_effort_name(CKPT_EFFORT_FAST), "fast");
+  EXPECT_STREQ(ckpt_effort_name(CKPT_EFFORT_DEFAULT), "unknown");
+  EXPECT_STREQ(ckpt_effort_name(77), "unknown");
 }
 
 }  // namespace

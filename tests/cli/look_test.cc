@@ -214,8 +214,36 @@ TEST_F(Look, AnalyzeComparesEightWaysAndWritesNothing) {
     ExpectKeys(result, "chunker size unique_bytes dedup_ratio stored_bytes total_ratio");
     EXPECT_NEAR(result["dedup_ratio"].get<double>(), 2, 0.01);
   }
+  ASSERT_EQ(json["efforts"].size(), 3u);
+  for (const auto& effort : json["efforts"]) {
+    ExpectKeys(effort,
+               "effort level sampled_bytes stored_bytes total_ratio encode_bytes_per_second "
+               "decode_bytes_per_second");
+    EXPECT_NEAR(effort["total_ratio"].get<double>(), 2, 0.02);  // noise, twice
+  }
+  EXPECT_EQ(json["efforts"][1]["stored_bytes"], json["results"][6]["stored_bytes"]);
+  const std::string text = Do("ckpt-store analyze a b").out;
+  EXPECT_NE(text.find("\nEFFORT "), std::string::npos) << text;
+  EXPECT_NE(text.find("\nsmall "), std::string::npos) << text;
   EXPECT_EQ(Do("ls -A").out, "a\nb\n");
   EXPECT_EQ(Run("ckpt-store analyze nosuch").exit, 4);
+}
+
+TEST_F(Look, EffortIsChosenForAStoreOrASaveAndInspected) {
+  Write("a", Noise(1000000, 1));
+  EXPECT_NE(Do("ckpt-store init --effort fast").err.find("effort fast"), std::string::npos);
+  EXPECT_EQ(Do("ckpt-store init -s other --effort small --json").Json()["effort"], "small");
+  const Outcome wrong = Run("ckpt-store save melt a --effort 9");
+  EXPECT_EQ(wrong.exit, 2);
+  EXPECT_NE(wrong.err.find("'9' is not fast, balanced or small"), std::string::npos) << wrong.err;
+  Do("ckpt-store save melt a --effort small");
+  EXPECT_FALSE(Do("ckpt-store inspect melt --json").Json().contains("efforts"));
+  const auto json = Do("ckpt-store inspect melt --efforts --json").Json();
+  ASSERT_EQ(json["efforts"].size(), 3u);
+  EXPECT_EQ(json["efforts"][0]["effort"], "fast");
+  EXPECT_EQ(json["efforts"][2]["sampled_bytes"], 1000000);
+  EXPECT_NE(Do("ckpt-store inspect melt --efforts").out.find("\nbalanced "), std::string::npos);
+  EXPECT_EQ(Run("ckpt-store inspect nosuch --efforts").exit, 4);
 }
 
 TEST_F(Look, ListOfAnEmptyStoreIsEmpty) {

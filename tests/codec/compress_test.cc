@@ -169,6 +169,51 @@ TEST(Compress, PayloadIsAStandardFrameWithoutItsMagicNumber) {
   }
 }
 
+// Elements of which byte j is noise ('n'), zero ('z'), one of eight values ('e') or a count ('c').
+Bytes MakeElements(const std::string& bytes, std::size_t size, std::uint32_t seed) {
+  std::mt19937 random(seed);
+  Bytes data(size);
+  for (std::size_t i = 0; i < size; ++i) {
+    const char kind = bytes[i % bytes.size()];
+    const std::size_t element = i / bytes.size();
+    if (kind == 'n') data[i] = static_cast<std::byte>(random());
+    if (kind == 'e') data[i] = static_cast<std::byte>(random() % 8);
+    if (kind == 'c') data[i] = static_cast<std::byte>(element / 64);
+  }
+  return data;
+}
+
+// Whichever planes are noise, and in front of or behind what others: the frame is one that zstd
+// reads, and takes no more than the planes would take together.
+TEST(Compress, NoiseInSomePlanesIsPassedOver) {
+  Encoder encoder;
+  Decoder decoder;
+  for (const char* bytes : {"nnnnnnez", "nnnnnnze", "ezcnnnnn", "nnncennn", "nnzzznnn", "nzne",
+                            "ne", "en", "nnznnenn", "nnne"}) {
+    const std::size_t width = std::string(bytes).size();
+    for (std::size_t size : {65'536, 65'537 + 5, 40'000, 300'001, 2'000'003}) {
+      for (int level : {1, 3, 12}) {
+        Bytes raw = MakeElements(bytes, size, 8);
+        Kept kept = EncodeAndKeep(&encoder, raw, {.level = level, .element_width = width});
+        ASSERT_EQ(kept.codec, Codec::kShuffleZstd) << bytes << ' ' << size << ' ' << level;
+        Bytes back(raw.size());
+        ASSERT_TRUE(decoder.Decode(Id(kept.codec), kept.param, kept.bytes, back).ok());
+        ASSERT_EQ(back, raw);
+        Bytes frame = {std::byte{0x28}, std::byte{0xB5}, std::byte{0x2F}, std::byte{0xFD}};
+        frame.insert(frame.end(), kept.bytes.begin(), kept.bytes.end());
+        Bytes planes(raw.size()), out(raw.size());
+        Shuffle(raw, width, planes);
+        ASSERT_EQ(ZSTD_decompress(out.data(), out.size(), frame.data(), frame.size()), raw.size());
+        ASSERT_EQ(out, planes);
+        Bytes whole(ZSTD_compressBound(raw.size()));
+        const std::size_t together =
+            ZSTD_compress(whole.data(), whole.size(), planes.data(), planes.size(), level);
+        EXPECT_LE(kept.bytes.size(), together + together / 50) << bytes << ' ' << size;
+      }
+    }
+  }
+}
+
 // Written once by this format: 100 bytes 'a', as plain and as shuffled by 256 (never possible for
 // 100 bytes, so nothing moves) and by 4 (all equal, so it looks the same).
 TEST(Compress, GoldenPayloadDecodes) {

@@ -283,7 +283,7 @@ TEST_F(Array, ContentOfAnotherLengthIsCorruption) {
       ChunkItem item;
       item.raw_bytes = 32768;
       item.id = HashChunk(bytes.subspan(at, 32768));
-      ASSERT_OK((*writer)->chunks()->Put(bytes.subspan(at, 32768), item.id, 0, &encoder));
+      ASSERT_OK((*writer)->chunks()->Put(bytes.subspan(at, 32768), item.id, {}, &encoder));
       ASSERT_OK(list.Add(item));
     }
     Entry entry;

@@ -276,7 +276,7 @@ TEST_F(CheckTest, TheTailOfALiveWriterIsNoDamage) {
   std::string raw = RandomText(3 << 20, 6);
   for (std::size_t at = 0; at < raw.size(); at += 65536) {
     ByteSpan chunk = AsBytes(raw).subspan(at, 65536);
-    ASSERT_OK((*writer)->Put(chunk, HashChunk(chunk), 0, &encoder));
+    ASSERT_OK((*writer)->Put(chunk, HashChunk(chunk), {}, &encoder));
   }
   CheckReport report = Check(OpenToRead().get());
   EXPECT_TRUE(report.damage.empty()) << Text(report);

@@ -52,9 +52,9 @@ inline const Bytes& BlockOf(std::int64_t step, std::size_t i) {
 // there (`look_up`: the store is asked for it all the same).
 inline Status PutBlock(CheckpointWriter* writer, const Bytes& block, const Id128& id, std::size_t i,
                        bool look_up, ChunkEncoder* encoder) {
-  if (writer->previous() == nullptr) return writer->chunks()->Put(block, id, 0, encoder);
+  if (writer->previous() == nullptr) return writer->chunks()->Put(block, id, {}, encoder);
   const Id128 before = HashChunk(BlockOf(writer->previous()->step, i));
-  if (look_up || before != id) return writer->chunks()->Put(block, id, 0, encoder, &before);
+  if (look_up || before != id) return writer->chunks()->Put(block, id, {}, encoder, &before);
   writer->InheritPrevious();
   return Status();
 }

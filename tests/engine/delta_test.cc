@@ -26,7 +26,7 @@ double StoredBy(std::uint64_t growth, std::uint64_t full, int saves, int renewed
   int since = 0;
   for (int i = 1; i < saves; ++i) {
     const std::uint64_t delta = growth * static_cast<std::uint64_t>(++since);
-    const bool pays = DeltaPays(delta, full) && !NewBaseIsDue(delta, before, full);
+    const bool pays = delta <= DeltaBytesThatPay({}, full) && !NewBaseIsDue(delta, before, full);
     const bool kept = renewed_every == 0 ? pays : since < renewed_every;
     stored += static_cast<double>(kept ? delta : full);
     before = kept ? delta : 0;
@@ -47,9 +47,8 @@ TEST(DeltaPays, IsWithinATenthOfTheBestPeriod) {
 }
 
 TEST(DeltaPays, AsLongAsItIsNoLargerThanBefore) {
-  EXPECT_TRUE(DeltaPays(30000, 60000));
+  EXPECT_EQ(DeltaBytesThatPay({}, 60000), 30000u);
   EXPECT_FALSE(NewBaseIsDue(30000, 30000, 60000));
-  EXPECT_FALSE(DeltaPays(30001, 60000));
 }
 
 TEST(DeltaGate, TriesFewWhereTheyAreInVain) {

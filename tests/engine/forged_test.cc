@@ -179,7 +179,7 @@ class ForgedEntries : public ::testing::Test {
         ChunkItem item;
         item.raw_bytes = raw.size();
         item.id = HashChunk(raw);
-        EXPECT_TRUE(writer->chunks()->Put(raw, item.id, 0, &encoder).ok());
+        EXPECT_TRUE(writer->chunks()->Put(raw, item.id, {}, &encoder).ok());
         EXPECT_TRUE(list.Add(item).ok());
       }
       if (entry.kind != EntryKind::kHardLink) {

@@ -12,7 +12,8 @@ namespace ckpt {
 namespace {
 
 constexpr std::size_t kVersionAt = 8, kReadCompatibleAt = 24, kIncompatibleAt = 32, kHashAt = 56;
-constexpr std::size_t kAverageAt = 76, kArrayChunkAt = 84, kLevelAt = 88, kPackBytesAt = 96;
+constexpr std::size_t kAverageAt = 76, kArrayChunkAt = 84, kLevelAt = 88, kEffortAt = 92,
+                      kPackBytesAt = 96;
 
 // A sound file with other bytes at `at`, and a checksum that fits.
 template <typename T>
@@ -38,6 +39,12 @@ TEST(FormatFile, FeaturesOfLaterBuildsAreNamed) {
   const auto hash = DecodeFormatFile(FormatWith<std::uint8_t>(kHashAt, 9));
   EXPECT_EQ(hash.status().code(), Code::kUnsupported);
   EXPECT_NE(hash.status().message().find("number 9"), std::string::npos);
+}
+
+TEST(FormatFile, AnEffortOfALaterBuildIsTakenForBalanced) {
+  EXPECT_EQ(DecodeFormatFile(FormatWith<std::uint32_t>(kEffortAt, 3))->effort, Effort::kSmall);
+  EXPECT_EQ(DecodeFormatFile(FormatWith<std::uint32_t>(kEffortAt, 4))->effort, Effort::kBalanced);
+  EXPECT_EQ(DecodeFormatFile(FormatWith<std::uint32_t>(kEffortAt, 0))->effort, Effort::kBalanced);
 }
 
 TEST(FormatFile, AnyOtherFileIsCorruption) {
