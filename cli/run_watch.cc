@@ -10,6 +10,8 @@ constexpr std::size_t kMostFolders = 1000;
 constexpr std::uint32_t kEvents = IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_FROM |
                                   IN_MOVED_TO | IN_DELETE | IN_ATTRIB | IN_ONLYDIR | IN_EXCL_UNLINK;
 
+constexpr int kMostReads = 64;
+
 }  // namespace
 
 FolderWatch::FolderWatch() : fd_(inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) {}
@@ -21,7 +23,8 @@ FolderWatch::~FolderWatch() {
 void FolderWatch::Rearm(const std::vector<std::string>& folders) {
   if (fd_ < 0) return;
   char events[16384];
-  while (read(fd_, events, sizeof events) > 0) {
+  // As many as the kernel keeps; who writes faster than this reads must not hold up the loop.
+  for (int reads = 0; reads < kMostReads && read(fd_, events, sizeof events) > 0; ++reads) {
   }
   for (const std::string& folder : folders) {
     if (watched_.size() >= kMostFolders) return;
