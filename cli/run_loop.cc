@@ -113,6 +113,7 @@ void RunLoop::Wait() {
 void RunLoop::TakeSignals() {
   signalfd_siginfo info{};
   bool reap = false;
+  errno = EAGAIN;
   while (read(signal_fd_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
     const int signal = static_cast<int>(info.ssi_signo);
     if (signal == SIGCHLD) {
@@ -123,7 +124,8 @@ void RunLoop::TakeSignals() {
       PassOn(signal, info.ssi_code > 0);
     }
   }
-  if (reap) Reap();
+  // One that cannot be read may have told of an end.
+  if (reap || errno != EAGAIN) Reap();
 }
 
 // What the terminal sends (Ctrl-C) has reached the program already, unless it has gone to a process

@@ -16,11 +16,13 @@ namespace ckpt {
 enum class Calls {
   kEach,      // every system call
   kChanging,  // those that may change what is on disk, flush it, or end the process
+  kFailing,   // those that fail on real machines: of files, folders, pipes, watches and processes
 };
 
 struct Traced {
   bool possible = true;         // false: this system lets nobody trace
-  bool killed = false;          // by us; else it ended by itself. Of SignalAtCall: it was sent
+  bool killed = false;          // by us; else it ended by itself. Of SignalAtCall: it was sent.
+                                // Of FailCall: it failed
   int status = 0;               // as waitpid gives it
   std::int64_t calls = 0;       // of the kind asked for, that it made
   std::int64_t killed_in = -1;  // the number of the system call
@@ -33,6 +35,11 @@ Traced KillAtCall(Calls which, std::int64_t fatal, bool after_exec,
 
 // The same with a signal that the child may take; then it goes on.
 Traced SignalAtCall(int signal, Calls which, std::int64_t at, const std::function<int()>& work);
+
+// Of a command that `work` makes itself: the call is not made, and answers `error`; `for_good`: and
+// all that follow of the same number. Counted are calls of kFailing from the first on that asks for
+// a signal's handler, so that the program was loaded. Not possible on processors other than x86-64.
+Traced FailCall(int error, bool for_good, std::int64_t at, const std::function<int()>& work);
 
 }  // namespace ckpt
 
