@@ -297,6 +297,124 @@ TEST_F(Deltas, RepairSaysWhatIsLostWithTheirBase) {
   ExpectState(store.get(), "melt@3", 2);
 }
 
+// ---- what may be a base ------------------------------------------------------------------------
+
+TEST_F(Deltas, ABaseIsFullOfTheSameSizeAndDurable) {
+  auto store = Open();
+  SaveArrays(store.get(), {{"x", State(1)}});
+  SaveArrays(store.get(), {{"x", State(2)}});
+  const std::size_t bytes = store->format().array_chunk_bytes;
+  const Id128 full = FirstChunk(store.get(), 1), delta = FirstChunk(store.get(), 2);
+  const auto from_full = FindDeltaBase(store.get(), full, bytes);
+  const auto from_delta = FindDeltaBase(store.get(), delta, bytes);
+  ASSERT_TRUE(from_full.has_value() && from_delta.has_value());
+  EXPECT_EQ(from_full->place.entry.id, full);
+  EXPECT_EQ(from_full->delta_bytes(), 0u);
+  EXPECT_EQ(from_delta->place.entry.id, full);
+  EXPECT_EQ(from_delta->delta_bytes(), store->FindDurable(delta)->entry.stored_bytes);
+  EXPECT_FALSE(FindDeltaBase(store.get(), full, bytes - 8).has_value());
+  EXPECT_FALSE(FindDeltaBase(store.get(), FirstChunk(store.get(), 5), bytes).has_value());
+}
+
+// A delta whose base is nowhere, and one whose base is a delta: neither stands for its chunk.
+TEST_F(Deltas, OneThatLeadsToNoFullChunkIsSavedAnew) {
+  auto store = Open();
+  SaveArrays(store.get(), {{"x", State(1)}});
+  SaveArrays(store.get(), {{"x", State(2)}});
+  Id128 by_hand;
+  PutByHand(store.get(), FirstBytes(store.get(), 5), {FirstBytes(store.get(), 7)}, &by_hand);
+  PutByHand(store.get(), FirstBytes(store.get(), 6), {FirstBytes(store.get(), 2)}, &by_hand);
+  for (const std::uint64_t step : {5u, 6u}) {
+    const Id128 chunk = FirstChunk(store.get(), step);
+    const auto whole = FindWhole(store.get(), chunk);
+    ASSERT_TRUE(whole.has_value());
+    EXPECT_FALSE(whole->reads);
+    EXPECT_FALSE(FindDeltaBase(store.get(), chunk, store->format().array_chunk_bytes).has_value());
+    auto fetcher = Fetcher::Open(store.get(), {});
+    ASSERT_TRUE(fetcher.ok());
+    Decoder decoder;
+    Bytes scratch, raw(whole->place.entry.raw_bytes);
+    EXPECT_EQ((*fetcher)->ReadChunk(whole->place, &decoder, &scratch, raw).code(),
+              Code::kCorruption);
+    SaveArrays(store.get(), {{"x", State(step)}});
+    EXPECT_FALSE(IsDeltaCodec(FindWhole(store.get(), chunk)->place.entry.codec));
+  }
+  ExpectState(store.get(), "melt@3", 5);
+  ExpectState(store.get(), "melt@4", 6);
+}
+
+TEST_F(Deltas, ABaseThatDoesNotReadTrueIsNone) {
+  auto store = Open();
+  SaveArrays(store.get(), {{"x", State(1)}});
+  SaveArrays(store.get(), {{"x", State(2)}});
+  const auto base =
+      FindDeltaBase(store.get(), FirstChunk(store.get(), 2), store->format().array_chunk_bytes);
+  ASSERT_TRUE(base.has_value() && base->before.has_value());
+  ChunkEncoder scratch;
+  ASSERT_TRUE(ReadDeltaBase(store.get(), base->place, &scratch));
+  EXPECT_EQ(scratch.base, FirstBytes(store.get(), 1));
+  ASSERT_TRUE(ReadDeltaBefore(store.get(), *base->before, &scratch));
+  EXPECT_EQ(scratch.before, FirstBytes(store.get(), 2));
+  const auto reads = [&](auto change) {
+    ChunkPlace place = base->place;
+    change(&place);
+    ChunkEncoder other;
+    return ReadDeltaBase(store.get(), place, &other);
+  };
+  EXPECT_TRUE(reads([](ChunkPlace*) {}));
+  EXPECT_FALSE(reads([](ChunkPlace* place) { place->pack_id.bytes[0] ^= 1; }));
+  EXPECT_FALSE(reads([](ChunkPlace* place) { place->entry.offset = 1u << 30; }));
+  EXPECT_FALSE(reads([](ChunkPlace* place) { place->entry.raw_bytes -= 8; }));
+  EXPECT_FALSE(reads([](ChunkPlace* place) { place->entry.id.bytes[0] ^= 1; }));
+  scratch.base[100] ^= std::byte{1};
+  EXPECT_FALSE(ReadDeltaBefore(store.get(), *base->before, &scratch));
+}
+
+// Deltas that grow little, although all of them are large, go on being deltas; where the one before
+// does not read, that is not known, and the chunk is stored in full.
+TEST_F(Deltas, ANewBaseIsMadeWhereTheDeltaBeforeDoesNotRead) {
+  const auto state = [](std::uint64_t step) {  // a quarter of each chunk, and a little more
+    std::vector<double> numbers(65536);
+    std::mt19937_64 first(1), random(step);
+    for (std::size_t i = 0; i < numbers.size(); ++i) {
+      numbers[i] = static_cast<double>(first());
+      if (step > 1 && i % 8192 < 2048 + 8 * step) numbers[i] = static_cast<double>(random());
+    }
+    return numbers;
+  };
+  for (const bool damaged : {false, true}) {
+    const std::string series = damaged ? "damaged" : "sound";
+    auto store = Open();
+    SaveArrays(store.get(), {{"x", state(1)}}, series);
+    const Saved second = SaveArrays(store.get(), {{"x", state(2)}}, series);
+    ASSERT_EQ(CountDeltas(store.get()), second.new_chunks);
+    if (damaged) {
+      for (const auto& [id, at] : PayloadPlaces(store.get(), BigPack())) {
+        const auto place = store->FindDurable(id);
+        if (IsDeltaCodec(place->entry.codec)) FlipByte(BigPack(), at + 1000);
+      }
+    }
+    const Saved third = SaveArrays(store.get(), {{"x", state(3)}}, series);
+    EXPECT_EQ(CountDeltas(store.get()), second.new_chunks + (damaged ? 0 : third.new_chunks));
+    std::vector<double> restored;
+    ASSERT_OK(ReadX(store.get(), series + "@3", &restored));
+    EXPECT_EQ(restored, state(3));
+    store.reset();
+    std::filesystem::remove_all(tmp_ / "store");
+  }
+}
+
+// Buffers are for chunks of up to 1 MiB.
+TEST_F(Deltas, LargeChunksAreStoredInFull) {
+  options_.format.array_chunk_bytes = 2u << 20;
+  auto store = Open();
+  std::vector<double> state = Numbers(3u << 17, 1);
+  SaveArrays(store.get(), {{"x", state}});
+  state[0] = state[2u << 17] = -1;
+  SaveArrays(store.get(), {{"x", state}});
+  EXPECT_EQ(CountDeltas(store.get()), 1u);  // of the last one, which has 1 MiB
+}
+
 // ---- two deltas of one chunk, of which one cannot be read --------------------------------------
 
 TEST_F(Deltas, CollectionCarriesTheOneThatReads) {

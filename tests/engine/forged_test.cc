@@ -280,5 +280,92 @@ TEST_F(ForgedEntries, ChunksThatEndWithinAnElement) {
   EXPECT_EQ(Verify(), Code::kCorruption);
 }
 
+// A manifest that is compressed, as docs/format.md allows and this build does not write: step 2 has
+// what step 1 has.
+class CompressedManifest : public ::testing::Test {
+ protected:
+  CompressedManifest() : store_(*OpenAt(&world_)) {
+    EXPECT_TRUE(collect_test::Save(store_.get(), 1).ok());
+    manifest_ = *store_->ReadManifest(ResolveCheckpoint(store_.get(), "run@1")->ranks.front());
+    manifest_.step = 2;
+    manifest_.tags = {{"why", std::string(2000, 'x')}};
+  }
+
+  enum class How : std::uint8_t { kCommitted, kStaged };
+  // In a pack of its own, all but the last `missing` bytes of what was compressed.
+  void Put(How how, std::size_t missing = 0) {
+    const Bytes raw = *EncodeManifest(manifest_);
+    Encoder encoder;
+    const Encoded encoded = *encoder.Encode(raw, {});
+    ASSERT_NE(encoded.codec, Codec::kRaw);
+    PackWriterOptions options;
+    options.store_uuid = store_->format().uuid;
+    options.permissions = store_->file_permissions();
+    auto pack = *PackWriter::Create(&world_, store_->packs_dir(), options);
+    RecordHeader header;
+    header.type = RecordType::kManifest;
+    header.codec = static_cast<std::uint8_t>(encoded.codec);
+    header.codec_param = encoded.param;
+    header.raw_bytes = raw.size();
+    ASSERT_TRUE(pack->Append(header, encoded.bytes.first(encoded.bytes.size() - missing)).ok());
+    ASSERT_TRUE((how == How::kStaged ? pack->Stage() : pack->Commit(true)).ok());
+  }
+  void Collect() {
+    CollectOptions options;
+    options.live_share = 1.0;
+    Collected collected;
+    const Status run = (*Collector::Open(store_.get(), options))->Run({}, &collected);
+    ASSERT_TRUE(run.ok()) << run.ToString();
+  }
+  // Answers whether it is staged.
+  bool ExpectThere() {
+    store_ = *OpenAt(&world_, Mode::kWrite);
+    auto found = ResolveCheckpoint(store_.get(), "run@2");
+    EXPECT_TRUE(found.ok()) << found.status().ToString();
+    if (!found.ok()) return false;
+    EXPECT_EQ(store_->ReadManifest(found->ranks.front())->tags, manifest_.tags);
+    EXPECT_TRUE(VerifyCheckpoint(store_.get(), found->ranks).ok());
+    return found->ranks.front().staged;
+  }
+
+  SimWorld world_{3};
+  std::unique_ptr<Store> store_;
+  Manifest manifest_;
+};
+
+TEST_F(CompressedManifest, IsReadAndCarried) {
+  Put(How::kCommitted);
+  EXPECT_FALSE(ExpectThere());
+  ASSERT_TRUE(collect_test::Remove(store_.get(), 1, true).ok());
+  Collect();
+  EXPECT_FALSE(ExpectThere());
+  EXPECT_TRUE(CheckStore(store_.get(), {})->damage.empty());
+}
+
+TEST_F(CompressedManifest, IsAdoptedFromATail) {
+  Put(How::kStaged);
+  EXPECT_TRUE(ExpectThere());
+  Collect();
+  EXPECT_FALSE(ExpectThere());
+}
+
+TEST_F(CompressedManifest, ThatDoesNotDecodeIsDamage) {
+  Put(How::kCommitted, 3);
+  store_ = *OpenAt(&world_, Mode::kWrite);
+  EXPECT_EQ(store_->UnreadPlaces().size(), 1u);
+  EXPECT_EQ(ResolveCheckpoint(store_.get(), "run@2").status().code(), Code::kCorruption);
+  Collect();
+  EXPECT_EQ(store_->UnreadPlaces().size(), 1u) << "its pack stays as it is";
+  EXPECT_TRUE(collect_test::Restore(store_.get(), 1).ok());
+}
+
+TEST_F(CompressedManifest, ThatDoesNotDecodeInATailIsNone) {
+  Put(How::kStaged, 3);
+  store_ = *OpenAt(&world_, Mode::kWrite);
+  EXPECT_EQ(ResolveCheckpoint(store_.get(), "run@2").status().code(), Code::kNotFound);
+  Collect();
+  EXPECT_TRUE(collect_test::Restore(store_.get(), 1).ok());
+}
+
 }  // namespace
 }  // namespace ckpt
