@@ -153,6 +153,30 @@ TEST_F(ForgedMark, ThatIsAnotherRecord) {
   ExpectDamageOnly(RecordType::kAttempt, payload, Checksum64(payload));
 }
 
+TEST(Forged, ADeltaTooShortForItsBase) {
+  SimWorld world(3);
+  auto store = *OpenAt(&world);
+  ASSERT_TRUE(collect_test::Save(store.get(), 1).ok());
+  const Bytes& block = collect_test::BlockOf(2, 1);
+  PackWriterOptions options;
+  options.store_uuid = store->format().uuid;
+  options.permissions = store->file_permissions();
+  auto pack = *PackWriter::Create(&world, store->packs_dir(), options);
+  RecordHeader header;
+  header.type = RecordType::kChunk;
+  header.codec = 16;
+  header.raw_bytes = block.size();
+  header.id = HashChunk(block);
+  ASSERT_TRUE(pack->Append(header, Bytes(5), HashChunk(collect_test::BlockOf(1, 1))).ok());
+  ASSERT_TRUE(pack->Commit(true).ok());
+  const CheckReport report = *CheckStore(store.get(), {});
+  ASSERT_EQ(report.damage.size(), 1u);
+  EXPECT_EQ(report.damage[0].pack_id, pack->pack_id());
+  EXPECT_NE(report.damage[0].what.find("without a base"), std::string::npos);
+  ASSERT_TRUE(collect_test::Save(store.get(), 2).ok());
+  EXPECT_TRUE(collect_test::Restore(store.get(), 2).ok());
+}
+
 TEST(Forged, NamesThatAreNoSteps) {
   for (const char* name : {"run@", "run@x", "run@5x", "run@-5", "run@99999999999999999999"}) {
     auto parsed = ParseCheckpointName(name);

@@ -76,6 +76,29 @@ TEST_F(Refusals, ADeltaAgainstAnotherBaseIsDamage) {
   EXPECT_EQ(ReadAs(entry).code(), Code::kCorruption);
 }
 
+// Its writer lies: behind a mark it is listed by its directory, before one by nobody.
+TEST_F(Refusals, ADeltaTooShortForItsBaseIsDamage) {
+  for (const bool staged : {true, false}) {
+    Written tiny = MakeDelta(50, 3, chunk_.header.id);
+    tiny.payload.resize(kBaseBytes - 1);
+    auto writer = Must(PackWriter::Create(&world_, dir_.get(), TestWriterOptions()));
+    ExpectOk(AppendTo(writer.get(), &tiny));
+    ExpectOk(staged ? writer->Stage() : writer->Commit(true));
+    auto reader = OpenReader(dir_.get(), writer->pack_id());
+    const PackContents contents = Must(reader->ReadFrom(0));
+    EXPECT_TRUE(contents.tail_chunks.empty());
+    ASSERT_EQ(contents.damage.size(), staged ? 1u : 0u);
+    if (staged) {
+      EXPECT_EQ(contents.damage[0].begin, tiny.offset);
+      continue;
+    }
+    ASSERT_EQ(contents.chunks.size(), 1u);
+    Bytes payload(tiny.payload.size());
+    EXPECT_EQ(reader->ReadChunkPayload(contents.chunks[0], true, payload).code(),
+              Code::kCorruption);
+  }
+}
+
 TEST_F(Refusals, ARecordThatTheFileEndsWithinIsDamage) {
   Bytes whole = ReadFileBytes(dir_.get(), PackFileName(pack_id_));
   const std::size_t middle = chunk_.offset + kRecordHeaderBytes + 10;
