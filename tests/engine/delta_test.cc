@@ -404,6 +404,53 @@ TEST_F(Deltas, ANewBaseIsMadeWhereTheDeltaBeforeDoesNotRead) {
   }
 }
 
+// Nobody knows that the base is damaged until it is read for the difference.
+TEST_F(Deltas, AChunkWhoseBaseDoesNotReadIsStoredInFull) {
+  auto store = Open();
+  SaveArrays(store.get(), {{"x", State(1)}});
+  for (const auto& [id, at] : PayloadPlaces(store.get(), BigPack())) FlipByte(BigPack(), at + 9);
+  SaveArrays(store.get(), {{"x", State(2)}});
+  EXPECT_EQ(CountDeltas(store.get()), 0u);
+  ExpectState(store.get(), "melt@2", 2);
+}
+
+TEST_F(Deltas, OfTheSameChunkTwiceInASaveThereIsOne) {
+  options_.threads = 1;
+  auto store = Open();
+  const Saved first = SaveArrays(store.get(), {{"x", State(1)}});
+  std::vector<double> state = State(2);
+  const auto chunk = static_cast<std::ptrdiff_t>(store->format().array_chunk_bytes / 8);
+  std::copy(state.begin(), state.begin() + chunk, state.begin() + chunk);
+  const Saved second = SaveArrays(store.get(), {{"x", state}});
+  EXPECT_EQ(second.new_chunks, first.new_chunks - 1);
+  EXPECT_EQ(CountDeltas(store.get()), second.new_chunks);
+  std::vector<double> restored;
+  ASSERT_OK(ReadX(store.get(), "melt@2", &restored));
+  EXPECT_EQ(restored, state);
+  EXPECT_EQ(CheckStore(store.get(), {})->damage.size(), 0u);
+}
+
+TEST_F(Deltas, AreSoundInEveryModeOfACheckAndHurtTogether) {
+  auto store = Open();
+  const std::uint64_t steps[] = {1, 2, 3, 4};
+  for (const std::uint64_t step : steps) SaveArrays(store.get(), {{"x", State(step)}});
+  const std::vector<CheckOptions> modes{
+      {}, CheckOptions{.quick = true}, CheckOptions{.part_percent = 1}};
+  std::uint64_t chunks = 0;
+  for (const CheckOptions& options : modes) {
+    const CheckReport report = *CheckStore(store.get(), options);
+    EXPECT_TRUE(report.damage.empty());
+    if (chunks == 0) chunks = report.chunks;
+    EXPECT_EQ(report.chunks, chunks);
+  }
+  const auto base = store->FindDurable(FirstChunk(store.get(), 1));
+  FlipByte(tmp_ / "store/packs/" + PackFileName(base->pack_id),
+           base->entry.offset + kRecordHeaderBytes + 1000);
+  const CheckReport report = *CheckStore(store.get(), {});
+  ASSERT_EQ(report.damage.size(), 1u);
+  EXPECT_EQ(report.damage[0].checkpoints.size(), std::size(steps));
+}
+
 // Buffers are for chunks of up to 1 MiB.
 TEST_F(Deltas, LargeChunksAreStoredInFull) {
   options_.format.array_chunk_bytes = 2u << 20;

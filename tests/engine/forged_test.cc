@@ -153,32 +153,43 @@ TEST_F(ForgedMark, ThatIsAnotherRecord) {
   ExpectDamageOnly(RecordType::kAttempt, payload, Checksum64(payload));
 }
 
-TEST(Forged, ADeltaTooShortForItsBase) {
-  SimWorld world(3);
-  auto store = *OpenAt(&world);
-  ASSERT_TRUE(collect_test::Save(store.get(), 1).ok());
-  const Bytes& block = collect_test::BlockOf(2, 1);
-  PackWriterOptions options;
-  options.store_uuid = store->format().uuid;
-  options.permissions = store->file_permissions();
-  auto pack = *PackWriter::Create(&world, store->packs_dir(), options);
-  RecordHeader header;
-  header.type = RecordType::kChunk;
-  header.codec = 16;
-  header.raw_bytes = block.size();
-  header.id = HashChunk(block);
-  ASSERT_TRUE(pack->Append(header, Bytes(5), HashChunk(collect_test::BlockOf(1, 1))).ok());
-  ASSERT_TRUE(pack->Commit(true).ok());
-  const CheckReport report = *CheckStore(store.get(), {});
-  ASSERT_EQ(report.damage.size(), 1u);
-  EXPECT_EQ(report.damage[0].pack_id, pack->pack_id());
-  EXPECT_NE(report.damage[0].what.find("without a base"), std::string::npos);
-  ASSERT_TRUE(collect_test::Save(store.get(), 2).ok());
-  EXPECT_TRUE(collect_test::Restore(store.get(), 2).ok());
+// With right checksums, in a pack of its own, below a mark: what the next step needs is saved anew.
+TEST(Forged, ChunksThatAreNotWhatTheirHeadersSay) {
+  struct Lie {
+    std::uint8_t codec;
+    std::size_t bytes;
+    const char* what;
+  };
+  const std::size_t all = collect_test::block_bytes;
+  for (const Lie& lie : {Lie{16, 5, "without a base"}, Lie{0, all, "do not have its id"},
+                         Lie{1, 50, "chunk: "}, Lie{99, 50, "chunk: "}}) {
+    SimWorld world(3);
+    auto store = *OpenAt(&world);
+    ASSERT_TRUE(collect_test::Save(store.get(), 1).ok());
+    PackWriterOptions options;
+    options.store_uuid = store->format().uuid;
+    options.permissions = store->file_permissions();
+    auto pack = *PackWriter::Create(&world, store->packs_dir(), options);
+    RecordHeader header;
+    header.type = RecordType::kChunk;
+    header.codec = lie.codec;
+    header.raw_bytes = all;
+    header.id = HashChunk(collect_test::BlockOf(2, 1));
+    const Id128 base = lie.codec == 16 ? HashChunk(collect_test::BlockOf(1, 1)) : Id128();
+    ASSERT_TRUE(pack->Append(header, Bytes(lie.bytes), base).ok());
+    ASSERT_TRUE(pack->Commit(true).ok());
+    const CheckReport report = *CheckStore(store.get(), {});
+    ASSERT_EQ(report.damage.size(), 1u) << lie.what;
+    EXPECT_EQ(report.damage[0].pack_id, pack->pack_id());
+    EXPECT_NE(report.damage[0].what.find(lie.what), std::string::npos) << report.damage[0].what;
+    ASSERT_TRUE(collect_test::Save(store.get(), 2).ok());
+    EXPECT_TRUE(collect_test::Restore(store.get(), 2).ok()) << lie.what;
+  }
 }
 
 TEST(Forged, NamesThatAreNoSteps) {
-  for (const char* name : {"run@", "run@x", "run@5x", "run@-5", "run@99999999999999999999"}) {
+  for (const char* name :
+       {"run@", "run@x", "run@5x", "run@-5", "run@99999999999999999999", "run@:5"}) {
     auto parsed = ParseCheckpointName(name);
     EXPECT_FALSE(parsed.ok() && parsed->step.has_value()) << name;
   }
@@ -378,8 +389,15 @@ TEST_F(CompressedManifest, ThatDoesNotDecodeIsDamage) {
   store_ = *OpenAt(&world_, Mode::kWrite);
   EXPECT_EQ(store_->UnreadPlaces().size(), 1u);
   EXPECT_EQ(ResolveCheckpoint(store_.get(), "run@2").status().code(), Code::kCorruption);
+  manifest_.step = 3;
+  Put(How::kCommitted, 3);
+  const Status missing = ResolveCheckpoint(store_.get(), "run@3").status();
+  EXPECT_EQ(missing.code(), Code::kCorruption);
+  for (const std::string& place : store_->UnreadPlaces()) {
+    EXPECT_NE(missing.message().find(place), std::string::npos) << missing.message();
+  }
   Collect();
-  EXPECT_EQ(store_->UnreadPlaces().size(), 1u) << "its pack stays as it is";
+  EXPECT_EQ(store_->UnreadPlaces().size(), 2u) << "their packs stay as they are";
   EXPECT_TRUE(collect_test::Restore(store_.get(), 1).ok());
 }
 
