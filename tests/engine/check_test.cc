@@ -405,5 +405,26 @@ TEST_F(CheckTest, TheStoresOwnFilesAreLookedAt) {
   EXPECT_TRUE(named("format"));
 }
 
+// Readers go by tables: chunks whose headers are damaged are as good as their bytes.
+TEST_F(CheckTest, HeadersDamagedInTwoPlacesHurtNobody) {
+  auto store = Open();
+  for (const std::uint64_t step : {1u, 2u, 3u}) {
+    SaveArrays(store.get(), {{"x", Numbers(8192 * 3, step)}});
+  }
+  const std::uint64_t places[] = {PlaceOf(store.get(), "melt@1", "x"),
+                                  PlaceOf(store.get(), "melt@3", "x")};
+  for (const std::uint64_t place : places) FlipByte(BigPack(), place - kRecordHeaderBytes + 20);
+  CheckOptions options;
+  options.record = false;
+  CheckReport report = Check(OpenToRead().get(), options);
+  EXPECT_EQ(report.damage.size(), 2u) << Text(report);
+  EXPECT_TRUE(Hurt(report).empty()) << Text(report);
+  for (const char* name : {"melt@1", "melt@2", "melt@3"}) {
+    EXPECT_TRUE(VerifyStep(store.get(), name).ok()) << name;
+  }
+  FlipByte(BigPack(), places[1] + 20);
+  EXPECT_EQ(Hurt(Check(OpenToRead().get(), options)), std::set<std::string>{"melt@1:3"});
+}
+
 }  // namespace
 }  // namespace ckpt

@@ -573,5 +573,74 @@ TEST_F(Deltas, ATailIsNotWholeBecauseOfOneThatDoesNotRead) {
   block_bytes = 3000;
 }
 
+TEST_F(Deltas, AreDecodedFromTheBaseThatTheirTableNames) {
+  auto store = Open();
+  SaveArrays(store.get(), {{"x", State(1)}});
+  SaveArrays(store.get(), {{"x", State(2)}});
+  const auto place = store->FindDurable(FirstChunk(store.get(), 2));
+  ASSERT_TRUE(place.has_value() && IsDeltaCodec(place->entry.codec));
+  auto fetcher = *Fetcher::Open(store.get(), {});
+  Bytes stored(place->entry.stored_bytes), raw(place->entry.raw_bytes);
+  ASSERT_OK(fetcher->ReadSpan(place->pack_id, place->entry.offset + kRecordHeaderBytes, stored));
+  Decoder decoder;
+  ASSERT_OK(fetcher->DecodeChunk(*place, stored, &decoder, raw));
+  EXPECT_EQ(raw, FirstBytes(store.get(), 2));
+  const auto refused = [&](const ChunkPlace& at, ByteSpan bytes, MutableByteSpan out) {
+    return fetcher->DecodeChunk(at, bytes, &decoder, out).code() == Code::kCorruption;
+  };
+  EXPECT_TRUE(refused(*place, stored, MutableByteSpan(raw).first(raw.size() - 8)));
+  EXPECT_TRUE(refused(*place, ByteSpan(stored).first(kBaseBytes - 1), raw));
+  ChunkPlace other = *place;
+  other.entry.base = place->entry.id;
+  EXPECT_TRUE(refused(other, stored, raw));
+  EXPECT_EQ(fetcher->GetNode(place->entry.id, 1u << 30).status().code(), Code::kCorruption);
+}
+
+// Of a chunk that is lost with its pack another one has the difference from a base: in a third
+// pack, in the damaged one and sound there, or damaged as well.
+TEST_F(Deltas, OneStandsInForWhatIsSetAsideIfItsBaseIsThere) {
+  enum class Base { kElsewhere, kBeside, kDamaged };
+  for (const Base where : {Base::kElsewhere, Base::kBeside, Base::kDamaged}) {
+    options_.deltas = false;
+    auto store = Open();
+    const auto one_chunk = [&](std::uint64_t step) {
+      std::vector<double> state = State(step);
+      state.resize(store->format().array_chunk_bytes / sizeof(double));
+      return state;
+    };
+    SaveArrays(store.get(), {{"x", one_chunk(1)}}, "base");
+    const Id128 base_in = store->FindDurable(FirstChunk(store.get(), 1))->pack_id;
+    {
+      auto handle = Open();
+      std::unique_ptr<ChunkWriter> holds;
+      if (where != Base::kBeside) holds = *ChunkWriter::Open(handle.get());
+      SaveArrays(store.get(), {{"x", one_chunk(2)}});
+    }
+    const auto lost = store->FindDurable(FirstChunk(store.get(), 2));
+    ASSERT_TRUE(lost.has_value() && !IsDeltaCodec(lost->entry.codec));
+    ASSERT_EQ(lost->pack_id == base_in, where == Base::kBeside);
+    Id128 by_hand;
+    PutByHand(store.get(), FirstBytes(store.get(), 2), {FirstBytes(store.get(), 1)}, &by_hand);
+    const std::string packs = tmp_ / "store/packs/";
+    FlipByte(packs + PackFileName(lost->pack_id), lost->entry.offset + kRecordHeaderBytes + 1000);
+    if (where == Base::kDamaged) FlipByte(packs + PackFileName(base_in), 4096 + 64 + 1000);
+    const auto report = RepairStore(store.get(), {});
+    ASSERT_TRUE(report.ok()) << report.status().ToString();
+    store = Open();
+    EXPECT_FALSE(store->PackStates().contains(lost->pack_id));
+    std::vector<double> restored(one_chunk(1).size());
+    auto reader = CheckpointReader::Open(store.get(), "melt@1");
+    ASSERT_TRUE(reader.ok());
+    const Status read = (*reader)->Get("x", std::as_writable_bytes(std::span(restored)));
+    EXPECT_EQ(read.code(), where == Base::kDamaged ? Code::kCorruption : Code::kOk)
+        << read.ToString();
+    if (read.ok()) {
+      EXPECT_EQ(restored, one_chunk(2));
+    }
+    store.reset();
+    std::filesystem::remove_all(tmp_ / "store");
+  }
+}
+
 }  // namespace
 }  // namespace ckpt
