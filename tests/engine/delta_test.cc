@@ -99,7 +99,8 @@ class Deltas : public LookTest {
     EXPECT_EQ(ReadX(store, name, &state).code(), Code::kCorruption) << name;
   }
   // A pack made by hand: noise that nobody needs, then the chunk as its difference from each base.
-  void PutByHand(Store* store, ByteSpan chunk, const std::vector<Bytes>& bases, Id128* pack_id) {
+  void PutByHand(Store* store, ByteSpan chunk, const std::vector<Bytes>& bases, Id128* pack_id,
+                 std::size_t noise_bytes = 4u << 20) {
     PackWriterOptions options;
     options.store_uuid = store->format().uuid;
     options.permissions = store->file_permissions();
@@ -116,8 +117,10 @@ class Deltas : public LookTest {
       header.id = HashChunk(raw);
       return (*pack)->Append(header, encoded.bytes, base).status();
     };
-    const std::string noise = RandomText(4u << 20, 99);
-    ASSERT_OK(append(AsBytes(noise), *encoder.Encode(AsBytes(noise), {}), Id128()));
+    if (noise_bytes > 0) {
+      const std::string noise = RandomText(noise_bytes, 99);
+      ASSERT_OK(append(AsBytes(noise), *encoder.Encode(AsBytes(noise), {}), Id128()));
+    }
     for (const Bytes& base : bases) {
       const auto delta =
           encoder.EncodeDelta(chunk, base, HashChunk(base), {.element_width = 8}, chunk.size());
@@ -523,6 +526,53 @@ TEST_F(Deltas, WhoIsLedToADeltaIsLedToItsBase) {
   for (const PackReliance& pack : *resolved) led_to.insert(pack.pack_id);
   EXPECT_TRUE(led_to.contains(delta));
   EXPECT_TRUE(led_to.contains(base));
+}
+
+// The pack that stays has two, of which one cannot be read: the base of the other one counts.
+TEST_F(Deltas, WhoIsLedToTwoIsLedToTheBaseOfTheOneThatReads) {
+  auto store = Open();
+  const auto save = [&](const std::string& series, std::uint64_t step) {
+    std::vector<double> chunk = State(step);
+    chunk.resize(store->format().array_chunk_bytes / sizeof(double));
+    SaveArrays(store.get(), {{"x", chunk}}, series);
+  };
+  save("melt", 1);
+  save("other", 3);
+  const Id128 base = store->FindDurable(FirstChunk(store.get(), 1))->pack_id;
+  Id128 stays, goes;
+  PutByHand(store.get(), FirstBytes(store.get(), 2),
+            {FirstBytes(store.get(), 7), FirstBytes(store.get(), 1)}, &stays, 0);
+  std::vector<std::unique_ptr<Store>> handles;
+  std::vector<std::unique_ptr<ChunkWriter>> held;
+  do {
+    handles.push_back(Open());
+    held.push_back(*ChunkWriter::Open(handles.back().get()));
+  } while (held.back()->pack_id() != stays && held.size() < 5);
+  ASSERT_EQ(held.back()->pack_id(), stays);
+  PutByHand(store.get(), FirstBytes(store.get(), 2), {FirstBytes(store.get(), 3)}, &goes);
+  save("melt", 2);
+  CollectOptions options;
+  options.while_waiting = [&] {
+    for (auto& writer : held) CKPT_RETURN_IF_ERROR(writer->PollEpoch());
+    return Status();
+  };
+  Collected collected;
+  ASSERT_OK((*Collector::Open(store.get(), options))->Run({}, &collected));
+  ASSERT_OK(store->Refresh());
+  ASSERT_FALSE(store->PackStates().contains(goes));
+  ASSERT_TRUE(store->PackStates().contains(stays));
+  std::set<Id128> led_to;
+  const auto resolved = store->ResolvePacks({{goes, 1}});
+  ASSERT_TRUE(resolved.ok());
+  for (const PackReliance& pack : *resolved) led_to.insert(pack.pack_id);
+  EXPECT_TRUE(led_to.contains(stays));
+  EXPECT_TRUE(led_to.contains(base));
+  held.clear();
+  std::vector<double> restored(store->format().array_chunk_bytes / sizeof(double));
+  auto reader = CheckpointReader::Open(store.get(), "melt@2");
+  ASSERT_TRUE(reader.ok());
+  ASSERT_OK((*reader)->Get("x", std::as_writable_bytes(std::span(restored))));
+  EXPECT_TRUE(std::equal(restored.begin(), restored.end(), State(2).begin()));
 }
 
 TEST_F(Deltas, RepairKeepsTheOneThatReads) {
