@@ -3,158 +3,18 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "store/engine/check.h"
-#include "store/engine/delta_base.h"
 #include "store/engine/repair.h"
 #include "store/engine/stats.h"
-#include "tests/engine/collect_fixture.h"
-#include "tests/engine/look_fixture.h"
+#include "tests/engine/delta_fixture.h"
 
 namespace ckpt {
 namespace {
 
 using namespace collect_test;  // NOLINT
 
-// ---- when it pays ------------------------------------------------------------------------------
-
-// What `saves` checkpoints store of a chunk whose delta grows by `growth` with each save.
-double StoredBy(std::uint64_t growth, std::uint64_t full, int saves, int renewed_every) {
-  double stored = static_cast<double>(full);
-  std::uint64_t before = 0;
-  int since = 0;
-  for (int i = 1; i < saves; ++i) {
-    const std::uint64_t delta = growth * static_cast<std::uint64_t>(++since);
-    const bool pays = DeltaPays(delta, full) && !NewBaseIsDue(delta, before, full);
-    const bool kept = renewed_every == 0 ? pays : since < renewed_every;
-    stored += static_cast<double>(kept ? delta : full);
-    before = kept ? delta : 0;
-    if (!kept) since = 0;
-  }
-  return stored;
-}
-
-TEST(DeltaPays, IsWithinATenthOfTheBestPeriod) {
-  constexpr std::uint64_t kFull = 60000;
-  for (std::uint64_t growth : {20u, 100u, 1000u, 5000u, 20000u}) {
-    double best = 1e300;
-    for (int period = 1; period < 400; ++period) {
-      best = std::min(best, StoredBy(growth, kFull, 2000, period));
-    }
-    EXPECT_LT(StoredBy(growth, kFull, 2000, 0), 1.1 * best) << growth;
-  }
-}
-
-TEST(DeltaPays, AsLongAsItIsNoLargerThanBefore) {
-  EXPECT_TRUE(DeltaPays(30000, 60000));
-  EXPECT_FALSE(NewBaseIsDue(30000, 30000, 60000));
-  EXPECT_FALSE(DeltaPays(30001, 60000));
-}
-
-TEST(DeltaGate, TriesFewWhereTheyAreInVain) {
-  DeltaGate gate;
-  int tried = 0;
-  for (int i = 0; i < 1600; ++i) {
-    if (!gate.WorthTrying()) continue;
-    ++tried;
-    gate.Tried(false);
-  }
-  EXPECT_GT(tried, 100);
-  EXPECT_LT(tried, 130);
-  gate.Tried(true);
-  EXPECT_TRUE(gate.WorthTrying());
-}
-
-// ---- in a store --------------------------------------------------------------------------------
-
-class Deltas : public LookTest {
- protected:
-  Deltas() { options_.deltas = true; }
-  // Noise that no codec makes smaller, of which a hundredth is of this step.
-  static std::vector<double> State(std::uint64_t step) {
-    std::vector<double> state = Numbers(65536, 1);
-    std::mt19937_64 random(step);
-    for (std::size_t i = 0; i < state.size(); ++i) {
-      if (i % 8192 / 80 == step) state[i] = static_cast<double>(random());
-    }
-    return state;
-  }
-  Id128 FirstChunk(Store* store, std::uint64_t step) {
-    const std::vector<double> state = State(step);
-    return HashChunk(std::as_bytes(std::span(state)).first(store->format().array_chunk_bytes));
-  }
-  static Status ReadX(Store* store, const std::string& name, std::vector<double>* state) {
-    CKPT_ASSIGN_OR_RETURN(auto reader, CheckpointReader::Open(store, name));
-    state->assign(State(1).size(), 0);
-    return reader->Get("x", std::as_writable_bytes(std::span(*state)));
-  }
-  static void ExpectState(Store* store, const std::string& name, std::uint64_t step) {
-    std::vector<double> state;
-    ASSERT_OK(ReadX(store, name, &state));
-    EXPECT_EQ(state, State(step)) << name;
-  }
-  static void ExpectDamaged(Store* store, const std::string& name) {
-    std::vector<double> state;
-    EXPECT_EQ(ReadX(store, name, &state).code(), Code::kCorruption) << name;
-  }
-  // A pack made by hand: noise that nobody needs, then the chunk as its difference from each base.
-  void PutByHand(Store* store, ByteSpan chunk, const std::vector<Bytes>& bases, Id128* pack_id,
-                 std::size_t noise_bytes = 4u << 20) {
-    PackWriterOptions options;
-    options.store_uuid = store->format().uuid;
-    options.permissions = store->file_permissions();
-    auto pack = PackWriter::Create(store->env(), store->packs_dir(), options);
-    ASSERT_TRUE(pack.ok()) << pack.status().ToString();
-    *pack_id = (*pack)->pack_id();
-    Encoder encoder;
-    const auto append = [&](ByteSpan raw, const Encoded& encoded, const Id128& base) {
-      RecordHeader header;
-      header.type = RecordType::kChunk;
-      header.codec = static_cast<std::uint8_t>(encoded.codec);
-      header.codec_param = encoded.param;
-      header.raw_bytes = raw.size();
-      header.id = HashChunk(raw);
-      return (*pack)->Append(header, encoded.bytes, base).status();
-    };
-    if (noise_bytes > 0) {
-      const std::string noise = RandomText(noise_bytes, 99);
-      ASSERT_OK(append(AsBytes(noise), *encoder.Encode(AsBytes(noise), {}), Id128()));
-    }
-    for (const Bytes& base : bases) {
-      const auto delta =
-          encoder.EncodeDelta(chunk, base, HashChunk(base), {.element_width = 8}, chunk.size());
-      ASSERT_TRUE(delta.ok() && delta->has_value());
-      ASSERT_OK(append(chunk, **delta, HashChunk(base)));
-    }
-    ASSERT_OK((*pack)->Commit(true));
-    pack->reset();
-    ASSERT_OK(store->Refresh());
-  }
-  static Bytes FirstBytes(Store* store, std::uint64_t step) {
-    const std::vector<double> state = State(step);
-    const ByteSpan bytes = std::as_bytes(std::span(state)).first(store->format().array_chunk_bytes);
-    return Bytes(bytes.begin(), bytes.end());
-  }
-  // A checkpoint that needs a chunk of which one pack has two deltas; the base of the first is
-  // nowhere.
-  void SaveOneOfTwo(Store* store, Id128* pack_id) {
-    SaveArrays(store, {{"x", State(1)}});
-    PutByHand(store, FirstBytes(store, 2), {FirstBytes(store, 7), FirstBytes(store, 1)}, pack_id);
-    SaveArrays(store, {{"x", State(2)}});
-    EXPECT_EQ(store->FindDurable(FirstChunk(store, 2))->pack_id, *pack_id);
-    ExpectState(store, "melt@2", 2);
-  }
-  static void RemoveAndCollect(Store* store, const std::string& name) {
-    ASSERT_OK(store->Refresh());
-    auto removals = PlanRemoval(store, {name}, true);
-    ASSERT_TRUE(removals.ok()) << removals.status().ToString();
-    ASSERT_OK(CommitRemovals(store, *removals, 0));
-    auto collected = Collect(store);
-    ASSERT_TRUE(collected.ok()) << collected.status().ToString();
-    ASSERT_OK(store->Refresh());
-  }
-};
+class Deltas : public DeltaTest {};
 
 TEST_F(Deltas, ASmallChangeInEachChunkCostsLittle) {
   auto store = Open();
@@ -300,139 +160,6 @@ TEST_F(Deltas, RepairSaysWhatIsLostWithTheirBase) {
   ExpectState(store.get(), "melt@3", 2);
 }
 
-// ---- what may be a base ------------------------------------------------------------------------
-
-TEST_F(Deltas, ABaseIsFullOfTheSameSizeAndDurable) {
-  auto store = Open();
-  SaveArrays(store.get(), {{"x", State(1)}});
-  SaveArrays(store.get(), {{"x", State(2)}});
-  const std::size_t bytes = store->format().array_chunk_bytes;
-  const Id128 full = FirstChunk(store.get(), 1), delta = FirstChunk(store.get(), 2);
-  const auto from_full = FindDeltaBase(store.get(), full, bytes);
-  const auto from_delta = FindDeltaBase(store.get(), delta, bytes);
-  ASSERT_TRUE(from_full.has_value() && from_delta.has_value());
-  EXPECT_EQ(from_full->place.entry.id, full);
-  EXPECT_EQ(from_full->delta_bytes(), 0u);
-  EXPECT_EQ(from_delta->place.entry.id, full);
-  EXPECT_EQ(from_delta->delta_bytes(), store->FindDurable(delta)->entry.stored_bytes);
-  EXPECT_FALSE(FindDeltaBase(store.get(), full, bytes - 8).has_value());
-  EXPECT_FALSE(FindDeltaBase(store.get(), FirstChunk(store.get(), 5), bytes).has_value());
-}
-
-// A delta whose base is nowhere, and one whose base is a delta: neither stands for its chunk.
-TEST_F(Deltas, OneThatLeadsToNoFullChunkIsSavedAnew) {
-  auto store = Open();
-  SaveArrays(store.get(), {{"x", State(1)}});
-  SaveArrays(store.get(), {{"x", State(2)}});
-  Id128 by_hand;
-  PutByHand(store.get(), FirstBytes(store.get(), 5), {FirstBytes(store.get(), 7)}, &by_hand);
-  PutByHand(store.get(), FirstBytes(store.get(), 6), {FirstBytes(store.get(), 2)}, &by_hand);
-  for (const std::uint64_t step : {5u, 6u}) {
-    const Id128 chunk = FirstChunk(store.get(), step);
-    const auto whole = FindWhole(store.get(), chunk);
-    ASSERT_TRUE(whole.has_value());
-    EXPECT_FALSE(whole->reads);
-    EXPECT_FALSE(FindDeltaBase(store.get(), chunk, store->format().array_chunk_bytes).has_value());
-    auto fetcher = Fetcher::Open(store.get(), {});
-    ASSERT_TRUE(fetcher.ok());
-    Decoder decoder;
-    Bytes scratch, raw(whole->place.entry.raw_bytes);
-    EXPECT_EQ((*fetcher)->ReadChunk(whole->place, &decoder, &scratch, raw).code(),
-              Code::kCorruption);
-    SaveArrays(store.get(), {{"x", State(step)}});
-    EXPECT_FALSE(IsDeltaCodec(FindWhole(store.get(), chunk)->place.entry.codec));
-  }
-  ExpectState(store.get(), "melt@3", 5);
-  ExpectState(store.get(), "melt@4", 6);
-}
-
-TEST_F(Deltas, ABaseThatDoesNotReadTrueIsNone) {
-  auto store = Open();
-  SaveArrays(store.get(), {{"x", State(1)}});
-  SaveArrays(store.get(), {{"x", State(2)}});
-  const auto base =
-      FindDeltaBase(store.get(), FirstChunk(store.get(), 2), store->format().array_chunk_bytes);
-  ASSERT_TRUE(base.has_value() && base->before.has_value());
-  ChunkEncoder scratch;
-  ASSERT_TRUE(ReadDeltaBase(store.get(), base->place, &scratch));
-  EXPECT_EQ(scratch.base, FirstBytes(store.get(), 1));
-  ASSERT_TRUE(ReadDeltaBefore(store.get(), *base->before, &scratch));
-  EXPECT_EQ(scratch.before, FirstBytes(store.get(), 2));
-  const auto reads = [&](auto change) {
-    ChunkPlace place = base->place;
-    change(&place);
-    ChunkEncoder other;
-    return ReadDeltaBase(store.get(), place, &other);
-  };
-  EXPECT_TRUE(reads([](ChunkPlace*) {}));
-  EXPECT_FALSE(reads([](ChunkPlace* place) { place->pack_id.bytes[0] ^= 1; }));
-  EXPECT_FALSE(reads([](ChunkPlace* place) { place->entry.offset = 1u << 30; }));
-  EXPECT_FALSE(reads([](ChunkPlace* place) { place->entry.raw_bytes -= 8; }));
-  EXPECT_FALSE(reads([](ChunkPlace* place) { place->entry.id.bytes[0] ^= 1; }));
-  scratch.base[100] ^= std::byte{1};
-  EXPECT_FALSE(ReadDeltaBefore(store.get(), *base->before, &scratch));
-}
-
-// Deltas that grow little, although all of them are large, go on being deltas; where the one before
-// does not read, that is not known, and the chunk is stored in full.
-TEST_F(Deltas, ANewBaseIsMadeWhereTheDeltaBeforeDoesNotRead) {
-  const auto state = [](std::uint64_t step) {  // a quarter of each chunk, and a little more
-    std::vector<double> numbers(65536);
-    std::mt19937_64 first(1), random(step);
-    for (std::size_t i = 0; i < numbers.size(); ++i) {
-      numbers[i] = static_cast<double>(first());
-      if (step > 1 && i % 8192 < 2048 + 8 * step) numbers[i] = static_cast<double>(random());
-    }
-    return numbers;
-  };
-  for (const bool damaged : {false, true}) {
-    const std::string series = damaged ? "damaged" : "sound";
-    auto store = Open();
-    SaveArrays(store.get(), {{"x", state(1)}}, series);
-    const Saved second = SaveArrays(store.get(), {{"x", state(2)}}, series);
-    ASSERT_EQ(CountDeltas(store.get()), second.new_chunks);
-    if (damaged) {
-      for (const auto& [id, at] : PayloadPlaces(store.get(), BigPack())) {
-        const auto place = store->FindDurable(id);
-        if (IsDeltaCodec(place->entry.codec)) FlipByte(BigPack(), at + 1000);
-      }
-    }
-    const Saved third = SaveArrays(store.get(), {{"x", state(3)}}, series);
-    EXPECT_EQ(CountDeltas(store.get()), second.new_chunks + (damaged ? 0 : third.new_chunks));
-    std::vector<double> restored;
-    ASSERT_OK(ReadX(store.get(), series + "@3", &restored));
-    EXPECT_EQ(restored, state(3));
-    store.reset();
-    std::filesystem::remove_all(tmp_ / "store");
-  }
-}
-
-// Nobody knows that the base is damaged until it is read for the difference.
-TEST_F(Deltas, AChunkWhoseBaseDoesNotReadIsStoredInFull) {
-  auto store = Open();
-  SaveArrays(store.get(), {{"x", State(1)}});
-  for (const auto& [id, at] : PayloadPlaces(store.get(), BigPack())) FlipByte(BigPack(), at + 9);
-  SaveArrays(store.get(), {{"x", State(2)}});
-  EXPECT_EQ(CountDeltas(store.get()), 0u);
-  ExpectState(store.get(), "melt@2", 2);
-}
-
-TEST_F(Deltas, OfTheSameChunkTwiceInASaveThereIsOne) {
-  options_.threads = 1;
-  auto store = Open();
-  const Saved first = SaveArrays(store.get(), {{"x", State(1)}});
-  std::vector<double> state = State(2);
-  const auto chunk = static_cast<std::ptrdiff_t>(store->format().array_chunk_bytes / 8);
-  std::copy(state.begin(), state.begin() + chunk, state.begin() + chunk);
-  const Saved second = SaveArrays(store.get(), {{"x", state}});
-  EXPECT_EQ(second.new_chunks, first.new_chunks - 1);
-  EXPECT_EQ(CountDeltas(store.get()), second.new_chunks);
-  std::vector<double> restored;
-  ASSERT_OK(ReadX(store.get(), "melt@2", &restored));
-  EXPECT_EQ(restored, state);
-  EXPECT_EQ(CheckStore(store.get(), {})->damage.size(), 0u);
-}
-
 TEST_F(Deltas, AreSoundInEveryModeOfACheckAndHurtTogether) {
   auto store = Open();
   const std::uint64_t steps[] = {1, 2, 3, 4};
@@ -452,17 +179,6 @@ TEST_F(Deltas, AreSoundInEveryModeOfACheckAndHurtTogether) {
   const CheckReport report = *CheckStore(store.get(), {});
   ASSERT_EQ(report.damage.size(), 1u);
   EXPECT_EQ(report.damage[0].checkpoints.size(), std::size(steps));
-}
-
-// Buffers are for chunks of up to 1 MiB.
-TEST_F(Deltas, LargeChunksAreStoredInFull) {
-  options_.format.array_chunk_bytes = 2u << 20;
-  auto store = Open();
-  std::vector<double> state = Numbers(3u << 17, 1);
-  SaveArrays(store.get(), {{"x", state}});
-  state[0] = state[2u << 17] = -1;
-  SaveArrays(store.get(), {{"x", state}});
-  EXPECT_EQ(CountDeltas(store.get()), 1u);  // of the last one, which has 1 MiB
 }
 
 // ---- two deltas of one chunk, of which one cannot be read --------------------------------------
@@ -621,29 +337,6 @@ TEST_F(Deltas, ATailIsNotWholeBecauseOfOneThatDoesNotRead) {
   EXPECT_EQ(ResolveCheckpoint(store.get(), "run@3").status().code(), Code::kNotFound);
   EXPECT_TRUE(ResolveCheckpoint(store.get(), "run@1").ok());
   block_bytes = 3000;
-}
-
-TEST_F(Deltas, AreDecodedFromTheBaseThatTheirTableNames) {
-  auto store = Open();
-  SaveArrays(store.get(), {{"x", State(1)}});
-  SaveArrays(store.get(), {{"x", State(2)}});
-  const auto place = store->FindDurable(FirstChunk(store.get(), 2));
-  ASSERT_TRUE(place.has_value() && IsDeltaCodec(place->entry.codec));
-  auto fetcher = *Fetcher::Open(store.get(), {});
-  Bytes stored(place->entry.stored_bytes), raw(place->entry.raw_bytes);
-  ASSERT_OK(fetcher->ReadSpan(place->pack_id, place->entry.offset + kRecordHeaderBytes, stored));
-  Decoder decoder;
-  ASSERT_OK(fetcher->DecodeChunk(*place, stored, &decoder, raw));
-  EXPECT_EQ(raw, FirstBytes(store.get(), 2));
-  const auto refused = [&](const ChunkPlace& at, ByteSpan bytes, MutableByteSpan out) {
-    return fetcher->DecodeChunk(at, bytes, &decoder, out).code() == Code::kCorruption;
-  };
-  EXPECT_TRUE(refused(*place, stored, MutableByteSpan(raw).first(raw.size() - 8)));
-  EXPECT_TRUE(refused(*place, ByteSpan(stored).first(kBaseBytes - 1), raw));
-  ChunkPlace other = *place;
-  other.entry.base = place->entry.id;
-  EXPECT_TRUE(refused(other, stored, raw));
-  EXPECT_EQ(fetcher->GetNode(place->entry.id, 1u << 30).status().code(), Code::kCorruption);
 }
 
 // Of a chunk that is lost with its pack another one has the difference from a base: in a third
