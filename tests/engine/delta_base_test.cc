@@ -91,8 +91,8 @@ TEST_F(DeltaBases, OneThatLeadsToNoFullChunkIsSavedAnew) {
   SaveArrays(store.get(), {{"x", State(1)}});
   SaveArrays(store.get(), {{"x", State(2)}});
   Id128 by_hand;
-  PutByHand(store.get(), FirstBytes(store.get(), 5), {FirstBytes(store.get(), 7)}, &by_hand);
-  PutByHand(store.get(), FirstBytes(store.get(), 6), {FirstBytes(store.get(), 2)}, &by_hand);
+  PutByHand(store.get(), FirstBytes(store.get(), 5), {FirstBytes(store.get(), 7)}, &by_hand, 0);
+  PutByHand(store.get(), FirstBytes(store.get(), 6), {FirstBytes(store.get(), 2)}, &by_hand, 0);
   for (const std::uint64_t step : {5u, 6u}) {
     const Id128 chunk = FirstChunk(store.get(), step);
     const auto whole = FindWhole(store.get(), chunk);

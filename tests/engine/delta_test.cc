@@ -363,7 +363,7 @@ TEST_F(Deltas, OneStandsInForWhatIsSetAsideIfItsBaseIsThere) {
     ASSERT_TRUE(lost.has_value() && !IsDeltaCodec(lost->entry.codec));
     ASSERT_EQ(lost->pack_id == base_in, where == Base::kBeside);
     Id128 by_hand;
-    PutByHand(store.get(), FirstBytes(store.get(), 2), {FirstBytes(store.get(), 1)}, &by_hand);
+    PutByHand(store.get(), FirstBytes(store.get(), 2), {FirstBytes(store.get(), 1)}, &by_hand, 0);
     const std::string packs = tmp_ / "store/packs/";
     FlipByte(packs + PackFileName(lost->pack_id), lost->entry.offset + kRecordHeaderBytes + 1000);
     if (where == Base::kDamaged) FlipByte(packs + PackFileName(base_in), 4096 + 64 + 1000);
