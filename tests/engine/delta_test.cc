@@ -254,7 +254,6 @@ TEST_F(Deltas, WhoIsLedToTwoIsLedToTheBaseOfTheOneThatReads) {
   };
   save("melt", 1);
   save("other", 3);
-  const Id128 base = store->FindDurable(FirstChunk(store.get(), 1))->pack_id;
   Id128 stays, goes;
   PutByHand(store.get(), FirstBytes(store.get(), 2),
             {FirstBytes(store.get(), 7), FirstBytes(store.get(), 1)}, &stays, 0);
@@ -282,7 +281,9 @@ TEST_F(Deltas, WhoIsLedToTwoIsLedToTheBaseOfTheOneThatReads) {
   ASSERT_TRUE(resolved.ok());
   for (const PackReliance& pack : *resolved) led_to.insert(pack.pack_id);
   EXPECT_TRUE(led_to.contains(stays));
-  EXPECT_TRUE(led_to.contains(base));
+  const auto base = store->FindDurable(FirstChunk(store.get(), 1));  // its pack may have gone, too
+  ASSERT_TRUE(base.has_value());
+  EXPECT_TRUE(led_to.contains(base->pack_id));
   held.clear();
   std::vector<double> restored(store->format().array_chunk_bytes / sizeof(double));
   auto reader = CheckpointReader::Open(store.get(), "melt@2");
