@@ -2,6 +2,9 @@
 
 #include "store/engine/check.h"
 
+#include <algorithm>
+#include <filesystem>
+
 #include "store/codec/hash.h"
 #include "store/engine/chunk_writer.h"
 #include "store/engine/restore_files.h"
@@ -346,6 +349,81 @@ TEST_F(CheckTest, APartFindsAChunkWithoutItsHeader) {
   CheckReport report = Check(OpenToRead().get(), CheckOptions{false, 99.9});
   ASSERT_EQ(report.damage.size(), 1u) << Text(report);
   EXPECT_NE(Text(report).find("not the chunk that the directory lists"), std::string::npos);
+}
+
+// Tables and records are read in every mode.
+TEST_F(CheckTest, QuickNamesDamagedRecordsAndTables) {
+  auto store = Open();
+  SaveArrays(store.get(), {{"x", Numbers(1000, 1)}});
+  const std::string pack = BigPack();
+  Id128 id;
+  ASSERT_TRUE(ParsePackFileName(std::filesystem::path(pack).filename().string(), &id));
+  auto reader = PackReader::Open(store->packs_dir(), id, store->format().uuid);
+  ASSERT_TRUE(reader.ok());
+  const PackContents contents = *(*reader)->ReadFrom(0);
+  const auto manifest = std::find_if(contents.records.begin(), contents.records.end(),
+                                     [](const auto& r) { return r.type == RecordType::kManifest; });
+  ASSERT_NE(manifest, contents.records.end());
+  const std::string whole = ReadWholeFile(pack);
+  const std::pair<std::uint64_t, const char*> wounds[] = {
+      {manifest->offset + kRecordHeaderBytes + 5, "manifest"},
+      {contents.mark->directory_offset + kRecordHeaderBytes + 20, "not the records"}};
+  for (const auto& [at, named] : wounds) {
+    FlipByte(pack, at);
+    for (const CheckOptions options : {CheckOptions{true, 100.0}, CheckOptions{false, 50.0}}) {
+      auto damaged = OpenToRead();
+      const CheckReport report = Check(damaged.get(), options);
+      EXPECT_NE(Text(report).find(named), std::string::npos) << Text(report);
+    }
+    WriteFile(pack, whole);
+  }
+}
+
+TEST_F(CheckTest, AReaderRecordsWhatItFindsWhereItIsToldTo) {
+  SaveArrays(Open().get(), {{"x", Numbers(10000, 1)}});
+  FlipByte(BigPack(), PlaceOf(OpenToRead().get(), "melt", "x") + 10);
+  CheckOptions options;
+  EXPECT_EQ(Check(OpenToRead().get(), options).recorded, 0u);
+  options.record_when_reading = true;
+  EXPECT_EQ(Check(OpenToRead().get(), options).recorded, 1u);
+  EXPECT_EQ(Check(OpenToRead().get(), options).recorded, 0u) << "it is known";
+}
+
+TEST_F(CheckTest, TheStoresOwnFilesAreLookedAt) {
+  SaveArrays(Open().get(), {{"x", Numbers(1000, 1)}});
+  const auto named = [&](const char* file) {
+    auto store = OpenToRead();
+    const std::string text = Text(Check(store.get()));
+    return text.find(std::string("the file '") + file + "'") != std::string::npos;
+  };
+  EXPECT_FALSE(named("collect"));
+  std::filesystem::remove(tmp_ / "store/collect");
+  std::filesystem::create_directory(tmp_ / "store/collect");
+  EXPECT_TRUE(named("collect"));
+  std::filesystem::remove(tmp_ / "store/collect");
+  std::filesystem::remove(tmp_ / "store/format");
+  EXPECT_TRUE(named("format"));
+}
+
+// Readers go by tables: chunks whose headers are damaged are as good as their bytes.
+TEST_F(CheckTest, HeadersDamagedInTwoPlacesHurtNobody) {
+  auto store = Open();
+  for (const std::uint64_t step : {1u, 2u, 3u}) {
+    SaveArrays(store.get(), {{"x", Numbers(8192 * 3, step)}});
+  }
+  const std::uint64_t places[] = {PlaceOf(store.get(), "melt@1", "x"),
+                                  PlaceOf(store.get(), "melt@3", "x")};
+  for (const std::uint64_t place : places) FlipByte(BigPack(), place - kRecordHeaderBytes + 20);
+  CheckOptions options;
+  options.record = false;
+  CheckReport report = Check(OpenToRead().get(), options);
+  EXPECT_EQ(report.damage.size(), 2u) << Text(report);
+  EXPECT_TRUE(Hurt(report).empty()) << Text(report);
+  for (const char* name : {"melt@1", "melt@2", "melt@3"}) {
+    EXPECT_TRUE(VerifyStep(store.get(), name).ok()) << name;
+  }
+  FlipByte(BigPack(), places[1] + 20);
+  EXPECT_EQ(Hurt(Check(OpenToRead().get(), options)), std::set<std::string>{"melt@1:3"});
 }
 
 }  // namespace

@@ -161,5 +161,22 @@ TEST(Convert, TheFirstThatDoesNotFitIsNamed) {
   EXPECT_EQ(s.message(), "element 101500, 3.5 as float64, does not fit int32");
 }
 
+// From and to each type, what all of them hold.
+TEST(Convert, SmallNumbersComeBackFromEveryType) {
+  const Dtype types[] = {Dtype::kInt8,    Dtype::kInt16,    Dtype::kInt32,   Dtype::kInt64,
+                         Dtype::kUint8,   Dtype::kUint16,   Dtype::kUint32,  Dtype::kUint64,
+                         Dtype::kFloat16, Dtype::kBfloat16, Dtype::kFloat32, Dtype::kFloat64};
+  const std::vector<double> numbers{0, 1, 2, 100, 127};
+  for (const Dtype type : types) {
+    Bytes between(numbers.size() * *ElementBytesOf(type));
+    ASSERT_TRUE(ConvertElements(Dtype::kFloat64, BytesOf(numbers), type, between, 0).ok());
+    std::vector<double> back(numbers.size());
+    ASSERT_TRUE(
+        ConvertElements(type, between, Dtype::kFloat64, std::as_writable_bytes(std::span(back)), 0)
+            .ok());
+    EXPECT_EQ(back, numbers) << static_cast<int>(type);
+  }
+}
+
 }  // namespace
 }  // namespace ckpt

@@ -3,154 +3,18 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "store/engine/check.h"
-#include "store/engine/delta_base.h"
 #include "store/engine/repair.h"
 #include "store/engine/stats.h"
-#include "tests/engine/collect_fixture.h"
-#include "tests/engine/look_fixture.h"
+#include "tests/engine/delta_fixture.h"
 
 namespace ckpt {
 namespace {
 
 using namespace collect_test;  // NOLINT
 
-// ---- when it pays ------------------------------------------------------------------------------
-
-// What `saves` checkpoints store of a chunk whose delta grows by `growth` with each save.
-double StoredBy(std::uint64_t growth, std::uint64_t full, int saves, int renewed_every) {
-  double stored = static_cast<double>(full);
-  std::uint64_t before = 0;
-  int since = 0;
-  for (int i = 1; i < saves; ++i) {
-    const std::uint64_t delta = growth * static_cast<std::uint64_t>(++since);
-    const bool pays = delta <= DeltaBytesThatPay({}, full) && !NewBaseIsDue(delta, before, full);
-    const bool kept = renewed_every == 0 ? pays : since < renewed_every;
-    stored += static_cast<double>(kept ? delta : full);
-    before = kept ? delta : 0;
-    if (!kept) since = 0;
-  }
-  return stored;
-}
-
-TEST(DeltaPays, IsWithinATenthOfTheBestPeriod) {
-  constexpr std::uint64_t kFull = 60000;
-  for (std::uint64_t growth : {20u, 100u, 1000u, 5000u, 20000u}) {
-    double best = 1e300;
-    for (int period = 1; period < 400; ++period) {
-      best = std::min(best, StoredBy(growth, kFull, 2000, period));
-    }
-    EXPECT_LT(StoredBy(growth, kFull, 2000, 0), 1.1 * best) << growth;
-  }
-}
-
-TEST(DeltaPays, AsLongAsItIsNoLargerThanBefore) {
-  EXPECT_EQ(DeltaBytesThatPay({}, 60000), 30000u);
-  EXPECT_FALSE(NewBaseIsDue(30000, 30000, 60000));
-}
-
-TEST(DeltaGate, TriesFewWhereTheyAreInVain) {
-  DeltaGate gate;
-  int tried = 0;
-  for (int i = 0; i < 1600; ++i) {
-    if (!gate.WorthTrying()) continue;
-    ++tried;
-    gate.Tried(false);
-  }
-  EXPECT_GT(tried, 100);
-  EXPECT_LT(tried, 130);
-  gate.Tried(true);
-  EXPECT_TRUE(gate.WorthTrying());
-}
-
-// ---- in a store --------------------------------------------------------------------------------
-
-class Deltas : public LookTest {
- protected:
-  Deltas() { options_.deltas = true; }
-  // Noise that no codec makes smaller, of which a hundredth is of this step.
-  static std::vector<double> State(std::uint64_t step) {
-    std::vector<double> state = Numbers(65536, 1);
-    std::mt19937_64 random(step);
-    for (std::size_t i = 0; i < state.size(); ++i) {
-      if (i % 8192 / 80 == step) state[i] = static_cast<double>(random());
-    }
-    return state;
-  }
-  Id128 FirstChunk(Store* store, std::uint64_t step) {
-    const std::vector<double> state = State(step);
-    return HashChunk(std::as_bytes(std::span(state)).first(store->format().array_chunk_bytes));
-  }
-  static Status ReadX(Store* store, const std::string& name, std::vector<double>* state) {
-    CKPT_ASSIGN_OR_RETURN(auto reader, CheckpointReader::Open(store, name));
-    state->assign(State(1).size(), 0);
-    return reader->Get("x", std::as_writable_bytes(std::span(*state)));
-  }
-  static void ExpectState(Store* store, const std::string& name, std::uint64_t step) {
-    std::vector<double> state;
-    ASSERT_OK(ReadX(store, name, &state));
-    EXPECT_EQ(state, State(step)) << name;
-  }
-  static void ExpectDamaged(Store* store, const std::string& name) {
-    std::vector<double> state;
-    EXPECT_EQ(ReadX(store, name, &state).code(), Code::kCorruption) << name;
-  }
-  // A pack made by hand: noise that nobody needs, then the chunk as its difference from each base.
-  void PutByHand(Store* store, ByteSpan chunk, const std::vector<Bytes>& bases, Id128* pack_id) {
-    PackWriterOptions options;
-    options.store_uuid = store->format().uuid;
-    options.permissions = store->file_permissions();
-    auto pack = PackWriter::Create(store->env(), store->packs_dir(), options);
-    ASSERT_TRUE(pack.ok()) << pack.status().ToString();
-    *pack_id = (*pack)->pack_id();
-    Encoder encoder;
-    const auto append = [&](ByteSpan raw, const Encoded& encoded, const Id128& base) {
-      RecordHeader header;
-      header.type = RecordType::kChunk;
-      header.codec = static_cast<std::uint8_t>(encoded.codec);
-      header.codec_param = encoded.param;
-      header.raw_bytes = raw.size();
-      header.id = HashChunk(raw);
-      return (*pack)->Append(header, encoded.bytes, base).status();
-    };
-    const std::string noise = RandomText(4u << 20, 99);
-    ASSERT_OK(append(AsBytes(noise), *encoder.Encode(AsBytes(noise), {}), Id128()));
-    for (const Bytes& base : bases) {
-      const auto delta =
-          encoder.EncodeDelta(chunk, base, HashChunk(base), {.element_width = 8}, chunk.size());
-      ASSERT_TRUE(delta.ok() && delta->has_value());
-      ASSERT_OK(append(chunk, **delta, HashChunk(base)));
-    }
-    ASSERT_OK((*pack)->Commit(true));
-    pack->reset();
-    ASSERT_OK(store->Refresh());
-  }
-  static Bytes FirstBytes(Store* store, std::uint64_t step) {
-    const std::vector<double> state = State(step);
-    const ByteSpan bytes = std::as_bytes(std::span(state)).first(store->format().array_chunk_bytes);
-    return Bytes(bytes.begin(), bytes.end());
-  }
-  // A checkpoint that needs a chunk of which one pack has two deltas; the base of the first is
-  // nowhere.
-  void SaveOneOfTwo(Store* store, Id128* pack_id) {
-    SaveArrays(store, {{"x", State(1)}});
-    PutByHand(store, FirstBytes(store, 2), {FirstBytes(store, 7), FirstBytes(store, 1)}, pack_id);
-    SaveArrays(store, {{"x", State(2)}});
-    EXPECT_EQ(store->FindDurable(FirstChunk(store, 2))->pack_id, *pack_id);
-    ExpectState(store, "melt@2", 2);
-  }
-  static void RemoveAndCollect(Store* store, const std::string& name) {
-    ASSERT_OK(store->Refresh());
-    auto removals = PlanRemoval(store, {name}, true);
-    ASSERT_TRUE(removals.ok()) << removals.status().ToString();
-    ASSERT_OK(CommitRemovals(store, *removals, 0));
-    auto collected = Collect(store);
-    ASSERT_TRUE(collected.ok()) << collected.status().ToString();
-    ASSERT_OK(store->Refresh());
-  }
-};
+class Deltas : public DeltaTest {};
 
 TEST_F(Deltas, ASmallChangeInEachChunkCostsLittle) {
   auto store = Open();
@@ -296,6 +160,27 @@ TEST_F(Deltas, RepairSaysWhatIsLostWithTheirBase) {
   ExpectState(store.get(), "melt@3", 2);
 }
 
+TEST_F(Deltas, AreSoundInEveryModeOfACheckAndHurtTogether) {
+  auto store = Open();
+  const std::uint64_t steps[] = {1, 2, 3, 4};
+  for (const std::uint64_t step : steps) SaveArrays(store.get(), {{"x", State(step)}});
+  const std::vector<CheckOptions> modes{
+      {}, CheckOptions{.quick = true}, CheckOptions{.part_percent = 1}};
+  std::uint64_t chunks = 0;
+  for (const CheckOptions& options : modes) {
+    const CheckReport report = *CheckStore(store.get(), options);
+    EXPECT_TRUE(report.damage.empty());
+    if (chunks == 0) chunks = report.chunks;
+    EXPECT_EQ(report.chunks, chunks);
+  }
+  const auto base = store->FindDurable(FirstChunk(store.get(), 1));
+  FlipByte(tmp_ / "store/packs/" + PackFileName(base->pack_id),
+           base->entry.offset + kRecordHeaderBytes + 1000);
+  const CheckReport report = *CheckStore(store.get(), {});
+  ASSERT_EQ(report.damage.size(), 1u);
+  EXPECT_EQ(report.damage[0].checkpoints.size(), std::size(steps));
+}
+
 // ---- two deltas of one chunk, of which one cannot be read --------------------------------------
 
 TEST_F(Deltas, CollectionCarriesTheOneThatReads) {
@@ -359,6 +244,54 @@ TEST_F(Deltas, WhoIsLedToADeltaIsLedToItsBase) {
   EXPECT_TRUE(led_to.contains(base));
 }
 
+// The pack that stays has two, of which one cannot be read: the base of the other one counts.
+TEST_F(Deltas, WhoIsLedToTwoIsLedToTheBaseOfTheOneThatReads) {
+  auto store = Open();
+  const auto save = [&](const std::string& series, std::uint64_t step) {
+    std::vector<double> chunk = State(step);
+    chunk.resize(store->format().array_chunk_bytes / sizeof(double));
+    SaveArrays(store.get(), {{"x", chunk}}, series);
+  };
+  save("melt", 1);
+  save("other", 3);
+  Id128 stays, goes;
+  PutByHand(store.get(), FirstBytes(store.get(), 2),
+            {FirstBytes(store.get(), 7), FirstBytes(store.get(), 1)}, &stays, 0);
+  std::vector<std::unique_ptr<Store>> handles;
+  std::vector<std::unique_ptr<ChunkWriter>> held;
+  do {
+    handles.push_back(Open());
+    held.push_back(*ChunkWriter::Open(handles.back().get()));
+  } while (held.back()->pack_id() != stays && held.size() < 5);
+  ASSERT_EQ(held.back()->pack_id(), stays);
+  PutByHand(store.get(), FirstBytes(store.get(), 2), {FirstBytes(store.get(), 3)}, &goes);
+  save("melt", 2);
+  CollectOptions options;
+  options.while_waiting = [&] {
+    for (auto& writer : held) CKPT_RETURN_IF_ERROR(writer->PollEpoch());
+    return Status();
+  };
+  Collected collected;
+  ASSERT_OK((*Collector::Open(store.get(), options))->Run({}, &collected));
+  ASSERT_OK(store->Refresh());
+  ASSERT_FALSE(store->PackStates().contains(goes));
+  ASSERT_TRUE(store->PackStates().contains(stays));
+  std::set<Id128> led_to;
+  const auto resolved = store->ResolvePacks({{goes, 1}});
+  ASSERT_TRUE(resolved.ok());
+  for (const PackReliance& pack : *resolved) led_to.insert(pack.pack_id);
+  EXPECT_TRUE(led_to.contains(stays));
+  const auto base = store->FindDurable(FirstChunk(store.get(), 1));  // its pack may have gone, too
+  ASSERT_TRUE(base.has_value());
+  EXPECT_TRUE(led_to.contains(base->pack_id));
+  held.clear();
+  std::vector<double> restored(store->format().array_chunk_bytes / sizeof(double));
+  auto reader = CheckpointReader::Open(store.get(), "melt@2");
+  ASSERT_TRUE(reader.ok());
+  ASSERT_OK((*reader)->Get("x", std::as_writable_bytes(std::span(restored))));
+  EXPECT_TRUE(std::equal(restored.begin(), restored.end(), State(2).begin()));
+}
+
 TEST_F(Deltas, RepairKeepsTheOneThatReads) {
   auto store = Open();
   Id128 by_hand;
@@ -405,6 +338,52 @@ TEST_F(Deltas, ATailIsNotWholeBecauseOfOneThatDoesNotRead) {
   EXPECT_EQ(ResolveCheckpoint(store.get(), "run@3").status().code(), Code::kNotFound);
   EXPECT_TRUE(ResolveCheckpoint(store.get(), "run@1").ok());
   block_bytes = 3000;
+}
+
+// Of a chunk that is lost with its pack another one has the difference from a base: in a third
+// pack, in the damaged one and sound there, or damaged as well.
+TEST_F(Deltas, OneStandsInForWhatIsSetAsideIfItsBaseIsThere) {
+  enum class Base { kElsewhere, kBeside, kDamaged };
+  for (const Base where : {Base::kElsewhere, Base::kBeside, Base::kDamaged}) {
+    options_.deltas = false;
+    auto store = Open();
+    const auto one_chunk = [&](std::uint64_t step) {
+      std::vector<double> state = State(step);
+      state.resize(store->format().array_chunk_bytes / sizeof(double));
+      return state;
+    };
+    SaveArrays(store.get(), {{"x", one_chunk(1)}}, "base");
+    const Id128 base_in = store->FindDurable(FirstChunk(store.get(), 1))->pack_id;
+    {
+      auto handle = Open();
+      std::unique_ptr<ChunkWriter> holds;
+      if (where != Base::kBeside) holds = *ChunkWriter::Open(handle.get());
+      SaveArrays(store.get(), {{"x", one_chunk(2)}});
+    }
+    const auto lost = store->FindDurable(FirstChunk(store.get(), 2));
+    ASSERT_TRUE(lost.has_value() && !IsDeltaCodec(lost->entry.codec));
+    ASSERT_EQ(lost->pack_id == base_in, where == Base::kBeside);
+    Id128 by_hand;
+    PutByHand(store.get(), FirstBytes(store.get(), 2), {FirstBytes(store.get(), 1)}, &by_hand, 0);
+    const std::string packs = tmp_ / "store/packs/";
+    FlipByte(packs + PackFileName(lost->pack_id), lost->entry.offset + kRecordHeaderBytes + 1000);
+    if (where == Base::kDamaged) FlipByte(packs + PackFileName(base_in), 4096 + 64 + 1000);
+    const auto report = RepairStore(store.get(), {});
+    ASSERT_TRUE(report.ok()) << report.status().ToString();
+    store = Open();
+    EXPECT_FALSE(store->PackStates().contains(lost->pack_id));
+    std::vector<double> restored(one_chunk(1).size());
+    auto reader = CheckpointReader::Open(store.get(), "melt@1");
+    ASSERT_TRUE(reader.ok());
+    const Status read = (*reader)->Get("x", std::as_writable_bytes(std::span(restored)));
+    EXPECT_EQ(read.code(), where == Base::kDamaged ? Code::kCorruption : Code::kOk)
+        << read.ToString();
+    if (read.ok()) {
+      EXPECT_EQ(restored, one_chunk(2));
+    }
+    store.reset();
+    std::filesystem::remove_all(tmp_ / "store");
+  }
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include "store/engine/inspect.h"
 
+#include <random>
+
 #include "store/engine/stats.h"
 #include "tests/engine/look_fixture.h"
 
@@ -87,6 +89,18 @@ TEST_F(InspectTest, CodecsAreNamed) {
   EXPECT_EQ(seen.entries["d"].codec, "");
   EXPECT_LT(seen.entries["d/zeros"].stored_bytes, 5000u);
   EXPECT_GE(seen.entries["d/random"].stored_bytes, 500000u);
+}
+
+TEST_F(InspectTest, DifferencesAreNamedAsCodecs) {
+  options_.deltas = true;
+  auto store = Open();
+  std::vector<double> numbers(65536);
+  std::mt19937_64 random(1);
+  for (double& number : numbers) number = static_cast<double>(random());
+  SaveArrays(store.get(), {{"x", numbers}});
+  for (std::size_t i = 0; i < numbers.size(); i += 1000) numbers[i] = 1;
+  SaveArrays(store.get(), {{"x", numbers}});
+  EXPECT_EQ(Inspect(store.get(), "melt@2").entries["x"].codec, "delta8+zstd");
 }
 
 TEST_F(InspectTest, PacksAddUpToTheLiveBytes) {

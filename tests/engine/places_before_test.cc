@@ -11,6 +11,7 @@
 #include "store/engine/check.h"
 #include "store/engine/restore_files.h"
 #include "tests/engine/look_fixture.h"
+#include "tests/manifest/tree_fixture.h"
 
 namespace ckpt {
 namespace {
@@ -76,6 +77,37 @@ TEST_F(PlacesBeforeTest, ACopyOfWhatChangedIsFound) {
   Save(data);
   WriteFile(tmp_ / "d/copy", data);
   EXPECT_EQ(Save(data).new_chunks, 0u);
+}
+
+// Only a chunk of that size at that very place.
+TEST(PlacesBefore, NamesTheChunkThatBeganThere) {
+  MemoryChunks chunks;
+  const std::string small(100, 'x');
+  const TreeRef list = BuildList(
+      {ChunkOf(1, 5000), HoleOf(3000), ChunkOf(2, 2000), InlineOf(small), ChunkOf(3, 7000)},
+      FanOut::kContentDefined, &chunks);
+  PlacesBefore before(list, &chunks);
+  EXPECT_EQ(before.At(0, 5000), NumberedId(1));
+  EXPECT_EQ(before.At(0, 4999), std::nullopt);
+  EXPECT_EQ(before.At(4000, 5000), std::nullopt);  // within the first
+  EXPECT_EQ(before.At(5000, 3000), std::nullopt);  // a hole
+  EXPECT_EQ(before.At(8000, 2000), NumberedId(2));
+  EXPECT_EQ(before.At(10000, 100), std::nullopt);  // in the node itself
+  EXPECT_EQ(before.At(10100, 7000), NumberedId(3));
+  EXPECT_EQ(before.At(17100, 7000), std::nullopt);  // the end
+}
+
+TEST(PlacesBefore, NamesNothingOfWhatDoesNotRead) {
+  MemoryChunks chunks;
+  std::vector<ChunkItem> items;
+  for (std::uint64_t i = 0; i < 5000; ++i) items.push_back(ChunkOf(i, 1000));
+  const TreeRef list = BuildList(items, FanOut::kContentDefined, &chunks);
+  PlacesBefore whole(list, &chunks);
+  EXPECT_EQ(whole.At(4999000, 1000), NumberedId(4999));
+  MemoryChunks nothing;
+  PlacesBefore unread(list, &nothing);
+  EXPECT_EQ(unread.At(0, 1000), std::nullopt);
+  EXPECT_EQ(unread.At(4999000, 1000), std::nullopt);
 }
 
 }  // namespace

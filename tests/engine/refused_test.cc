@@ -5,10 +5,13 @@
 #include <limits>
 
 #include "store/codec/hash.h"
+#include "store/engine/diff.h"
 #include "store/engine/id_table.h"
 #include "store/engine/record_index.h"
 #include "store/engine/restore_files.h"
 #include "store/engine/retention.h"
+#include "store/engine/save_files.h"
+#include "store/engine/series.h"
 #include "tests/engine/look_fixture.h"
 
 namespace ckpt {
@@ -221,6 +224,50 @@ TEST_F(Refused, RulesOfRetentionThatAreNegative) {
   rules = RetentionRules();
   rules.keep_within_ns = -1;
   EXPECT_EQ(PlanRetention(store.get(), rules).status().code(), Code::kInvalidArgument);
+}
+
+TEST_F(Refused, AttemptsAreNamedByTheirNumberOrTheBeginningOfTheirId) {
+  auto store = Open();
+  SaveArrays(store.get(), {{"x", Numbers(10, 1)}});
+  const auto found = ResolveCheckpoint(store.get(), "melt@1");
+  ASSERT_TRUE(found.ok());
+  const std::string id = found->ranks.front().attempt.id.ToHex();
+  const auto code = [&](const std::string& attempt) {
+    return ResolveCheckpoint(store.get(), "melt@" + attempt + ":1").status().code();
+  };
+  EXPECT_EQ(code("1"), Code::kOk);
+  EXPECT_EQ(code("2"), Code::kNotFound);
+  EXPECT_EQ(code(id.substr(0, 8)), Code::kOk);
+  const std::string other = (id[0] == 'f' ? "e" : "f") + id.substr(1, 7);
+  EXPECT_EQ(code(other), Code::kNotFound);
+}
+
+TEST_F(Refused, WhatTheCallerDoesNotConfirmIsNoCheckpoint) {
+  WriteFile(tmp_ / "d/file", "bytes");
+  auto store = Open();
+  SaveFilesOptions options;
+  options.save.series = "melt";
+  bool answer = false;
+  options.confirm = [&] { return answer; };
+  EXPECT_EQ(SaveFiles(store.get(), {"d"}, options).status().code(), Code::kCancelled);
+  EXPECT_EQ(ResolveCheckpoint(store.get(), "melt").status().code(), Code::kNotFound);
+  answer = true;
+  EXPECT_TRUE(SaveFiles(store.get(), {"d"}, options).ok());
+  EXPECT_TRUE(ResolveCheckpoint(store.get(), "melt@1").ok());
+  options.stream = [](MutableByteSpan) -> Result<std::size_t> { return std::size_t{0}; };
+  options.stream_name = "stream";
+  EXPECT_EQ(SaveFiles(store.get(), {"d"}, options).status().code(), Code::kInvalidArgument);
+}
+
+TEST(Names, OfStatesAndDifferences) {
+  EXPECT_EQ(StateName(CheckpointState::kCommitted), "committed");
+  EXPECT_EQ(StateName(CheckpointState::kStaged), "staged");
+  EXPECT_EQ(StateName(CheckpointState::kIncomplete), "incomplete");
+  EXPECT_EQ(StateName(CheckpointState::kDamaged), "damaged");
+  EXPECT_EQ(DiffStatusName(DiffStatus::kAdded), "added");
+  EXPECT_EQ(DiffStatusName(DiffStatus::kRemoved), "removed");
+  EXPECT_EQ(DiffStatusName(DiffStatus::kChanged), "changed");
+  EXPECT_EQ(DiffStatusName(DiffStatus::kMetadata), "metadata");
 }
 
 // Rows of an index that are too short say nothing, and nothing behind them is read.

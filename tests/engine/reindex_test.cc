@@ -2,6 +2,9 @@
 
 #include "store/engine/reindex.h"
 
+#include <map>
+#include <random>
+
 #include "tests/engine/look_fixture.h"
 
 namespace ckpt {
@@ -82,6 +85,91 @@ TEST_F(ReindexTest, DamagedDirectoriesAreWorkedAround) {
   auto stats = store->Reindex();
   ASSERT_TRUE(stats.ok()) << stats.status().ToString();
   EXPECT_EQ(stats->chunks, all.size());
+}
+
+// Sealed tables of several packs that have the same chunks, in full and as differences (I12).
+TEST_F(ReindexTest, FullChunksCountBeforeDeltasAndDeltasKeepTheirBases) {
+  options_.deltas = true;
+  auto store = Open();
+  const auto noise = [](std::uint64_t seed) {
+    std::vector<double> numbers(300000);
+    std::mt19937_64 random(seed);
+    for (double& number : numbers) number = static_cast<double>(random());
+    return numbers;
+  };
+  const std::vector<double> before = noise(1);
+  std::vector<double> after = before, first(before.begin(), before.begin() + 100000);
+  SaveArrays(store.get(), {{"x", before}});
+  for (std::size_t i = 0; i < after.size(); i += 4000) after[i] = -1;
+  std::copy_n(after.begin(), first.size(), first.begin());
+  {
+    // Neither knows of what the other stores.
+    auto other = Open();
+    SaveOptions options;
+    options.series = "other";
+    auto writer = ArrayWriter::Begin(other.get(), options);
+    ASSERT_TRUE(writer.ok());
+    ArrayShape shape;
+    shape.dtype = Dtype::kFloat64;
+    shape.shape = {first.size()};
+    ASSERT_OK((*writer)->Put("x", std::as_bytes(std::span(first)), shape));
+    SaveArrays(store.get(), {{"x", after}});
+    ASSERT_TRUE((*writer)->End().ok());
+    SaveArrays(store.get(), {{"x", noise(2)}}, "more");  // the packs are full now
+  }
+  store.reset();
+  store = Open();
+  std::map<Id128, std::vector<ChunkEntry>> entries;
+  std::size_t sealed_with_deltas = 0, twice = 0;
+  for (const std::string& path : Packs()) {
+    Id128 id;
+    ASSERT_TRUE(ParsePackFileName(std::filesystem::path(path).filename().string(), &id));
+    auto reader = PackReader::Open(store->packs_dir(), id, store->format().uuid);
+    ASSERT_TRUE(reader.ok());
+    const PackContents contents = *(*reader)->ReadFrom(0);
+    bool deltas = false;
+    for (const ChunkEntry& entry : contents.chunks) {
+      entries[entry.id].push_back(entry);
+      deltas = deltas || IsDeltaCodec(entry.codec);
+    }
+    sealed_with_deltas += deltas && (*reader)->sealed() ? 1 : 0;
+  }
+  ASSERT_GT(sealed_with_deltas, 0u);
+  ASSERT_TRUE(store->Reindex().ok());
+  for (const auto& [id, of_chunk] : entries) {
+    const bool in_full = std::any_of(of_chunk.begin(), of_chunk.end(),
+                                     [](const auto& e) { return !IsDeltaCodec(e.codec); });
+    const bool as_delta = std::any_of(of_chunk.begin(), of_chunk.end(),
+                                      [](const auto& e) { return IsDeltaCodec(e.codec); });
+    twice += in_full && as_delta ? 1 : 0;
+    const auto place = store->FindDurable(id);
+    ASSERT_TRUE(place.has_value());
+    EXPECT_EQ(IsDeltaCodec(place->entry.codec), !in_full);
+    EXPECT_EQ(place->entry.base, in_full ? Id128() : of_chunk.front().base);
+  }
+  EXPECT_GT(twice, 5u);
+}
+
+// What grows with every save is only built in bulk where there is much that it has not got.
+TEST_F(ReindexTest, IsWorthItWhereMuchIsThereAndNothingIsKnown) {
+  std::string phases;
+  options_.progress = [&](const Progress& progress) {
+    phases += std::string(progress.phase) + ";";
+    return true;
+  };
+  SaveArrays(Open().get(), {{"x", Numbers(1000, 1)}});
+  EXPECT_EQ(phases.find("indexing"), std::string::npos);
+  WriteFile(tmp_ / "store/packs/stray", "");
+  std::filesystem::resize_file(tmp_ / "store/packs/stray", 300u << 20);
+  Open();
+  EXPECT_EQ(phases.find("indexing"), std::string::npos) << "it is known";
+  std::filesystem::remove_all(tmp_ / "index");
+  std::filesystem::create_directory(tmp_ / "index");
+  OpenToRead();
+  EXPECT_EQ(phases.find("indexing"), std::string::npos) << "it may not be written";
+  auto store = Open();
+  EXPECT_NE(phases.find("indexing"), std::string::npos);
+  EXPECT_GT(store->index()->Stats()->chunks, 0u);
 }
 
 TEST_F(ReindexTest, CanBeStoppedAndLeavesTheIndexAsItWas) {

@@ -105,6 +105,34 @@ TEST_P(IndexContract, ChunkAboveTheCoverageDoesNotCount) {
   EXPECT_EQ(CountFound(index_.get(), 0, 10), 10u);
 }
 
+TEST_P(IndexContract, OfAPackThatIsCoveredNowhereNothingCounts) {
+  PackUpdate update = Grow(1, 0, 0, 10);
+  update.records.push_back(Record("a", "1"));
+  update.coverage.covered_bytes = 0;
+  MustPublish(index_.get(), One(update));
+  EXPECT_EQ(CountFound(index_.get(), 0, 10), 0u);
+  EXPECT_EQ(Scan(index_.get(), ""), KeysAndValues());
+  EXPECT_TRUE(PacksOf(index_.get()).empty());
+}
+
+// More than a scan takes along at once.
+TEST_P(IndexContract, LargeRecordsAreScannedInOrder) {
+  constexpr int kFirst = 100, kCount = 180;
+  PackUpdate update = Grow(1, 0, 0, 1);
+  for (int i = 0; i < kCount; ++i) {
+    update.records.push_back(Record("k" + std::to_string(kFirst + i), std::string(50000, 'v')));
+  }
+  MustPublish(index_.get(), One(update));
+  for (const bool reverse : {false, true}) {
+    const KeysAndValues all = Scan(index_.get(), "k", reverse);
+    ASSERT_EQ(all.size(), static_cast<std::size_t>(kCount));
+    for (int i = 0; i < kCount; ++i) {
+      const int number = kFirst + (reverse ? kCount - 1 - i : i);
+      EXPECT_EQ(all[static_cast<std::size_t>(i)].first, "k" + std::to_string(number));
+    }
+  }
+}
+
 TEST_P(IndexContract, DroppedPackNeverCountsAgain) {
   IndexUpdate both;
   both.packs = {Grow(1, 0, 0, 10), Grow(2, 100, 0, 10)};

@@ -173,6 +173,16 @@ TEST_F(LmdbFaults, OtherStoresIndexIsEmpty) {
   }
 }
 
+TEST_F(LmdbFaults, OneThatThisProcessUsesForAnotherStoreIsRefused) {
+  std::shared_ptr<Index> index = MustOpen(options());
+  for (int which = 0; which < 2; ++which) {
+    LmdbIndexOptions other = options();
+    (which == 0 ? other.store_uuid : other.host) = IdOf('x', 2);
+    EXPECT_EQ(OpenLmdbIndex(PosixEnv(), other).status().code(), Code::kUnsupported) << which;
+  }
+  EXPECT_EQ(MustOpen(options()), index);
+}
+
 TEST_F(LmdbFaults, OlderCopyOnlyLags) {
   Fill(100);
   fs::copy(DataFile(), dir_.path() + "/older");

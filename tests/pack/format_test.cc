@@ -67,6 +67,27 @@ TEST(RecordHeader, ElsewhereOrInAnotherPackIsRefused) {
   RecordHeader back;
   EXPECT_FALSE(DecodeRecordHeader(bytes, IdOf(2), 4104, &back));
   EXPECT_FALSE(DecodeRecordHeader(bytes, IdOf(3), 4096, &back));
+  // Where none begins.
+  EXPECT_FALSE(DecodeRecordHeader(Encoded(SomeHeader(), IdOf(2), 4100), IdOf(2), 4100, &back));
+}
+
+// What a later version may put there is not passed over.
+TEST(RecordHeader, AReservedByteIsZero) {
+  Bytes bytes = Encoded(SomeHeader(), IdOf(2), 4096);
+  const auto decodes = [&] {
+    Bytes bound(80);
+    const std::uint64_t offset = 4096;
+    std::memcpy(bound.data(), IdOf(2).bytes.data(), 16);
+    std::memcpy(bound.data() + 16, &offset, 8);
+    std::memcpy(bound.data() + 24, bytes.data(), 56);
+    const std::uint64_t checksum = Checksum64(bound);
+    std::memcpy(bytes.data() + 56, &checksum, 8);
+    RecordHeader back;
+    return DecodeRecordHeader(bytes, IdOf(2), 4096, &back);
+  };
+  EXPECT_TRUE(decodes());
+  bytes[7] = std::byte{1};
+  EXPECT_FALSE(decodes());
 }
 
 TEST(RecordHeader, AnyFlippedBitOrCutIsRefused) {
@@ -99,6 +120,14 @@ TEST(RecordHeader, SizesBeyondTheTypeAreRefused) {
   EXPECT_TRUE(refused(RecordType::kChunk, kChunkBytesMax + 65537, kChunkBytesMax, 1));
   EXPECT_TRUE(refused(RecordType::kTombstone, 65537, 65537, 0));
   EXPECT_TRUE(refused(RecordType::kTombstone, 10, 20, 1));
+  for (const RecordType type : {RecordType::kDamage, RecordType::kAttempt, RecordType::kWriter}) {
+    EXPECT_FALSE(refused(type, 65536, 65536, 0));
+    EXPECT_TRUE(refused(type, 65537, 65537, 0));
+  }
+  for (const RecordType type : {RecordType::kAck, RecordType::kMoved}) {
+    EXPECT_FALSE(refused(type, 1u << 20, 1u << 20, 0));
+    EXPECT_TRUE(refused(type, (1u << 20) + 1, (1u << 20) + 1, 0));
+  }
   EXPECT_FALSE(refused(RecordType::kManifest, 10, 64u << 20, 1));
   EXPECT_TRUE(refused(RecordType::kManifest, 10, (64u << 20) + 1, 1));
   EXPECT_TRUE(refused(RecordType::kDirectory, ~0ull - 100, ~0ull - 100, 0));

@@ -76,6 +76,29 @@ TEST_F(Refusals, ADeltaAgainstAnotherBaseIsDamage) {
   EXPECT_EQ(ReadAs(entry).code(), Code::kCorruption);
 }
 
+// Its writer lies: behind a mark it is listed by its directory, before one by nobody.
+TEST_F(Refusals, ADeltaTooShortForItsBaseIsDamage) {
+  for (const bool staged : {true, false}) {
+    Written tiny = MakeDelta(50, 3, chunk_.header.id);
+    tiny.payload.resize(kBaseBytes - 1);
+    auto writer = Must(PackWriter::Create(&world_, dir_.get(), TestWriterOptions()));
+    ExpectOk(AppendTo(writer.get(), &tiny));
+    ExpectOk(staged ? writer->Stage() : writer->Commit(true));
+    auto reader = OpenReader(dir_.get(), writer->pack_id());
+    const PackContents contents = Must(reader->ReadFrom(0));
+    EXPECT_TRUE(contents.tail_chunks.empty());
+    ASSERT_EQ(contents.damage.size(), staged ? 1u : 0u);
+    if (staged) {
+      EXPECT_EQ(contents.damage[0].begin, tiny.offset);
+      continue;
+    }
+    ASSERT_EQ(contents.chunks.size(), 1u);
+    Bytes payload(tiny.payload.size());
+    EXPECT_EQ(reader->ReadChunkPayload(contents.chunks[0], true, payload).code(),
+              Code::kCorruption);
+  }
+}
+
 TEST_F(Refusals, ARecordThatTheFileEndsWithinIsDamage) {
   Bytes whole = ReadFileBytes(dir_.get(), PackFileName(pack_id_));
   const std::size_t middle = chunk_.offset + kRecordHeaderBytes + 10;
@@ -136,6 +159,59 @@ TEST_F(Refusals, APackOfALaterVersionIsUnsupported) {
           .status();
   EXPECT_EQ(s.code(), Code::kUnsupported);
   EXPECT_NE(s.message().find(name), std::string::npos) << s.message();
+}
+
+TEST_F(Refusals, ADamagedPackHeaderHasNoChecksum) {
+  const std::string name = PackFileName(pack_id_);
+  Bytes whole = ReadFileBytes(dir_.get(), name);
+  const std::uint64_t checksum = LoadU64(whole.data() + kPackHeaderBytes - 8);
+  EXPECT_TRUE(Must(reader_->HeaderChecksumIs(0, checksum)));
+  whole[50] ^= std::byte{1};
+  WriteFileBytes(dir_.get(), name, whole);
+  auto reader = Must(
+      PackReader::Open(dir_.get(), pack_id_, TestStoreUuid(), PackReader::BadHeader::kSalvage));
+  EXPECT_FALSE(Must(reader->HeaderChecksumIs(0, checksum)));
+}
+
+TEST_F(Refusals, ARecordsChecksumIsThatOfItsHeader) {
+  const Bytes whole = ReadFileBytes(dir_.get(), PackFileName(pack_id_));
+  const std::uint64_t checksum = LoadU64(whole.data() + chunk_.offset + kRecordHeaderBytes - 8);
+  EXPECT_TRUE(Must(reader_->HeaderChecksumIs(chunk_.offset, checksum)));
+  EXPECT_FALSE(Must(reader_->HeaderChecksumIs(chunk_.offset, checksum + 1)));
+}
+
+// After a power loss a new file may hold a block of another one's: with marks, be they its own or
+// the other one's, it is damaged; without, it never began.
+TEST_F(Refusals, TheHeaderOfAnotherPackIsDamageWhereMarksAre) {
+  const std::string name = PackFileName(pack_id_);
+  const Bytes whole = ReadFileBytes(dir_.get(), name);
+  PackHeader header = Must(DecodePackHeader(ByteSpan(whole).first(kPackHeaderBytes)));
+  header.pack_id.bytes[0] ^= 1;
+  Bytes other = EncodePackHeader(header);
+  const auto code = [&] {
+    WriteFileBytes(dir_.get(), name, other);
+    return PackReader::Open(dir_.get(), pack_id_, TestStoreUuid()).status().code();
+  };
+  EXPECT_EQ(code(), Code::kNotFound);
+  other.insert(other.end(), whole.begin() + kPackHeaderBytes, whole.end());
+  EXPECT_EQ(code(), Code::kCorruption);
+}
+
+// Its bytes are nobody's, and have no checksum.
+TEST_F(Refusals, PaddingIsReadAsItIs) {
+  Bytes whole = ReadFileBytes(dir_.get(), PackFileName(pack_id_));
+  std::uint64_t at = 0;
+  RecordHeader header;
+  for (at = kPackHeaderBytes; at < whole.size(); at += header.ExtentBytes()) {
+    ASSERT_TRUE(DecodeRecordHeader(ByteSpan(whole).subspan(at), pack_id_, at, &header)) << at;
+    if (header.type == RecordType::kPadding && header.stored_bytes > 0) break;
+  }
+  ASSERT_LT(at, whole.size());
+  whole[at + kRecordHeaderBytes] = std::byte{7};
+  WriteFileBytes(dir_.get(), PackFileName(pack_id_), whole);
+  Bytes payload;
+  EXPECT_EQ(Must(reader_->ReadRecord(at, &payload)).type, RecordType::kPadding);
+  EXPECT_EQ(payload.front(), std::byte{7});
 }
 
 TEST(RecordTypes, AreNamedAndThoseToComeNumbered) {
