@@ -155,14 +155,14 @@ TEST_F(ForgedMark, ThatIsAnotherRecord) {
 
 // With right checksums, in a pack of its own, below a mark: what the next step needs is saved anew.
 TEST(Forged, ChunksThatAreNotWhatTheirHeadersSay) {
-  struct Lie {
+  struct Header {
     std::uint8_t codec;
     std::size_t bytes;
     const char* what;
   };
   const std::size_t all = collect_test::block_bytes;
-  for (const Lie& lie : {Lie{16, 5, "without a base"}, Lie{0, all, "do not have its id"},
-                         Lie{1, 50, "chunk: "}, Lie{99, 50, "chunk: "}}) {
+  for (const Header& lie : {Header{16, 5, "without a base"}, Header{0, all, "do not have its id"},
+                            Header{1, 50, "chunk: "}, Header{99, 50, "chunk: "}}) {
     SimWorld world(3);
     auto store = *OpenAt(&world);
     ASSERT_TRUE(collect_test::Save(store.get(), 1).ok());
