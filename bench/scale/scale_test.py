@@ -16,7 +16,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def found(seconds, anon_mib, sampled=True):
-    return {"seconds": seconds, "anon_mib": anon_mib, "sampled": sampled}
+    return {"seconds": seconds, "processor": 2 * seconds, "anon_mib": anon_mib, "sampled": sampled}
 
 
 class Figures(unittest.TestCase):
@@ -37,6 +37,10 @@ class Figures(unittest.TestCase):
         text = "\n".join(tables.wanted({"open": {"100000000": found(1, 512)}}))
         self.assertIn("512 MiB (open) | met |", text)
 
+    def test_memory_is_not_met_while_a_command_was_not_measured(self):
+        text = "\n".join(tables.wanted({"open": {"100000000": found(1, 5)}, "stats": {"1000000": found(1, 5)}}))
+        self.assertIn("5.0 MiB (open) | not measured: stats |", text)
+
     def test_dry_run_has_a_time(self):
         for seconds, verdict in [(10, "10.0 s | met |"), (10.1, "10.1 s | **SHORT** |")]:
             self.assertIn(verdict, tables.wanted({"gc --dry-run": {"100000000": found(seconds, 1)}})[-2])
@@ -49,6 +53,7 @@ class Figures(unittest.TestCase):
                                      "stats": {"1000000": found(20, 50)}}, {"100000": 1 << 20}, [])
         self.assertIn("| open | 1.0 ms | - |", text)
         self.assertIn("| stats | - | 20.0 s |", text)
+        self.assertIn("| open | 2.0 ms | - |", text)
         self.assertIn("| open | ≤ 5.0 | - |", text)
 
 

@@ -11,9 +11,10 @@ JUDGED = 10 ** 8
 
 
 def medians(samples):
-    """{"seconds", "anon_mib", "sampled"} of a command's runs at one size; of memory, the most."""
+    """{"seconds", "processor", "anon_mib", "sampled"} of a command's runs at one size; of memory, the most."""
     return {
         "seconds": statistics.median(sample["seconds"] for sample in samples),
+        "processor": statistics.median(sample["processor"] for sample in samples),
         "anon_mib": max(sample["anon_mib"] for sample in samples),
         "sampled": all(sample["sampled"] for sample in samples),
     }
@@ -57,8 +58,12 @@ def wanted(results):
         return ["No figure is judged: there is no store of 10^8 chunks in this run.", ""]
     most = max(at, key=lambda name: at[name]["anon_mib"])
     over = [name for name in at if at[name]["anon_mib"] > MEMORY_MIB]
+    left_out = [name for name in results if name not in at]
+    judged = verdict(not over) + (": " + ", ".join(over) if over else "")
+    if left_out and not over:
+        judged = "not measured: " + ", ".join(left_out)
     rows = [["anonymous memory of any command", f"≤ {MEMORY_MIB} MiB", f"{_memory(at[most])} MiB ({most})",
-             verdict(not over) + (": " + ", ".join(over) if over else "")]]
+             judged]]
     dry = at.get("gc --dry-run")
     if dry:
         rows.append(["gc --dry-run", f"≤ {DRY_RUN_SECONDS} s", _seconds(dry["seconds"]),
@@ -71,6 +76,8 @@ def markdown(env, results, stores, plots):
     out = table(["", ""], [list(row) for row in env]) + [""]
     out += wanted(results)
     out += ["Time:", ""] + _grid(results, lambda found: _seconds(found["seconds"])) + [""]
+    out += ["Processor time of the whole process:", ""]
+    out += _grid(results, lambda found: _seconds(found["processor"]) if "processor" in found else "-") + [""]
     out += ["Anonymous memory at its peak (MiB):", ""] + _grid(results, _memory) + [""]
     sizes = sorted(stores, key=int)
     out += ["The stores:", ""] + table(

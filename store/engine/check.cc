@@ -68,7 +68,12 @@ Result<bool> CheckRest(Store* store, const CheckOptions& options, CheckFindings*
                        CheckReport* report) {
   TreeChecker trees(store, findings);
   CKPT_RETURN_IF_ERROR(trees.LoadSeries());
-  if (store->ChunksExpected() > findings->ids_most) findings->TooMany();
+  const std::uint64_t expected = store->ChunksExpected();
+  if (expected > findings->ids_most) {
+    findings->TooMany();
+  } else {
+    findings->chunks.Reset(static_cast<std::size_t>(expected + expected / 8));
+  }
   CKPT_RETURN_IF_ERROR(PackChecker(store, options, findings).Run());
   for (FoundDamage& found : findings->damage) found.in_pack = !found.pack_missing;
   if (findings->too_many) {

@@ -189,15 +189,15 @@ Result<bool> Collector::SurveyInPasses() {
   const std::uint64_t ids_most = IdTable<std::uint32_t>::IdsIn(store_->options().table_bytes);
   bool copies = false, deltas = false;
   for (const bool again : {false, true}) {
-    IdPasses passes(ids_most, store_->ChunksExpected());
+    passes_.emplace(ids_most, store_->ChunksExpected());
     do {
-      CKPT_RETURN_IF_ERROR(MarkRange(&passes, dead));
-      in_passes_ = !passes.range().Whole();
+      CKPT_RETURN_IF_ERROR(MarkRange(dead));
+      in_passes_ = !passes_->range().Whole();
       if (!in_passes_) break;
       homes_.clear();
       CKPT_RETURN_IF_ERROR(FindHomesOf(Form::kFull, order, &copies, &deltas));
       if (deltas) return false;
-    } while (passes.Next());
+    } while (passes_->Next());
     ExcludeBarred();
     if (!in_passes_) {
       CKPT_RETURN_IF_ERROR(MeasureUse());
@@ -211,12 +211,12 @@ Result<bool> Collector::SurveyInPasses() {
   return true;
 }
 
-Status Collector::MarkRange(IdPasses* passes, const std::set<Id128>& dead) {
+Status Collector::MarkRange(const std::set<Id128>& dead) {
   Status marked;
   do {
-    marker_->BeginPass(passes);
+    marker_->BeginPass(&*passes_);
     marked = marker_->MarkRoots(*scan_, dead);
-  } while (!marked.ok() && passes->BeginAgain());
+  } while (!marked.ok() && passes_->BeginAgain());
   return marked;
 }
 
@@ -463,6 +463,7 @@ Status Collector::AssignHomes(const Id128& id, bool tail, Form form, bool* copie
                                (form == Form::kFull ? 0 : kAsDelta);
   Usage& usage = usage_[id];
   for (const ChunkEntry& entry : entries) {
+    if (!marker_->InPass(entry.id)) continue;
     std::uint32_t* home = marker_->live().Find(entry.id);
     if (home == nullptr) continue;
     const bool delta = IsDeltaCodec(entry.codec);

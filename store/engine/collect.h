@@ -124,7 +124,7 @@ class Collector {
   Status FindCandidates();
   Status SurveyAtOnce();
   Result<bool> SurveyInPasses();
-  Status MarkRange(IdPasses* passes, const std::set<Id128>& dead);
+  Status MarkRange(const std::set<Id128>& dead);
   void ByUse(std::vector<Id128>* order);
   void CountRoots();
   Status MeasureUse();
@@ -215,6 +215,7 @@ class Collector {
   bool without_base_ = false;             // a delta was met whose base is not there
   std::map<Id128, std::uint64_t> plain_;  // packs without deltas and tail, with so many bytes
 
+  std::optional<IdPasses> passes_;
   bool in_passes_ = false;       // what is live is not known chunk by chunk (a dry run)
   bool no_room_ = false;         // nothing could be chosen, for lack of room
   bool sparse_left_ = false;     // and there are packs that are mostly garbage

@@ -117,7 +117,7 @@ Status Marker::Walk(const Manifest& manifest) {
   Status walked =
       VisitEntryTable(manifest.entry_table, source,
                       [&](const Id128& id, std::uint64_t, bool is_node) -> Result<bool> {
-                        if (passes_ == nullptr || passes_->range().Contains(id)) live_.Insert(id);
+                        if (InPass(id)) live_.Insert(id);
                         if (passes_ != nullptr) {
                           CKPT_RETURN_IF_ERROR(passes_->Met(live_.size()));
                         }

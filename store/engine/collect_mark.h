@@ -33,7 +33,7 @@ class Marker {
   Status MarkRoots(const PackScan& scan, const std::set<Id128>& dead);
 
   // Forgets all roots; of these that are marked next, chunks of the pass's range alone count, and
-  // MarkRoots fails where they are too many. `passes` outlives that.
+  // MarkRoots fails where they are too many. `passes` outlives this.
   void BeginPass(IdPasses* passes);
 
   // Whoever repairs says himself what is damaged.
@@ -41,6 +41,8 @@ class Marker {
   const std::set<StepName>& tombstones() const { return tombstones_; }
   // The chunks needed; values are the user's, 0 at first.
   IdTable<std::uint32_t>& live() { return live_; }
+  // False: of the other ranges, so not among live() in any case, and cheaper than to look there.
+  bool InPass(const Id128& id) const { return passes_ == nullptr || passes_->range().Contains(id); }
   // A base that a delta among them needs. True: it is new.
   bool NeedBase(const Id128& base) { return live_.Insert(base).second; }
   bool IsRoot(const Id128& pack_id, const ScannedRecord& record) const;
