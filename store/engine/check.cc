@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "store/engine/check_packs.h"
+#include "store/engine/check_passes.h"
 #include "store/engine/check_trees.h"
 #include "store/engine/collect_state.h"
 
@@ -44,15 +45,9 @@ Status CheckCollect(Store* store, CheckFindings* findings) {
   return Status();
 }
 
-}  // namespace
-
-Result<CheckReport> CheckStore(Store* store, const CheckOptions& options) {
+// What is amiss with the store itself.
+Result<CheckFindings> CheckOwn(Store* store, const CheckOptions& options) {
   CheckFindings findings;
-  return CheckStore(store, options, &findings);
-}
-
-Result<CheckReport> CheckStore(Store* store, const CheckOptions& options, CheckFindings* out) {
-  CheckFindings& findings = *out;
   if (!(options.part_percent > 0.0) || options.part_percent > 100.0) {
     return InvalidArgument("the part to check must be above 0 and at most 100 percent");
   }
@@ -61,30 +56,78 @@ Result<CheckReport> CheckStore(Store* store, const CheckOptions& options, CheckF
     AddOwn("the file 'format' is missing or damaged: the store can only be read", &findings);
   }
   CKPT_RETURN_IF_ERROR(CheckCollect(store, &findings));
-  TreeChecker trees(store, &findings);
+  std::uint64_t random = 0;
+  store->env()->Random(std::as_writable_bytes(std::span(&random, 1)));
+  findings.phase = static_cast<double>(random >> 11) * 0x1p-53;
+  return findings;
+}
+
+// Fills findings and report. False: something is amiss, or may be, and there are more chunks than
+// findings->ids_most: what it hurts takes a table of all of them.
+Result<bool> CheckRest(Store* store, const CheckOptions& options, CheckFindings* findings,
+                       CheckReport* report) {
+  TreeChecker trees(store, findings);
   CKPT_RETURN_IF_ERROR(trees.LoadSeries());
-  CKPT_RETURN_IF_ERROR(PackChecker(store, options, &findings).Run());
-  for (FoundDamage& found : findings.damage) found.in_pack = !found.pack_missing;
-  CheckReport report;
-  CKPT_RETURN_IF_ERROR(trees.Run(&report));
+  const std::uint64_t expected = store->ChunksExpected();
+  if (expected > findings->ids_most) {
+    findings->TooMany();
+  } else {
+    findings->chunks.Reset(static_cast<std::size_t>(expected + expected / 8));
+  }
+  CKPT_RETURN_IF_ERROR(PackChecker(store, options, findings).Run());
+  for (FoundDamage& found : findings->damage) found.in_pack = !found.pack_missing;
+  if (findings->too_many) {
+    CKPT_ASSIGN_OR_RETURN(bool sound, NothingIsAmiss(store, &trees, findings, &report->chunks));
+    if (!sound) return false;
+  }
+  CKPT_RETURN_IF_ERROR(trees.Run(report));
+  if (findings->too_many) return findings->damage.empty();
+  report->chunks = findings->CountSound();
+  return true;
+}
+
+// Records what was found, and reports it.
+Result<CheckReport> Finish(Store* store, const CheckOptions& options, CheckFindings* findings,
+                           CheckReport report) {
   if (options.record && (store->writable() || options.record_when_reading)) {
-    Status recorded = RecordDamage(store, findings, &report.recorded);
+    Status recorded = RecordDamage(store, *findings, &report.recorded);
     if (recorded.code() == Code::kCancelled) return recorded;
     if (!recorded.ok()) {
       store->Notice("what was found could not be recorded in the store: " + recorded.message());
     }
   }
-  report.packs = findings.packs;
-  findings.chunks.ForEach([&](const Id128&, std::uint8_t bits) {
-    if ((bits & CheckFindings::kSound) != 0) ++report.chunks;
-  });
-  report.verified_bytes = findings.verified_bytes;
-  report.damage = std::move(findings.damage);
+  report.packs = findings->packs;
+  report.verified_bytes = findings->verified_bytes;
+  report.damage = std::move(findings->damage);
   std::sort(report.damage.begin(), report.damage.end(),
             [](const FoundDamage& a, const FoundDamage& b) {
               return std::tie(a.pack_id, a.offset) < std::tie(b.pack_id, b.offset);
             });
   return report;
+}
+
+}  // namespace
+
+Result<CheckReport> CheckStore(Store* store, const CheckOptions& options) {
+  CKPT_ASSIGN_OR_RETURN(const CheckFindings own, CheckOwn(store, options));
+  CheckFindings findings = own;
+  findings.ids_most = IdTable<std::uint8_t>::IdsIn(store->options().table_bytes);
+  CheckReport report;
+  CKPT_ASSIGN_OR_RETURN(bool all, CheckRest(store, options, &findings, &report));
+  if (!all) {
+    findings = own;
+    report = CheckReport();
+    CKPT_RETURN_IF_ERROR(store->Refresh());
+    CKPT_RETURN_IF_ERROR(CheckRest(store, options, &findings, &report).status());
+  }
+  return Finish(store, options, &findings, std::move(report));
+}
+
+Result<CheckReport> CheckStore(Store* store, const CheckOptions& options, CheckFindings* findings) {
+  CKPT_ASSIGN_OR_RETURN(*findings, CheckOwn(store, options));
+  CheckReport report;
+  CKPT_RETURN_IF_ERROR(CheckRest(store, options, findings, &report).status());
+  return Finish(store, options, findings, std::move(report));
 }
 
 }  // namespace ckpt

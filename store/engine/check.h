@@ -2,8 +2,9 @@
 // all checkpoints (check_trees.h), the memory of what was found (damage.h).
 //
 // Works through a read-only handle, on a read-only mount and beside live writers: what lies behind
-// a pack's last sync mark is never damage. Memory: 23 to 46 bytes a distinct chunk, one pack's
-// table, and about 8 MiB of buffers a thread. Thread rule: one thread a call.
+// a pack's last sync mark is never damage. Memory: 23 to 46 bytes a distinct chunk, where nothing
+// is amiss no more than OpenStoreOptions::table_bytes (check_passes.h); 21 to 43 bytes a node of
+// the trees, one pack's table, and about 8 MiB of buffers a thread. Thread rule: one thread a call.
 
 #ifndef CKPT_STORE_ENGINE_CHECK_H_
 #define CKPT_STORE_ENGINE_CHECK_H_
@@ -42,7 +43,8 @@ struct CheckReport {
 
 // Ok also when there is damage. A notice says when it could not be recorded.
 Result<CheckReport> CheckStore(Store* store, const CheckOptions& options);
-// The same, for who asks afterwards which chunks are sound. `findings`' damage is the report's.
+// The same with all chunks at once, for who asks afterwards which are sound. `findings`' damage is
+// the report's.
 Result<CheckReport> CheckStore(Store* store, const CheckOptions& options, CheckFindings* findings);
 
 }  // namespace ckpt

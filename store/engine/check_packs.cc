@@ -54,11 +54,8 @@ PackChecker::PackChecker(Store* store, const CheckOptions& options, CheckFinding
     : store_(store),
       options_(options),
       thread_count_(std::max(1, store->threads())),
-      findings_(findings) {
-  std::uint64_t random = 0;
-  store_->env()->Random(std::as_writable_bytes(std::span(&random, 1)));
-  phase_ = static_cast<double>(random >> 11) * 0x1p-53;
-}
+      phase_(findings->phase),
+      findings_(findings) {}
 
 PackChecker::~PackChecker() {
   {
@@ -98,6 +95,7 @@ Status PackChecker::Run() {
 
 // All packs were looked at: what is in full by now is all that is.
 void PackChecker::FindBasesOfListed() {
+  if (findings_->too_many) return;
   for (const ListedDelta& delta : listed_) {
     const std::uint8_t* base = findings_->chunks.Find(delta.base);
     if (base != nullptr && (*base & CheckFindings::kInFull) != 0) {
@@ -164,12 +162,14 @@ void PackChecker::AddDamage(const Id128& pack_id, std::uint64_t offset, std::str
 
 void PackChecker::MarkSound(const ChunkEntry& entry) {
   std::lock_guard lock(mutex_);
-  *findings_->chunks.Insert(entry.id).first |= SoundBits(entry.codec);
+  findings_->MarkSound(entry.id, SoundBits(entry.codec));
 }
 
 void PackChecker::MarkListed(const Pack& pack, const ChunkEntry& entry) {
   if (!IsDeltaCodec(entry.codec)) {
     MarkSound(entry);
+  } else if (findings_->too_many) {
+    listed_ = {};
   } else {
     listed_.push_back({pack.id, entry.id, entry.base, entry.offset});
   }
@@ -254,11 +254,18 @@ Result<std::uint64_t> PackChecker::Single(Pack* pack, std::uint64_t at, std::uin
       std::vector<ChunkAt> chunks;
       if (chunk) chunks.push_back({record.header.id, at});
       AddDamage(pack->id, at, payload.message(), std::move(chunks));
+    } else {
+      std::lock_guard lock(mutex_);
+      findings_->unread = true;
     }
     return next;
   }
   *bad = true;
-  if (!durable) return stop;
+  if (!durable) {
+    std::lock_guard lock(mutex_);
+    findings_->unread = true;
+    return stop;
+  }
   std::uint64_t next = NextMark(*pack, at + 1, stop);
   std::string what = "no record begins here, nor in the " + std::to_string(next - at) +
                      " bytes up to the next mark";
@@ -535,7 +542,10 @@ void PackChecker::Take(const Batch& batch, const std::vector<Answer>& answers) {
     ChunkAt at{header.id, record.offset};
     if (header.type != RecordType::kPadding) findings_->verified_bytes += header.stored_bytes;
     if (!answers[i].what.empty()) {
-      if (!batch.durable || answers[i].given_back) continue;
+      if (!batch.durable || answers[i].given_back) {
+        findings_->unread = true;
+        continue;
+      }
       FoundDamage found{batch.pack_id, false, record.offset, answers[i].what, {}, {}, false};
       if (chunk) found.chunks.push_back(at);
       if (answers[i].base.IsZero()) {
@@ -546,7 +556,7 @@ void PackChecker::Take(const Batch& batch, const std::vector<Answer>& answers) {
       continue;
     }
     if (!chunk) continue;
-    *findings_->chunks.Insert(header.id).first |= SoundBits(header.codec);
+    findings_->MarkSound(header.id, SoundBits(header.codec));
     ChunkPlace place{batch.pack_id, {}};
     place.entry.offset = record.offset;
     if (batch.watch_barred && store_->IsBarred(place)) {

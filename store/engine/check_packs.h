@@ -97,7 +97,7 @@ class PackChecker {
   const int thread_count_;
   std::vector<std::thread> threads_;
   Progress progress_{"checking", 0, 0, 0, 0};
-  double phase_ = 0;  // of the choice of runs
+  double phase_;  // of the choice of runs
   std::unique_ptr<Fetcher> bases_;
 
   std::mutex mutex_;  // guards what follows

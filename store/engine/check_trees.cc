@@ -47,6 +47,14 @@ Status TreeChecker::LoadSeries() {
   return Status();
 }
 
+Status TreeChecker::WalkRange() {
+  nodes_ = IdSet();
+  progress_.done_items = 0;
+  for (const SeriesView& view : views_) CKPT_RETURN_IF_ERROR(FirstWalk(view));
+  now_.clear();
+  return Status();
+}
+
 Status TreeChecker::Run(CheckReport* report) {
   anything_ = !findings_->damage.empty();
   for (const FoundDamage& found : findings_->damage) damaged_packs_.insert(found.pack_id);
@@ -61,8 +69,7 @@ Status TreeChecker::Run(CheckReport* report) {
                           store_->path() + "/packs");
     }
   }
-  for (const SeriesView& view : views_) CKPT_RETURN_IF_ERROR(FirstWalk(view));
-  now_.clear();
+  if (!findings_->too_many) CKPT_RETURN_IF_ERROR(WalkRange());
   for (const SeriesView& view : views_) CKPT_RETURN_IF_ERROR(SecondWalk(view, report));
   return Status();
 }
@@ -122,7 +129,9 @@ Status TreeChecker::FirstWalk(const SeriesView& view) {
     CKPT_RETURN_IF_ERROR(HurtOfPacks(*manifest, row, &hurt));
     if (!hurt.empty()) continue;
     std::size_t known = findings_->damage.size();
-    auto enter = [&](const Id128& id) {
+    auto enter = [&](const Id128& id, bool is_node) {
+      if (is_node) return nodes_.Insert(id);
+      if (!findings_->range.Contains(id)) return false;
       std::uint8_t* bits = findings_->chunks.Insert(id).first;
       bool fresh = (*bits & CheckFindings::kVisited) == 0;
       *bits |= CheckFindings::kVisited;
@@ -160,10 +169,10 @@ Status TreeChecker::HurtOf(const CheckpointRow& row, const std::string& series, 
 
 Status TreeChecker::HurtOfTree(const Manifest& manifest, const CheckpointRow& row, Hurt* hurt) {
   for (;;) {
-    IdSet seen;
+    IdSet nodes, seen;
     std::size_t known = findings_->damage.size();
-    CKPT_RETURN_IF_ERROR(Walk(
-        manifest, row, [&](const Id128& id) { return seen.Insert(id); }, hurt));
+    auto enter = [&](const Id128& id, bool is_node) { return (is_node ? nodes : seen).Insert(id); };
+    CKPT_RETURN_IF_ERROR(Walk(manifest, row, enter, hurt));
     if (findings_->damage.size() == known) return Status();  // it came to the end
   }
 }
@@ -216,9 +225,9 @@ Status TreeChecker::Walk(const Manifest& manifest, const CheckpointRow& row, con
     return Status();
   }
   Source source(fetcher->get());
-  auto visit = [&](const Id128& id, std::uint64_t, bool) -> Result<bool> {
-    if (!enter(id)) return false;
-    if (findings_->IsSound(id)) return true;
+  auto visit = [&](const Id128& id, std::uint64_t, bool is_node) -> Result<bool> {
+    if (!enter(id, is_node)) return false;
+    if (!findings_->range.Contains(id) || findings_->IsSound(id)) return true;
     CKPT_RETURN_IF_ERROR(BadChunk(id, fetcher->get(), hurt));
     return findings_->IsSound(id);
   };

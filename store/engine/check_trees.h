@@ -26,6 +26,9 @@ class TreeChecker {
 
   // Before the packs are read: what is committed later is not this check's affair.
   Status LoadSeries();
+  // The first walk with the chunks of the findings' range alone. What it finds is among the
+  // findings, and need not be all of it.
+  Status WalkRange();
   // Fills the report's checkpoints and newest_sound, and the findings' checkpoints.
   Status Run(CheckReport* report);
 
@@ -39,7 +42,8 @@ class TreeChecker {
   Status HurtOfTree(const Manifest& manifest, const CheckpointRow& row, Hurt* hurt);
   Status HurtOfPacks(const Manifest& manifest, const CheckpointRow& row, Hurt* hurt);
   bool MayBeHurt(const Manifest& manifest) const;
-  // Walks until a walk meets no damage that was not known. `enter` says whether an id is new.
+  // Walks until a walk meets no damage that was not known. `enter` says whether a node or a chunk
+  // is new (content may have the bytes of a node).
   template <typename Enter>
   Status Walk(const Manifest& manifest, const CheckpointRow& row, const Enter& enter, Hurt* hurt);
   // Corruption names a hard link without its file.
@@ -62,6 +66,7 @@ class TreeChecker {
   bool anything_ = false;          // is amiss
   bool links_ = false;             // hard links were met
   bool stray_ = false;             // chunks are missing that no damaged pack explains
+  IdSet nodes_;                    // that the first walk entered
   std::set<Id128> damaged_packs_;  // before the trees were walked
   std::map<Id128, Hurt> by_root_;  // of entry tables
   std::map<Id128, std::size_t> missing_packs_;

@@ -51,6 +51,11 @@ Status Collector::Run(const std::vector<Removal>& planned, Collected* result) {
   CKPT_RETURN_IF_ERROR(Survey(planned));
   if (options_.dry_run) {
     Predict();
+    if (in_passes_ && no_room_) {  // what can be given back is known chunk by chunk only
+      in_passes_ = false;
+      CKPT_RETURN_IF_ERROR(SurveyAtOnce());
+      Predict();
+    }
   } else {
     Status run = MendState();
     if (run.ok()) run = RunEpochs();
@@ -156,8 +161,63 @@ Status Collector::Survey(const std::vector<Removal>& planned) {
   }
   RaiseEpoch();
   marker_.emplace(store_, std::move(tombstones));
+  if (!options_.dry_run) return SurveyAtOnce();
+  CKPT_ASSIGN_OR_RETURN(bool done, SurveyInPasses());
+  if (done) return Status();
+  in_passes_ = false;
+  return SurveyAtOnce();
+}
+
+Status Collector::SurveyAtOnce() {
+  std::set<StepName> tombstones = marker_->tombstones();
+  marker_.emplace(store_, std::move(tombstones));
+  usage_.clear();
+  homes_.clear();
+  collected_ = Collected();
   CKPT_RETURN_IF_ERROR(FindCandidates());
   return MeasureUse();
+}
+
+// The same where nothing is to be copied: what a pack holds of use is a sum, so where what is live
+// does not fit into a table it is taken by ranges of ids. False: there are deltas, whose bases may
+// be in any range.
+Result<bool> Collector::SurveyInPasses() {
+  std::set<Id128> dead;
+  CKPT_RETURN_IF_ERROR(FindPacks(&dead));
+  std::vector<Id128> order;
+  for (const auto& [id, usage] : usage_) order.push_back(id);
+  const std::uint64_t ids_most = IdTable<std::uint32_t>::IdsIn(store_->options().table_bytes);
+  bool copies = false, deltas = false;
+  for (const bool again : {false, true}) {
+    passes_.emplace(ids_most, store_->ChunksExpected());
+    do {
+      CKPT_RETURN_IF_ERROR(MarkRange(dead));
+      in_passes_ = !passes_->range().Whole();
+      if (!in_passes_) break;
+      homes_.clear();
+      CKPT_RETURN_IF_ERROR(FindHomesOf(Form::kFull, order, &copies, &deltas));
+      if (deltas) return false;
+    } while (passes_->Next());
+    ExcludeBarred();
+    if (!in_passes_) {
+      CKPT_RETURN_IF_ERROR(MeasureUse());
+      return true;
+    }
+    if (again || !copies) break;
+    ByUse(&order);
+    for (auto& [id, usage] : usage_) usage.live_bytes = 0;
+  }
+  CountRoots();
+  return true;
+}
+
+Status Collector::MarkRange(const std::set<Id128>& dead) {
+  Status marked;
+  do {
+    marker_->BeginPass(&*passes_);
+    marked = marker_->MarkRoots(*scan_, dead);
+  } while (!marked.ok() && passes_->BeginAgain());
+  return marked;
 }
 
 // Above every epoch that anybody acknowledged, whatever is left of `collect`: what a writer claimed
@@ -250,19 +310,28 @@ Status Collector::FindAlive(std::set<Id128>* dead) {
 
 Status Collector::FindCandidates() {
   std::set<Id128> dead;
-  CKPT_RETURN_IF_ERROR(FindAlive(&dead));
+  CKPT_RETURN_IF_ERROR(FindPacks(&dead));
+  CKPT_RETURN_IF_ERROR(marker_->MarkRoots(*scan_, dead));
+  ExcludeBarred();
+  return Status();
+}
+
+Status Collector::FindPacks(std::set<Id128>* dead) {
+  CKPT_RETURN_IF_ERROR(FindAlive(dead));
   std::optional<Id128> reserve = CurrentReserve(store_);
   for (const auto& [id, pack] : scan_->packs()) {
     Usage& usage = usage_[id];
     usage.file_bytes = usage.stored_bytes = pack.file_bytes;
     if (store_->IsHollow(id)) usage.stored_bytes = std::min(pack.file_bytes, pack.allocated_bytes);
-    usage.candidate = dead.contains(id) && pack.began && !pack.unusable && id != reserve;
+    usage.candidate = dead->contains(id) && pack.began && !pack.unusable && id != reserve;
   }
-  CKPT_RETURN_IF_ERROR(marker_->MarkRoots(*scan_, dead));
+  return Status();
+}
+
+void Collector::ExcludeBarred() {
   for (auto& [id, usage] : usage_) {
     if (marker_->barred().contains(id)) usage.candidate = false;
   }
-  return Status();
 }
 
 Result<std::vector<ChunkEntry>> Collector::EntriesOf(const Id128& id, bool tail) const {
@@ -289,18 +358,27 @@ Status Collector::MeasureUse() {
   bool copies = false;
   CKPT_RETURN_IF_ERROR(FindHomes(order, &copies));
   if (copies) {
-    auto rank = [&](const Id128& id) {
-      const Usage& usage = usage_.at(id);
-      if (!usage.candidate) return -2.0;
-      return -static_cast<double>(usage.held_bytes) / static_cast<double>(usage.file_bytes + 1);
-    };
-    std::stable_sort(order.begin(), order.end(),
-                     [&](const Id128& a, const Id128& b) { return rank(a) < rank(b); });
+    ByUse(&order);
     marker_->live().ForEach([](const Id128&, std::uint32_t& home) { home = 0; });
     homes_.clear();
     for (auto& [id, usage] : usage_) usage.live_bytes = 0;
     CKPT_RETURN_IF_ERROR(FindHomes(order, &copies));
   }
+  CountRoots();
+  return Status();
+}
+
+void Collector::ByUse(std::vector<Id128>* order) {
+  auto rank = [&](const Id128& id) {
+    const Usage& usage = usage_.at(id);
+    if (!usage.candidate) return -2.0;
+    return -static_cast<double>(usage.held_bytes) / static_cast<double>(usage.file_bytes + 1);
+  };
+  std::stable_sort(order->begin(), order->end(),
+                   [&](const Id128& a, const Id128& b) { return rank(a) < rank(b); });
+}
+
+void Collector::CountRoots() {
   for (const auto& [id, pack] : scan_->packs()) {
     for (const ScannedRecord& record : pack.records) {
       if (record.As<Manifest>() == nullptr || !marker_->IsRoot(id, record)) continue;
@@ -308,7 +386,6 @@ Status Collector::MeasureUse() {
       usage_[id].live_bytes += record.extent_bytes + kRecordEntryBytes;
     }
   }
-  return Status();
 }
 
 // In this order. *copies: some chunk is in several packs. Full copies come before deltas wherever
@@ -386,6 +463,7 @@ Status Collector::AssignHomes(const Id128& id, bool tail, Form form, bool* copie
                                (form == Form::kFull ? 0 : kAsDelta);
   Usage& usage = usage_[id];
   for (const ChunkEntry& entry : entries) {
+    if (!marker_->InPass(entry.id)) continue;
     std::uint32_t* home = marker_->live().Find(entry.id);
     if (home == nullptr) continue;
     const bool delta = IsDeltaCodec(entry.codec);

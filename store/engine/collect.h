@@ -10,9 +10,11 @@
 //
 // MarkHollow and Punch are in collect_punch.cc. Keeps I1 and I2 (nothing a root needs is unlinked
 // before its copy is durable), I5 (doubt means alive), I7 and I12. Memory: 27 to 54 bytes for each
-// distinct chunk in use (a table of ids), a few hundred bytes for each checkpoint, the table of one
-// pack at a time, and 16 bytes for each chunk of the packs that are removed. Thread rule: one
-// thread; writers and readers of any process go on beside it.
+// distinct chunk in use (a table of ids), 21 to 43 for each node of the trees, a few hundred bytes
+// for each checkpoint, the table of one pack at a time, and 16 bytes for each chunk of the packs
+// that are removed. A dry run over more chunks than OpenStoreOptions::table_bytes hold takes no
+// more for these where there are no deltas (SurveyInPasses). Thread rule: one thread; writers and
+// readers of any process go on beside it.
 
 #ifndef CKPT_STORE_ENGINE_COLLECT_H_
 #define CKPT_STORE_ENGINE_COLLECT_H_
@@ -117,7 +119,14 @@ class Collector {
   Status RunEpochs();
   Status RunEpoch();
   void Predict();
+  Status FindPacks(std::set<Id128>* dead);
+  void ExcludeBarred();
   Status FindCandidates();
+  Status SurveyAtOnce();
+  Result<bool> SurveyInPasses();
+  Status MarkRange(const std::set<Id128>& dead);
+  void ByUse(std::vector<Id128>* order);
+  void CountRoots();
   Status MeasureUse();
   Status FindHomes(const std::vector<Id128>& order, bool* copies);
   enum class Form : std::uint8_t { kFull, kDelta, kDeltaWithoutBase };
@@ -206,6 +215,8 @@ class Collector {
   bool without_base_ = false;             // a delta was met whose base is not there
   std::map<Id128, std::uint64_t> plain_;  // packs without deltas and tail, with so many bytes
 
+  std::optional<IdPasses> passes_;
+  bool in_passes_ = false;       // what is live is not known chunk by chunk (a dry run)
   bool no_room_ = false;         // nothing could be chosen, for lack of room
   bool sparse_left_ = false;     // and there are packs that are mostly garbage
   bool made_room_ = false;       // MakeRoom did what it can

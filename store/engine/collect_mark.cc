@@ -23,6 +23,15 @@ bool Marker::IsRoot(const Id128& pack_id, const ScannedRecord& record) const {
   return roots_.contains({pack_id, record.offset});
 }
 
+void Marker::BeginPass(IdPasses* passes) {
+  passes_ = passes;
+  live_.Reset(passes->Room());
+  nodes_ = IdSet();
+  roots_.clear();
+  not_whole_.clear();
+  suspect_nodes_.clear();
+}
+
 Status Marker::MarkRoots(const PackScan& scan, const std::set<Id128>& dead) {
   moves_ = scan.Moves();
   source_.reset();
@@ -56,7 +65,7 @@ Status Marker::MarkOne(const PackScan& scan, const ScannedPack& pack, const Scan
   if (!walked.ok() && record.staged && !dead) return Status();
   roots_.insert(place);
   if (walked.ok()) return Status();
-  if (!quiet_)
+  if (!quiet_ && told_.insert(place).second)
     store_->Notice(Named(manifest) +
                    " is damaged, so the packs it needs stay as they are until it" +
                    " is removed: " + walked.message());
@@ -108,13 +117,18 @@ Status Marker::Walk(const Manifest& manifest) {
   Status walked =
       VisitEntryTable(manifest.entry_table, source,
                       [&](const Id128& id, std::uint64_t, bool is_node) -> Result<bool> {
-                        if (!live_.Insert(id).second) {
-                          if (is_node && suspect_nodes_.contains(id)) {
+                        if (InPass(id)) live_.Insert(id);
+                        if (passes_ != nullptr) {
+                          CKPT_RETURN_IF_ERROR(passes_->Met(live_.size()));
+                        }
+                        if (!is_node) return false;
+                        if (!nodes_.Insert(id)) {
+                          if (suspect_nodes_.contains(id)) {
                             return Corruption("node " + id.ToHex() + " cannot be read in full");
                           }
                           return false;
                         }
-                        if (is_node) visited.push_back(id);
+                        visited.push_back(id);
                         return true;
                       });
   if (!walked.ok()) suspect_nodes_.insert(visited.begin(), visited.end());

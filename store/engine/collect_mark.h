@@ -2,8 +2,9 @@
 // that a root needs cannot be read.
 //
 // Chunks are marked by id; subtrees that checkpoints share are visited once. Memory: an IdTable
-// slot (20 bytes, 27 to 54 with free ones) for each distinct chunk. T0, the tombstones, is fixed
-// when the Marker is made: roots only become more. Thread rule: one thread.
+// slot (20 bytes, 27 to 54 with free ones) for each distinct chunk, and 21 to 43 bytes for each
+// node of the trees. T0, the tombstones, is fixed when the Marker is made: roots only become more.
+// Who only looks may mark in passes (id_passes.h). Thread rule: one thread.
 
 #ifndef CKPT_STORE_ENGINE_COLLECT_MARK_H_
 #define CKPT_STORE_ENGINE_COLLECT_MARK_H_
@@ -16,6 +17,7 @@
 
 #include "store/engine/collect_scan.h"
 #include "store/engine/fetcher.h"
+#include "store/engine/id_passes.h"
 #include "store/engine/id_table.h"
 
 namespace ckpt {
@@ -30,11 +32,17 @@ class Marker {
   // REQUIRES: the store was refreshed after the scan.
   Status MarkRoots(const PackScan& scan, const std::set<Id128>& dead);
 
+  // Forgets all roots; of these that are marked next, chunks of the pass's range alone count, and
+  // MarkRoots fails where they are too many. `passes` outlives this.
+  void BeginPass(IdPasses* passes);
+
   // Whoever repairs says himself what is damaged.
   void KeepQuiet() { quiet_ = true; }
   const std::set<StepName>& tombstones() const { return tombstones_; }
   // The chunks needed; values are the user's, 0 at first.
   IdTable<std::uint32_t>& live() { return live_; }
+  // False: of the other ranges, so not among live() in any case, and cheaper than to look there.
+  bool InPass(const Id128& id) const { return passes_ == nullptr || passes_->range().Contains(id); }
   // A base that a delta among them needs. True: it is new.
   bool NeedBase(const Id128& base) { return live_.Insert(base).second; }
   bool IsRoot(const Id128& pack_id, const ScannedRecord& record) const;
@@ -52,6 +60,9 @@ class Marker {
   Store* const store_;
   const std::set<StepName> tombstones_;
   IdTable<std::uint32_t> live_;
+  IdSet nodes_;                 // that were entered; content may have the bytes of a node
+  IdPasses* passes_ = nullptr;  // null: everything at once
+  std::set<Place> told_;        // roots that were said to be damaged
   bool quiet_ = false;
   std::set<Place> roots_;
   std::set<Place> not_whole_;  // in dead writers' tails

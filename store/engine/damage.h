@@ -4,10 +4,12 @@
 #ifndef CKPT_STORE_ENGINE_DAMAGE_H_
 #define CKPT_STORE_ENGINE_DAMAGE_H_
 
+#include <limits>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "store/engine/id_passes.h"
 #include "store/engine/id_table.h"
 #include "store/engine/store.h"
 
@@ -29,13 +31,20 @@ struct FoundDamage {
   bool for_its_base = false;  // a delta that is as it was written; remembered is its base, not this
 };
 
-// What is known while a check goes on.
+// What is known while a check goes on. More chunks than `ids_most` are not known one by one: while
+// nothing is amiss, the trees are then compared with the directories in passes (check_passes.h).
 struct CheckFindings {
   static constexpr std::uint8_t kSound = 1;    // a copy was read, or is listed and not chosen
   static constexpr std::uint8_t kVisited = 2;  // reached from a checkpoint
   static constexpr std::uint8_t kInFull = 4;   // kSound, and not as a delta
+  static constexpr std::uint8_t kIsBase = 8;   // of a delta that is listed; in passes
 
-  IdTable<std::uint8_t> chunks;  // all of them: 23 to 46 bytes each
+  IdTable<std::uint8_t> chunks;  // all of them, or those of `range`: 23 to 46 bytes each
+  std::uint64_t ids_most = std::numeric_limits<std::uint64_t>::max();
+  bool too_many = false;  // chunks were met: the table is empty, or has those of a pass
+  bool unread = false;    // something is not sound that is no damage: given back, in a tail
+  IdRange range;          // of the pass
+  double phase = 0;       // of the choice of what is read in part, 0 to 1
   std::vector<FoundDamage> damage;
   std::unordered_map<Id128, std::vector<std::size_t>, Id128Hash> damage_of;  // by chunk
   std::vector<std::pair<Id128, ChunkAt>> healed;  // barred places that read true
@@ -47,6 +56,20 @@ struct CheckFindings {
   bool IsSound(const Id128& id) {
     std::uint8_t* bits = chunks.Find(id);
     return bits != nullptr && (*bits & kSound) != 0;
+  }
+  void MarkSound(const Id128& id, std::uint8_t bits) {
+    if (too_many) return;
+    *chunks.Insert(id).first |= bits;
+    if (chunks.size() > ids_most) TooMany();
+  }
+  void TooMany() {
+    too_many = true;
+    chunks.Reset(0);
+  }
+  std::uint64_t CountSound() {
+    std::uint64_t count = 0;
+    chunks.ForEach([&](const Id128&, std::uint8_t bits) { count += (bits & kSound) != 0 ? 1 : 0; });
+    return count;
   }
   void Add(FoundDamage found) {
     for (const ChunkAt& chunk : found.chunks) damage_of[chunk.id].push_back(damage.size());

@@ -1,11 +1,14 @@
 // IdTable: a hash table of chunk ids for walks over whole stores, with a small value each. IdSet:
-// ids alone. Open addressing: a slot is 16 bytes plus the value, a half to three quarters are used,
-// so a set costs 21 to 43 bytes an id. Thread rule: one thread, or a lock of the owner's.
+// ids alone. Open addressing: a slot is 16 bytes plus the value, three eighths to three quarters
+// are used, so a set costs 21 to 43 bytes an id. A table that is told how many ids it will have has
+// room for these at once. Thread rule: one thread, or a lock of the owner's.
 
 #ifndef CKPT_STORE_ENGINE_ID_TABLE_H_
 #define CKPT_STORE_ENGINE_ID_TABLE_H_
 
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -16,30 +19,42 @@ namespace ckpt {
 template <typename Value>
 class IdTable {
  public:
+  // How many ids go into a table of so many bytes.
+  static std::size_t IdsIn(std::uint64_t bytes) {
+    return static_cast<std::size_t>(bytes / sizeof(Slot) / 4 * 3);
+  }
   // Null when it is not there. Good until the next Insert.
   Value* Find(const Id128& id) {
-    if (id.IsZero()) return has_zero_ ? &zero_ : nullptr;
+    if (Same(id, Id128{})) return has_zero_ ? &zero_ : nullptr;
     if (slots_.empty()) return nullptr;
     Slot& slot = slots_[Place(id)];
-    return slot.id == id ? &slot.value : nullptr;
+    return Same(slot.id, id) ? &slot.value : nullptr;
   }
   bool Contains(const Id128& id) { return Find(id) != nullptr; }
   // The value, and whether the id is new (its value is then a default one).
   std::pair<Value*, bool> Insert(const Id128& id) {
-    if (id.IsZero()) return {&zero_, !std::exchange(has_zero_, true)};
+    if (Same(id, Id128{})) return {&zero_, !std::exchange(has_zero_, true)};
     if (4 * (used_ + 1) > 3 * slots_.size()) Grow();
     Slot& slot = slots_[Place(id)];
-    if (slot.id == id) return {&slot.value, false};
+    if (Same(slot.id, id)) return {&slot.value, false};
     slot.id = id;
     ++used_;
     return {&slot.value, true};
   }
   std::size_t size() const { return used_ + (has_zero_ ? 1 : 0); }
+  // Forgets all ids and makes room for so many.
+  void Reset(std::size_t ids) {
+    std::vector<Slot>().swap(slots_);
+    slots_ = std::vector<Slot>((ids + 2) / 3 * 4);
+    used_ = 0;
+    has_zero_ = false;
+    zero_ = Value{};
+  }
   template <typename Function>
   void ForEach(Function&& fn) {
     if (has_zero_) fn(Id128(), zero_);
     for (Slot& slot : slots_) {
-      if (!slot.id.IsZero()) fn(slot.id, slot.value);
+      if (!Same(slot.id, Id128{})) fn(slot.id, slot.value);
     }
   }
 
@@ -49,18 +64,27 @@ class IdTable {
     [[no_unique_address]] Value value{};
   };
 
+  // As two words: a call for each would take as long as all else.
+  static bool Same(const Id128& a, const Id128& b) {
+    std::uint64_t words[4];
+    std::memcpy(words, a.bytes.data(), 16);
+    std::memcpy(words + 2, b.bytes.data(), 16);
+    return ((words[0] ^ words[2]) | (words[1] ^ words[3])) == 0;
+  }
   // The slot of the id, or the free one where it would go.
   std::size_t Place(const Id128& id) const {
-    std::size_t mask = slots_.size() - 1;
-    std::size_t at = Id128Hash()(id) & mask;
-    while (!slots_[at].id.IsZero() && slots_[at].id != id) at = (at + 1) & mask;
+    const std::size_t size = slots_.size();
+    const auto wide = static_cast<unsigned __int128>(Id128Hash()(id)) * size;
+    auto at = static_cast<std::size_t>(wide >> 64);
+    while (!Same(slots_[at].id, id) && !Same(slots_[at].id, Id128{}))
+      at = at + 1 == size ? 0 : at + 1;
     return at;
   }
   void Grow() {
     std::vector<Slot> old = std::move(slots_);
     slots_ = std::vector<Slot>(old.empty() ? 16 : 2 * old.size());
     for (Slot& slot : old) {
-      if (!slot.id.IsZero()) slots_[Place(slot.id)] = slot;
+      if (!Same(slot.id, Id128{})) slots_[Place(slot.id)] = slot;
     }
   }
 

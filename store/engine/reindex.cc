@@ -21,10 +21,11 @@ std::uint64_t LeadingBytes(const Id128& id) {
 }
 
 // The chunks of one pack in ascending order of ids: from its sorted directory on disk, or from a
-// table in memory.
+// table in memory, of all of them or of the next so many: the pack is then read once for each part.
 class PackStream {
  public:
-  PackStream(Dir* packs_dir, const Id128& pack_id) : packs_dir_(packs_dir), pack_id_(pack_id) {}
+  PackStream(Dir* packs_dir, const Id128& pack_id, const Id128& store_uuid)
+      : packs_dir_(packs_dir), pack_id_(pack_id), store_uuid_(store_uuid) {}
 
   // False: no sorted directory that can be read piecemeal. REQUIRES: its checksum was verified.
   Result<bool> OpenSorted(const PackReader& reader, std::uint64_t directory_offset);
@@ -33,6 +34,13 @@ class PackStream {
     loaded_ = std::move(chunks);
     left_ = loaded_.size();
   }
+  // What lies below durable_end.
+  void UseInParts(const PackContents& contents) {
+    end_ = contents.durable_end;
+    left_ = contents.chunks.size();
+  }
+  // REQUIRES: UseInParts, before the first Next.
+  void SetPart(std::size_t entries) { part_entries_ = entries; }
 
   std::uint64_t left() const { return left_; }
   // REQUIRES: left() > 0.
@@ -49,6 +57,7 @@ class PackStream {
 
  private:
   Status Fill(std::size_t buffer_entries);
+  Status LoadPart();
   Status Damaged() const {
     return Corruption("packs/" + PackFileName(pack_id_) +
                       ": its directory changed while it was read");
@@ -56,12 +65,15 @@ class PackStream {
 
   Dir* const packs_dir_;
   const Id128 pack_id_;
+  const Id128 store_uuid_;
   std::uint64_t left_ = 0;
   ChunkEntry entry_;
   std::uint64_t leading_ = 0;
 
   std::vector<ChunkEntry> loaded_;
-  std::size_t at_ = 0;  // in loaded_, or bytes in buffer_
+  std::size_t at_ = 0;            // in loaded_, or bytes in buffer_
+  std::size_t part_entries_ = 0;  // 0: loaded_ is all
+  std::uint64_t end_ = 0;
 
   bool sorted_ = false;
   std::uint64_t directory_offset_ = 0;
@@ -104,9 +116,27 @@ Status PackStream::Fill(std::size_t buffer_entries) {
   return Status();
 }
 
+// The least entries behind the last one that was taken.
+Status PackStream::LoadPart() {
+  CKPT_ASSIGN_OR_RETURN(auto reader, PackReader::Open(packs_dir_, pack_id_, store_uuid_));
+  CKPT_ASSIGN_OR_RETURN(PackContents contents, reader->ReadFrom(0));
+  const bool first = loaded_.empty();
+  std::erase_if(contents.chunks, [&](const ChunkEntry& entry) {
+    return entry.offset >= end_ || (!first && !ChunkEntryLess(entry_, entry));
+  });
+  if (contents.chunks.size() != left_) return Damaged();
+  const std::size_t part = std::min<std::size_t>(part_entries_, contents.chunks.size());
+  const auto end = contents.chunks.begin() + static_cast<std::ptrdiff_t>(part);
+  std::partial_sort(contents.chunks.begin(), end, contents.chunks.end(), ChunkEntryLess);
+  loaded_.assign(contents.chunks.begin(), end);
+  at_ = 0;
+  return Status();
+}
+
 Status PackStream::Next(std::size_t buffer_entries) {
   Id128 before = entry_.id;
   if (!sorted_) {
+    if (at_ == loaded_.size()) CKPT_RETURN_IF_ERROR(LoadPart());
     entry_ = loaded_[at_++];
   } else {
     if (at_ == buffer_.size()) CKPT_RETURN_IF_ERROR(Fill(buffer_entries));
@@ -130,6 +160,11 @@ struct Sources {
   std::vector<std::unique_ptr<PackStream>> streams;
   std::vector<PackCoverage> coverage;
   std::uint64_t chunks = 0;
+  // Of packs that are not sealed: so many entries in memory, and as many again of the others of
+  // these, which are read in parts.
+  std::size_t loaded_most = 0;
+  std::size_t loaded = 0;
+  std::vector<PackStream*> in_parts;
 };
 
 struct GreaterStream {
@@ -146,11 +181,12 @@ Result<std::unique_ptr<IndexBuilder>> StartWhenFree(Env* env, const std::shared_
   }
 }
 
-Status AddSource(const PackReader& reader, PackContents contents, Dir* packs_dir, Sources* out) {
+Status AddSource(const PackReader& reader, PackContents contents, Dir* packs_dir,
+                 const Id128& store_uuid, Sources* out) {
   const Id128& id = reader.pack_id();
   out->coverage.push_back(
       {id, contents.durable_end, contents.check_offset, contents.check_checksum});
-  auto stream = std::make_unique<PackStream>(packs_dir, id);
+  auto stream = std::make_unique<PackStream>(packs_dir, id, store_uuid);
   bool sorted = false;
   if (contents.mark.has_value() && contents.mark->sealed && contents.damage.empty()) {
     CKPT_ASSIGN_OR_RETURN(sorted, stream->OpenSorted(reader, contents.mark->directory_offset));
@@ -159,7 +195,13 @@ Status AddSource(const PackReader& reader, PackContents contents, Dir* packs_dir
     if (reader.sealed()) {  // read without its chunks
       CKPT_ASSIGN_OR_RETURN(contents, reader.ReadFrom(0));
     }
-    stream->Use(std::move(contents.chunks));
+    if (out->loaded + contents.chunks.size() > out->loaded_most) {
+      stream->UseInParts(contents);
+      out->in_parts.push_back(stream.get());
+    } else {
+      out->loaded += contents.chunks.size();
+      stream->Use(std::move(contents.chunks));
+    }
   }
   out->chunks += stream->left();
   out->streams.push_back(std::move(stream));
@@ -171,6 +213,9 @@ template <typename Skip>
 Status Merge(const Store& store, Sources* sources, IndexBuilder* builder, const Skip& skip) {
   std::size_t share = kBufferBytes / std::max<std::size_t>(1, sources->streams.size());
   std::size_t entries = std::clamp<std::size_t>(share, 4096, kStreamBytesMax) / kChunkEntryBytes;
+  for (PackStream* stream : sources->in_parts) {
+    stream->SetPart(std::max<std::size_t>(1, sources->loaded_most / sources->in_parts.size()));
+  }
   std::vector<PackStream*> heap;
   for (auto& stream : sources->streams) {
     if (stream->left() == 0) continue;
@@ -241,6 +286,7 @@ Result<IndexStats> Store::RebuildIndex() {
   CKPT_ASSIGN_OR_RETURN(auto builder, StartWhenFree(env_, before));
   CKPT_ASSIGN_OR_RETURN(auto names, packs_dir_->List());
   Sources sources;
+  sources.loaded_most = static_cast<std::size_t>(options_.table_bytes / 4 / sizeof(ChunkEntry));
   for (const DirEntry& name : names) {
     Id128 id;
     if (!ParsePackFileName(name.name, &id)) continue;
@@ -256,7 +302,8 @@ Result<IndexStats> Store::RebuildIndex() {
     for (const IndexRecord& record : records) {
       CKPT_RETURN_IF_ERROR(builder->AddRecord(id, record));
     }
-    CKPT_RETURN_IF_ERROR(AddSource(**reader, std::move(contents), packs_dir_.get(), &sources));
+    CKPT_RETURN_IF_ERROR(
+        AddSource(**reader, std::move(contents), packs_dir_.get(), format_.uuid, &sources));
     CKPT_RETURN_IF_ERROR(Report(Progress{"indexing", 0, 0, 0, sources.chunks}));
   }
   CKPT_RETURN_IF_ERROR(

@@ -5,6 +5,7 @@
 
 #include "store/engine/fetcher.h"
 #include "store/engine/hollow.h"
+#include "store/engine/id_passes.h"
 #include "store/engine/id_table.h"
 #include "store/engine/series.h"
 
@@ -16,17 +17,21 @@ class Counter {
   explicit Counter(Store* store) : store_(store) {}
 
   Result<StoreStats> Run() {
-    CKPT_ASSIGN_OR_RETURN(auto names, ListSeries(store_));
-    for (const std::string& name : names) CKPT_RETURN_IF_ERROR(Series(name));
-    stats_.chunks = live_.size();
-    CKPT_ASSIGN_OR_RETURN(auto files, store_->packs_dir()->List());
-    for (const bool bases : {false, true}) {
-      if (bases && bases_.size() == 0) break;
-      for (const DirEntry& file : files) {
-        Id128 id;
-        if (ParsePackFileName(file.name, &id)) CKPT_RETURN_IF_ERROR(bases ? Bases(id) : Pack(id));
-      }
-    }
+    CKPT_ASSIGN_OR_RETURN(names_, ListSeries(store_));
+    IdPasses passes(IdTable<Live>::IdsIn(store_->options().table_bytes), store_->ChunksExpected());
+    StoreStats sums;
+    do {
+      CKPT_RETURN_IF_ERROR(Pass(&passes));
+      sums.unique_bytes += stats_.unique_bytes;
+      sums.chunks += stats_.chunks;
+      sums.live_bytes += stats_.live_bytes;
+      sums.garbage_bytes += stats_.garbage_bytes;
+    } while (passes.Next());
+    stats_.unique_bytes = sums.unique_bytes;
+    stats_.chunks = sums.chunks;
+    stats_.live_bytes = sums.live_bytes;
+    stats_.garbage_bytes = sums.garbage_bytes;
+    CKPT_RETURN_IF_ERROR(CountBases());
     if (store_->index() != nullptr) {
       auto index = store_->index()->Stats();
       if (index.ok()) stats_.index_bytes = index->bytes;
@@ -38,6 +43,48 @@ class Counter {
   struct Live {
     bool counted = false;  // a stored copy was met
   };
+
+  // Counts the chunks of one range; everything else in each pass anew.
+  Status Pass(IdPasses* passes) {
+    Status walked;
+    do {
+      stats_ = StoreStats();
+      passes_ = passes;
+      live_.Reset(passes->Room());
+      walked = Walk();
+    } while (!walked.ok() && passes->BeginAgain());
+    CKPT_RETURN_IF_ERROR(std::move(walked));
+    return EachPack([this](const Id128& id) { return Pack(id); });
+  }
+
+  // Chunks that are needed as the bases of deltas alone were taken for garbage. Whether one is
+  // needed by itself, a pass of another range knows.
+  Status CountBases() {
+    if (bases_.size() == 0) return Status();
+    if (!passes_->range().Whole()) {
+      passes_ = nullptr;
+      const StoreStats counted = stats_;
+      CKPT_RETURN_IF_ERROR(Walk());
+      stats_ = counted;
+    }
+    return EachPack([this](const Id128& id) { return Bases(id); });
+  }
+
+  template <typename Function>
+  Status EachPack(const Function& fn) {
+    CKPT_ASSIGN_OR_RETURN(auto files, store_->packs_dir()->List());
+    for (const DirEntry& file : files) {
+      Id128 id;
+      if (ParsePackFileName(file.name, &id)) CKPT_RETURN_IF_ERROR(fn(id));
+    }
+    return Status();
+  }
+
+  Status Walk() {
+    nodes_ = IdSet();
+    for (const std::string& name : names_) CKPT_RETURN_IF_ERROR(Series(name));
+    return Status();
+  }
 
   Status Series(const std::string& name) {
     CKPT_ASSIGN_OR_RETURN(SeriesView view, SeriesView::Load(store_, name));
@@ -59,14 +106,24 @@ class Counter {
     CKPT_ASSIGN_OR_RETURN(Manifest manifest, store_->ReadManifest(row));
     stats_.logical_bytes += manifest.logical_bytes;
     const NodeRef& root = manifest.entry_table.root;
-    if (root.how == NodeRef::How::kChunk && live_.Contains(root.id)) return Status();
+    if (root.how == NodeRef::How::kChunk && nodes_.Contains(root.id)) return Status();
     CKPT_ASSIGN_OR_RETURN(auto fetcher, Fetcher::Open(store_, manifest.packs));
-    return VisitEntryTable(manifest.entry_table, fetcher.get(),
-                           [&](const Id128& id, std::uint64_t raw_bytes, bool) -> Result<bool> {
-                             bool fresh = live_.Insert(id).second;
-                             if (fresh) stats_.unique_bytes += raw_bytes;
-                             return fresh;
-                           });
+    return VisitEntryTable(
+        manifest.entry_table, fetcher.get(),
+        [&](const Id128& id, std::uint64_t raw_bytes, bool is_node) -> Result<bool> {
+          CKPT_RETURN_IF_ERROR(Met(id, raw_bytes));
+          return is_node && nodes_.Insert(id);
+        });
+  }
+
+  Status Met(const Id128& id, std::uint64_t raw_bytes) {
+    if (passes_ == nullptr) {
+      if (Live* base = bases_.Find(id)) base->counted = true;
+      return Status();
+    }
+    if (!passes_->range().Contains(id) || !live_.Insert(id).second) return Status();
+    stats_.unique_bytes += raw_bytes;
+    return passes_->Met(++stats_.chunks);
   }
 
   // Through a reader of its own: the tables are not kept.
@@ -83,14 +140,13 @@ class Counter {
     if ((*reader)->header().reserve) stats_.reserve_bytes += info->size_bytes;
     CKPT_ASSIGN_OR_RETURN(PackContents contents, (*reader)->ReadFrom(0));
     for (const ChunkEntry& entry : contents.chunks) {
-      if (CountLive(entry)) continue;
+      if (!passes_->range().Contains(entry.id) || CountLive(entry)) continue;
       stats_.garbage_bytes += GarbageOf(entry, hollow);
     }
     for (const ChunkEntry& entry : contents.tail_chunks) CountLive(entry);
     return Status();
   }
 
-  // Chunks that are needed as the bases of deltas alone were taken for garbage.
   Status Bases(const Id128& id) {
     auto reader = PackReader::Open(store_->packs_dir(), id, store_->format().uuid,
                                    PackReader::BadHeader::kSalvage);
@@ -113,7 +169,7 @@ class Counter {
     return RoundUp(kRecordHeaderBytes + entry.stored_bytes, kRecordAlignBytes);
   }
 
-  // False when nothing needs the chunk, or another copy was counted.
+  // False when nothing of this pass needs the chunk, or another copy was counted.
   bool CountLive(const ChunkEntry& entry) {
     Live* live = live_.Find(entry.id);
     if (live == nullptr || live->counted) return false;
@@ -125,8 +181,11 @@ class Counter {
 
   Store* const store_;
   StoreStats stats_;
-  IdTable<Live> live_;
-  IdTable<Live> bases_;  // needed for deltas alone
+  std::vector<std::string> names_;
+  IdPasses* passes_ = nullptr;
+  IdTable<Live> live_;   // of the pass's range
+  IdSet nodes_;          // that were entered
+  IdTable<Live> bases_;  // of deltas; in one pass: needed for these alone
   Progress progress_{"counting", 0, 0, 0, 0};
 };
 

@@ -1,6 +1,8 @@
 // What a store holds and what it takes. Costs a walk over the trees of all checkpoints, shared
-// subtrees once, and one pass over the packs' directories; no content is read. Memory: 22 to 45
-// bytes a live chunk, and one pack's table at a time. Thread rule: one thread a call.
+// subtrees once, and one pass over the packs' directories; no content is read. Where the live
+// chunks do not fit into OpenStoreOptions::table_bytes, as often as it takes (id_passes.h). Memory:
+// that, one pack's table at a time, and 22 to 45 bytes for each node of the trees and for each base
+// of deltas. Thread rule: one thread a call.
 
 #ifndef CKPT_STORE_ENGINE_STATS_H_
 #define CKPT_STORE_ENGINE_STATS_H_

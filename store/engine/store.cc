@@ -42,6 +42,13 @@ std::shared_ptr<Index> Store::index() const {
   return index_;
 }
 
+std::uint64_t Store::ChunksExpected() const {
+  const std::shared_ptr<Index> known = index();
+  if (known == nullptr) return 0;
+  auto stats = known->Stats();
+  return stats.ok() ? stats->chunks : 0;
+}
+
 // A cache that cannot be read is no cache: from here on everything is in memory, read from the
 // packs.
 Status Store::DropIndex() {

@@ -51,6 +51,9 @@ struct OpenStoreOptions {
   bool verify = true;     // decompress and compare each chunk before it is written
   bool deltas = true;     // a chunk may be stored as its difference from the one before
   std::string index_dir;  // empty: $CKPT_INDEX_DIR, else chosen (docs/design.md)
+  // For tables of chunk ids, of commands that only look: more ids than fit are taken in several
+  // passes (id_passes.h).
+  std::uint64_t table_bytes = 320u << 20;
   bool use_index = true;  // false: always in memory (tests, simulated worlds)
   // With use_index false: as if it were the one on disk.
   std::shared_ptr<Index> index;
@@ -178,6 +181,8 @@ class Store {
   std::uint32_t file_permissions() const;
   // NULL when there is none that may be used.
   std::shared_ptr<Index> index() const;
+  // Of the index, if there is one: those of all packs. 0: not known.
+  std::uint64_t ChunksExpected() const;
   std::uint64_t index_losses() const { return index_losses_; }
   void Notice(const std::string& message) const {
     if (options_.notice) options_.notice(message);

@@ -29,6 +29,42 @@ class ReindexTest : public LookTest {
   }
 };
 
+// Six packs are not full; some of them are read in parts, of one entry each and of more.
+TEST_F(ReindexTest, PacksThatDoNotFitAreReadInParts) {
+  options_.format.array_chunk_bytes = 4096;
+  {
+    std::vector<std::unique_ptr<Store>> stores;
+    std::vector<std::unique_ptr<ArrayWriter>> writers;
+    for (std::uint64_t i = 0; i < 6; ++i) {
+      stores.push_back(Open());
+      SaveOptions save;
+      save.series = "series-" + std::to_string(i);
+      auto writer = ArrayWriter::Begin(stores.back().get(), save);
+      ASSERT_TRUE(writer.ok()) << writer.status().ToString();
+      writers.push_back(*std::move(writer));
+    }
+    for (std::uint64_t i = 0; i < 6; ++i) {
+      const std::vector<double> numbers = Numbers(20000, i / 2);  // each twice
+      ArrayShape shape;
+      shape.dtype = Dtype::kFloat64;
+      shape.shape = {numbers.size()};
+      ASSERT_OK(writers[i]->Put("x", std::as_bytes(std::span(numbers)), shape));
+    }
+    for (auto& writer : writers) ASSERT_OK(writer->End().status());
+  }
+  ASSERT_EQ(Packs().size(), 6u);
+  for (const std::uint64_t entries : {5u, 60u, 10000u}) {
+    options_.table_bytes = 4 * entries * sizeof(ChunkEntry);
+    auto store = Open();
+    std::set<Id128> all = AllChunks(store.get());
+    EXPECT_GT(all.size(), 120u);
+    auto stats = store->Reindex();
+    ASSERT_TRUE(stats.ok()) << stats.status().ToString();
+    EXPECT_EQ(stats->chunks, all.size());
+    for (const Id128& id : all) EXPECT_TRUE(store->FindDurable(id).has_value()) << id.ToHex();
+  }
+}
+
 TEST_F(ReindexTest, HoldsEveryChunkAndCheckpoint) {
   auto store = Open();
   WriteFile(tmp_ / "d/f", RandomText(5 << 20, 1));
