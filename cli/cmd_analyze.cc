@@ -66,8 +66,8 @@ class AnalyzeCommand : public Command {
     gathered.console = &console;
     ckpt_analyze_result result = CKPT_ANALYZE_RESULT_INIT;
     const ckpt_code code =
-        ckpt_analyze(paths.data(), paths.size(), static_cast<std::int32_t>(level_),
-                     OnAnalyzeProgress, OnAnalysis, OnEffort, &gathered, &result);
+        ckpt_analyze_efforts(paths.data(), paths.size(), static_cast<std::int32_t>(level_),
+                             OnAnalyzeProgress, OnAnalysis, OnEffort, &gathered, &result);
     if (code != CKPT_OK) return console.Fail(code);
     for (const ckpt_effort_estimate& estimate : gathered.estimates) {
       gathered.efforts.Add(estimate, result.logical_bytes);

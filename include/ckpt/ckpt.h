@@ -109,8 +109,8 @@ typedef enum ckpt_effort {
   CKPT_EFFORT_DEFAULT = 0,  /* of an array: its save's; of a save: its store's; there: balanced */
   CKPT_EFFORT_FAST = 1,     /* zstd level 1 at most, and no differences */
   CKPT_EFFORT_BALANCED = 2, /* the store's level, and differences of at most half of the bytes */
-  CKPT_EFFORT_SMALL = 3     /* level 14 at least, every form tried in full, and differences of at
-                               most three quarters: slow to save, about as fast to restore */
+  CKPT_EFFORT_SMALL = 3 /* level 14 at least, tried in full and not by samples; differences of at
+                           most three quarters: slow to save, about as fast to restore */
 } ckpt_effort;
 CKPT_API const char* ckpt_effort_name(int32_t effort); /* "fast"; "unknown" */
 
@@ -536,13 +536,14 @@ typedef struct ckpt_session_options {
   int32_t change_detection; /* ckpt_change_detection */
   uint32_t audit_saves; /* every so many saves everything is hashed nevertheless; 0 means 16. What
                            changed unseen is noticed, counted (missed_bytes), and ends that trust */
+  int32_t reserved;     /* 0 */
   int32_t effort;       /* ckpt_effort of what is stored */
 } ckpt_session_options;
 #define CKPT_SESSION_OPTIONS_INIT                                                                  \
   {                                                                                                \
     sizeof(ckpt_session_options), NULL, NULL, 0, 0, 0, 0.0, 0.0, 0, CKPT_DURABLE_EACH_SAVE, 60.0,  \
         0, NULL, 0, NULL, 0, 0.0, CKPT_ON_STOP_SIGNAL, CKPT_ON_ERROR_GO_ON, 2, 0, 0, 0, 0.0, 0, 1, \
-        NULL, NULL, 10000, 0, 0, 0, 0, 1, CKPT_DETECT_HASH, 0, 0                                   \
+        NULL, NULL, 10000, 0, 0, 0, 0, 1, CKPT_DETECT_HASH, 0, 0, 0                                \
   }
 
 /* A compatibility key for a computation that depends on an input file: the XXH3-128 of the file's
@@ -962,13 +963,18 @@ typedef struct ckpt_effort_estimate {
   double decode_bytes_per_second;
 } ckpt_effort_estimate;
 typedef int (*ckpt_effort_fn)(const ckpt_effort_estimate* estimate, void* user);
-/* What a store would do to these files, in this order. Needs no store, writes nothing. `effort_fn`
- * (may be NULL) is told of each effort, at a store's own chunks; differences from a checkpoint
- * before are not counted. */
+/* What a store would do to these files, in this order. Needs no store, writes nothing. */
 CKPT_API ckpt_code ckpt_analyze(const char* const* paths, size_t path_count, int32_t level,
                                 ckpt_progress_fn progress,
-                                int (*fn)(const ckpt_analysis* analysis, void* user),
-                                ckpt_effort_fn effort_fn, void* user, ckpt_analyze_result* result);
+                                int (*fn)(const ckpt_analysis* analysis, void* user), void* user,
+                                ckpt_analyze_result* result);
+/* The same; `effort_fn` is told of each effort, at a store's own chunks. Differences from a
+ * checkpoint before are not counted. */
+CKPT_API ckpt_code ckpt_analyze_efforts(const char* const* paths, size_t path_count, int32_t level,
+                                        ckpt_progress_fn progress,
+                                        int (*fn)(const ckpt_analysis* analysis, void* user),
+                                        ckpt_effort_fn effort_fn, void* user,
+                                        ckpt_analyze_result* result);
 /* The same of a checkpoint that is there: what its distinct chunks would take, each difference
  * still from its base. Reads the sampled chunks. CKPT_CORRUPTION: one of them cannot be read. */
 CKPT_API ckpt_code ckpt_estimate_efforts(ckpt_store* store, const char* checkpoint,

@@ -211,6 +211,10 @@ class Writer {
                   "elements that a pointer points to are put with their shape: Put(name, p, {n})");
     return Put(name, &value, {});
   }
+  // Of what is put from here on.
+  Result<void> SetEffort(ckpt_effort effort) {
+    return internal::Check(ckpt_put_effort(handle_.get(), effort));
+  }
   // The checkpoint exists, durable, when this is ok. The writer is used up either way.
   Result<ckpt_save_result> End() {
     ckpt_save_result result = CKPT_SAVE_RESULT_INIT;
@@ -526,6 +530,10 @@ class Session {
   }
   Result<void> AttachFile(const std::string& path) {
     return internal::Check(ckpt_session_attach_file(handle(), path.c_str()));
+  }
+  // Of what is protected under the name, from the next save on; of all else options.effort.
+  Result<void> SetEffort(const std::string& name, ckpt_effort effort) {
+    return internal::Check(ckpt_session_set_effort(handle(), Full(name).c_str(), effort));
   }
 
   // A session's names under a prefix ("fluid/"), for a part of a code. Shares the session and must

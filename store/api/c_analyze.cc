@@ -53,10 +53,10 @@ ckpt_code ckpt_estimate_efforts(ckpt_store* store, const char* checkpoint, ckpt_
   });
 }
 
-ckpt_code ckpt_analyze(const char* const* paths, size_t path_count, int32_t level,
-                       ckpt_progress_fn progress,
-                       int (*fn)(const ckpt_analysis* analysis, void* user),
-                       ckpt_effort_fn effort_fn, void* user, ckpt_analyze_result* result) {
+ckpt_code ckpt_analyze_efforts(const char* const* paths, size_t path_count, int32_t level,
+                               ckpt_progress_fn progress,
+                               int (*fn)(const ckpt_analysis* analysis, void* user),
+                               ckpt_effort_fn effort_fn, void* user, ckpt_analyze_result* result) {
   return Guard([&]() -> Status {
     if (path_count > 0) CKPT_RETURN_IF_ERROR(Need(paths, "paths"));
     AnalyzeOptions options;
@@ -80,4 +80,11 @@ ckpt_code ckpt_analyze(const char* const* paths, size_t path_count, int32_t leve
     out.logical_bytes = analysis.logical_bytes;
     return WriteResult(out, result);
   });
+}
+
+ckpt_code ckpt_analyze(const char* const* paths, size_t path_count, int32_t level,
+                       ckpt_progress_fn progress,
+                       int (*fn)(const ckpt_analysis* analysis, void* user), void* user,
+                       ckpt_analyze_result* result) {
+  return ckpt_analyze_efforts(paths, path_count, level, progress, fn, nullptr, user, result);
 }

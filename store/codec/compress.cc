@@ -45,6 +45,8 @@ constexpr int kSampleLevel = 1;
 // A chunk of which so much is noise in planes, and in which nothing repeats, is smaller shuffled:
 // no sample need say so.
 constexpr std::size_t kNoiseThatDecides = 4;  // one in so many bytes
+constexpr std::size_t kRepeatsSeen =
+    256 << 10;  // in more, what SomethingRepeats remembers is too little
 // RFC 8878, 3.1.1: a frame without content size and checksum begins with two bytes, a block with
 // three.
 constexpr std::size_t kFrameHeaderBytes = 2;
@@ -359,7 +361,8 @@ Status Encoder::State::TryBoth(ByteSpan raw, std::size_t width, Encoded* best) {
   MutableByteSpan planes = Sized(&shuffled, raw.size());
   Shuffle(raw, width, planes);
   const PackedPart part = FindPackedPart(planes, width);
-  if (raw.size() - (part.end - part.begin) >= raw.size() / kNoiseThatDecides &&
+  if (raw.size() <= kRepeatsSeen &&
+      raw.size() - (part.end - part.begin) >= raw.size() / kNoiseThatDecides &&
       !SomethingRepeats(raw)) {
     return TryShuffled(planes, width, part, best);
   }

@@ -185,7 +185,7 @@ class Analyzer {
     crew_ = &crew;
     CKPT_RETURN_IF_ERROR(CountWhatThereIs(paths));
     if (options_.efforts) {
-      trial_.emplace(options_.level, progress_.total_bytes);
+      trial_.emplace(options_.level, data_bytes_);
       chunkings_[kOfStores]->SetTrial(&*trial_);
     }
     CKPT_RETURN_IF_ERROR(Walk(paths, [this](const FoundFile& found) { return Visit(found); }));
@@ -225,6 +225,7 @@ class Analyzer {
     CKPT_RETURN_IF_ERROR(Walk(paths, [&](const FoundFile& found) {
       if (found.info.kind != FileKind::kRegular) return Status();
       bytes += found.info.size_bytes;
+      data_bytes_ += std::min(found.info.size_bytes, found.info.allocated_bytes);
       return ++items % 1000 == 0 ? Report() : Status();
     }));
     progress_.total_bytes = bytes;
@@ -315,6 +316,7 @@ class Analyzer {
   std::size_t current_ = 0;
   Crew* crew_ = nullptr;
   Analysis result_;
+  std::uint64_t data_bytes_ = 0;  // without holes
   Progress progress_{"analyzing", 0, 0, 0, 0};
 };
 

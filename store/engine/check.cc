@@ -72,7 +72,8 @@ Result<bool> CheckRest(Store* store, const CheckOptions& options, CheckFindings*
   if (expected > findings->ids_most) {
     findings->TooMany();
   } else {
-    findings->chunks.Reset(static_cast<std::size_t>(expected + expected / 8));
+    findings->chunks.Bound(findings->ids_most);
+    findings->chunks.Reset(std::min(expected + expected / 8, findings->ids_most));
   }
   CKPT_RETURN_IF_ERROR(PackChecker(store, options, findings).Run());
   for (FoundDamage& found : findings->damage) found.in_pack = !found.pack_missing;
@@ -111,7 +112,10 @@ Result<CheckReport> Finish(Store* store, const CheckOptions& options, CheckFindi
 Result<CheckReport> CheckStore(Store* store, const CheckOptions& options) {
   CKPT_ASSIGN_OR_RETURN(const CheckFindings own, CheckOwn(store, options));
   CheckFindings findings = own;
-  findings.ids_most = IdTable<std::uint8_t>::IdsIn(store->options().table_bytes);
+  // Where something is amiss already, all chunks have to be known.
+  if (own.damage.empty()) {
+    findings.ids_most = IdTable<std::uint8_t>::IdsIn(store->options().table_bytes);
+  }
   CheckReport report;
   CKPT_ASSIGN_OR_RETURN(bool all, CheckRest(store, options, &findings, &report));
   if (!all) {

@@ -3,7 +3,8 @@
 //
 // Works through a read-only handle, on a read-only mount and beside live writers: what lies behind
 // a pack's last sync mark is never damage. Memory: 23 to 46 bytes a distinct chunk, where nothing
-// is amiss no more than OpenStoreOptions::table_bytes (check_passes.h); 21 to 43 bytes a node of
+// is amiss, given back in place or torn in a writer's tail, no more than
+// OpenStoreOptions::table_bytes (check_passes.h); 21 to 43 bytes a node of
 // the trees, one pack's table, and about 8 MiB of buffers a thread. Thread rule: one thread a call.
 
 #ifndef CKPT_STORE_ENGINE_CHECK_H_

@@ -145,6 +145,7 @@ Status PackChecker::CheckPack(const Id128& id) {
     return Status();
   }
   pack.contents = *std::move(contents);
+  findings_->looked_at[id] = pack.contents.end;
   auto by_offset = [](const ChunkEntry& a, const ChunkEntry& b) { return a.offset < b.offset; };
   std::sort(pack.contents.chunks.begin(), pack.contents.chunks.end(), by_offset);
   if (options_.quick || options_.part_percent < 100.0) return Listed(&pack);
@@ -166,9 +167,9 @@ void PackChecker::MarkSound(const ChunkEntry& entry) {
 }
 
 void PackChecker::MarkListed(const Pack& pack, const ChunkEntry& entry) {
-  if (!IsDeltaCodec(entry.codec)) {
-    MarkSound(entry);
-  } else if (findings_->too_many) {
+  if (!IsDeltaCodec(entry.codec)) return MarkSound(entry);
+  std::lock_guard lock(mutex_);
+  if (findings_->too_many) {
     listed_ = {};
   } else {
     listed_.push_back({pack.id, entry.id, entry.base, entry.offset});

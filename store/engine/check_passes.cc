@@ -18,8 +18,11 @@ void Take(const ChunkEntry& entry, CheckFindings* findings) {
   }
 }
 
+// What nobody looked at when the packs were checked is not listed: whoever needs it reads it.
 // False: there is damage.
 Result<bool> ListPack(Store* store, const Id128& id, IdPasses* passes, CheckFindings* findings) {
+  const auto looked_at = findings->looked_at.find(id);
+  if (looked_at == findings->looked_at.end()) return true;
   auto reader = PackReader::Open(store->packs_dir(), id, store->format().uuid,
                                  PackReader::BadHeader::kSalvage);
   if (reader.status().code() == Code::kNotFound) return true;  // never began, or collected
@@ -27,8 +30,11 @@ Result<bool> ListPack(Store* store, const Id128& id, IdPasses* passes, CheckFind
   if (!reader.ok()) return reader.status();
   CKPT_ASSIGN_OR_RETURN(PackContents contents, (*reader)->ReadFrom(0));
   if (!contents.damage.empty()) return false;
-  for (const ChunkEntry& entry : contents.chunks) Take(entry, findings);
-  for (const ChunkEntry& entry : contents.tail_chunks) Take(entry, findings);
+  for (const auto* entries : {&contents.chunks, &contents.tail_chunks}) {
+    for (const ChunkEntry& entry : *entries) {
+      if (entry.offset < looked_at->second) Take(entry, findings);
+    }
+  }
   CKPT_RETURN_IF_ERROR(passes->Met(findings->chunks.size()));
   return true;
 }
@@ -48,6 +54,7 @@ Result<bool> ListPacks(Store* store, IdPasses* passes, CheckFindings* findings) 
 Result<bool> ListRange(Store* store, IdPasses* passes, CheckFindings* findings) {
   for (;;) {
     findings->range = passes->range();
+    findings->chunks.Bound(passes->ids_most());
     findings->chunks.Reset(passes->Room());
     auto listed = ListPacks(store, passes, findings);
     if (listed.ok() || !passes->BeginAgain()) return listed;

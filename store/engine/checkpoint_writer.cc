@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "store/codec/hash.h"
+#include "store/engine/id_table.h"
 
 namespace ckpt {
 namespace {
@@ -295,11 +296,11 @@ Status CheckpointWriter::Adopt(const CheckpointRow& row) {
   ChunkEncoder encoder;
   Decoder decoder;
   Bytes scratch;
-  std::unordered_set<Id128, Id128Hash> seen;
+  SeenIds seen;
   CKPT_RETURN_IF_ERROR(
       VisitEntryTable(manifest.entry_table, source.get(),
-                      [&](const Id128& id, std::uint64_t raw_bytes, bool) -> Result<bool> {
-                        if (!seen.insert(id).second) return false;
+                      [&](const Id128& id, std::uint64_t raw_bytes, bool is_node) -> Result<bool> {
+                        if (!seen.Insert(id, is_node)) return false;
                         CKPT_ASSIGN_OR_RETURN(ChunkPlace place, source->Locate(id));
                         Bytes raw(place.entry.raw_bytes);
                         if (raw_bytes != raw.size())

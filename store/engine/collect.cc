@@ -173,7 +173,8 @@ Status Collector::SurveyAtOnce() {
   marker_.emplace(store_, std::move(tombstones));
   usage_.clear();
   homes_.clear();
-  collected_ = Collected();
+  // What a run that was cut off left to do has been done by now, and counted.
+  if (options_.dry_run) collected_ = Collected();
   CKPT_RETURN_IF_ERROR(FindCandidates());
   return MeasureUse();
 }

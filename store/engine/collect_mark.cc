@@ -25,6 +25,7 @@ bool Marker::IsRoot(const Id128& pack_id, const ScannedRecord& record) const {
 
 void Marker::BeginPass(IdPasses* passes) {
   passes_ = passes;
+  live_.Bound(passes->ids_most());
   live_.Reset(passes->Room());
   nodes_ = IdSet();
   roots_.clear();
@@ -89,13 +90,13 @@ Result<bool> Marker::TailIsWhole(const Manifest& manifest) {
   auto source = SourceFor(manifest);
   if (!source.ok() && IsUnreadable(source.status())) return false;
   if (!source.ok()) return source.status();
-  IdSet seen;
+  SeenIds seen;
   Decoder decoder;
   Bytes scratch, raw;
   Status walked =
       VisitEntryTable(manifest.entry_table, *source,
-                      [&](const Id128& id, std::uint64_t raw_bytes, bool) -> Result<bool> {
-                        if (!seen.Insert(id)) return false;
+                      [&](const Id128& id, std::uint64_t raw_bytes, bool is_node) -> Result<bool> {
+                        if (!seen.Insert(id, is_node)) return false;
                         const auto durable = FindWhole(store_, id);
                         if (durable.has_value() && durable->reads) return true;
                         CKPT_ASSIGN_OR_RETURN(ChunkPlace at, (*source)->Locate(id));

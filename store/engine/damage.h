@@ -5,6 +5,7 @@
 #define CKPT_STORE_ENGINE_DAMAGE_H_
 
 #include <limits>
+#include <map>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -45,6 +46,7 @@ struct CheckFindings {
   bool unread = false;    // something is not sound that is no damage: given back, in a tail
   IdRange range;          // of the pass
   double phase = 0;       // of the choice of what is read in part, 0 to 1
+  std::map<Id128, std::uint64_t> looked_at;  // packs, up to where
   std::vector<FoundDamage> damage;
   std::unordered_map<Id128, std::vector<std::size_t>, Id128Hash> damage_of;  // by chunk
   std::vector<std::pair<Id128, ChunkAt>> healed;  // barred places that read true
@@ -59,8 +61,8 @@ struct CheckFindings {
   }
   void MarkSound(const Id128& id, std::uint8_t bits) {
     if (too_many) return;
+    if (chunks.size() >= ids_most && !chunks.Contains(id)) return TooMany();
     *chunks.Insert(id).first |= bits;
-    if (chunks.size() > ids_most) TooMany();
   }
   void TooMany() {
     too_many = true;

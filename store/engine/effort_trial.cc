@@ -98,22 +98,23 @@ class CheckpointTrial {
   Result<std::array<EffortEstimate, 3>> Run(const std::string& checkpoint) {
     CKPT_RETURN_IF_ERROR(store_->Refresh());
     CKPT_ASSIGN_OR_RETURN(ResolvedCheckpoint resolved, ResolveCheckpoint(store_, checkpoint));
-    std::vector<Manifest> manifests;
-    std::uint64_t total_bytes = 0;
-    for (const CheckpointRow& row : resolved.ranks) {
-      CKPT_ASSIGN_OR_RETURN(Manifest manifest, store_->ReadManifest(row));
-      total_bytes += manifest.logical_bytes;
-      manifests.push_back(std::move(manifest));
-    }
-    trial_.emplace(store_->format().level, total_bytes);
-    for (const Manifest& manifest : manifests) {
-      CKPT_ASSIGN_OR_RETURN(auto fetcher, Fetcher::Open(store_, manifest.packs));
-      CKPT_RETURN_IF_ERROR(Rank(manifest, fetcher.get()));
-    }
+    CKPT_RETURN_IF_ERROR(Walk(resolved));  // counts
+    trial_.emplace(store_->format().level, progress_.total_bytes = distinct_bytes_);
+    seen_ = SeenIds();
+    CKPT_RETURN_IF_ERROR(Walk(resolved));
     return trial_->Estimates(distinct_bytes_);
   }
 
  private:
+  Status Walk(const ResolvedCheckpoint& resolved) {
+    for (const CheckpointRow& row : resolved.ranks) {
+      CKPT_ASSIGN_OR_RETURN(Manifest manifest, store_->ReadManifest(row));
+      CKPT_ASSIGN_OR_RETURN(auto fetcher, Fetcher::Open(store_, manifest.packs));
+      CKPT_RETURN_IF_ERROR(Rank(manifest, fetcher.get()));
+    }
+    return Status();
+  }
+
   Status Rank(const Manifest& manifest, Fetcher* fetcher) {
     EntryTableReader table(manifest.entry_table, fetcher);
     for (;;) {
@@ -123,10 +124,14 @@ class CheckpointTrial {
                                     ? FormOf(entry->array, Effort::kUnsaid).element_width
                                     : kUnknownWidth;
       auto visit = [&](const Id128& id, std::uint64_t raw_bytes, bool is_node) -> Result<bool> {
-        if (!seen_.Insert(id)) return false;
+        if (!seen_.Insert(id, is_node)) return false;
         if (is_node) return true;
-        distinct_bytes_ += raw_bytes;
-        if (trial_->Samples(id)) CKPT_RETURN_IF_ERROR(Chunk(id, raw_bytes, width, fetcher));
+        if (!trial_.has_value()) distinct_bytes_ += raw_bytes;
+        progress_.done_bytes += trial_.has_value() ? raw_bytes : 0;
+        if (trial_.has_value() && trial_->Samples(id)) {
+          CKPT_RETURN_IF_ERROR(Chunk(id, raw_bytes, width, fetcher));
+          CKPT_RETURN_IF_ERROR(store_->Report(progress_));
+        }
         return true;
       };
       CKPT_RETURN_IF_ERROR(VisitChunkList(entry->content, fetcher, visit));
@@ -150,8 +155,9 @@ class CheckpointTrial {
 
   Store* const store_;
   std::optional<EffortTrial> trial_;
-  IdSet seen_;
+  SeenIds seen_;
   std::uint64_t distinct_bytes_ = 0;
+  Progress progress_{"trying efforts", 0, 0, 0, 0};
   Decoder decoder_;
   Bytes raw_, base_, stored_;
 };

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
-#include <unordered_set>
 
 #include "store/codec/hash.h"
+#include "store/engine/id_table.h"
 
 namespace ckpt {
 namespace {
@@ -285,18 +285,19 @@ Result<bool> IsSound(Store* store, const Manifest& manifest) {
                              [&](const auto& pack) { return store->HasDamage(pack.pack_id); });
   if (!walk) return true;
   CKPT_ASSIGN_OR_RETURN(auto fetcher, Fetcher::Open(store, manifest.packs));
-  std::unordered_set<Id128, Id128Hash> seen;
+  SeenIds seen;
   bool sound = true;
-  Status walked = VisitEntryTable(manifest.entry_table, fetcher.get(),
-                                  [&](const Id128& id, std::uint64_t, bool) -> Result<bool> {
-                                    if (!seen.insert(id).second) return false;
-                                    CKPT_ASSIGN_OR_RETURN(ChunkPlace place, fetcher->Locate(id));
-                                    if (store->IsBarred(place)) sound = false;
-                                    if (!IsDeltaCodec(place.entry.codec)) return true;
-                                    CKPT_ASSIGN_OR_RETURN(place, fetcher->Locate(place.entry.base));
-                                    if (store->IsBarred(place)) sound = false;
-                                    return true;
-                                  });
+  Status walked =
+      VisitEntryTable(manifest.entry_table, fetcher.get(),
+                      [&](const Id128& id, std::uint64_t, bool is_node) -> Result<bool> {
+                        if (!seen.Insert(id, is_node)) return false;
+                        CKPT_ASSIGN_OR_RETURN(ChunkPlace place, fetcher->Locate(id));
+                        if (store->IsBarred(place)) sound = false;
+                        if (!IsDeltaCodec(place.entry.codec)) return true;
+                        CKPT_ASSIGN_OR_RETURN(place, fetcher->Locate(place.entry.base));
+                        if (store->IsBarred(place)) sound = false;
+                        return true;
+                      });
   if (walked.code() == Code::kCorruption) return false;
   CKPT_RETURN_IF_ERROR(std::move(walked));
   return sound;

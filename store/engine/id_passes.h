@@ -44,6 +44,7 @@ class IdPasses {
   }
 
   const IdRange& range() const { return range_; }
+  std::uint64_t ids_most() const { return ids_most_; }
   // So many ids a pass' table should have room for, so that it need not grow.
   std::uint64_t Room() const {
     return range_.Whole() ? std::min(ids_expected_ + ids_expected_ / 8, ids_most_) : ids_most_;

@@ -6,6 +6,7 @@
 #ifndef CKPT_STORE_ENGINE_ID_TABLE_H_
 #define CKPT_STORE_ENGINE_ID_TABLE_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -42,10 +43,12 @@ class IdTable {
     return {&slot.value, true};
   }
   std::size_t size() const { return used_ + (has_zero_ ? 1 : 0); }
+  // It will not have more ids than that (whoever has more asks too late, and it grows).
+  void Bound(std::size_t ids) { slots_most_ = SlotsFor(ids); }
   // Forgets all ids and makes room for so many.
   void Reset(std::size_t ids) {
     std::vector<Slot>().swap(slots_);
-    slots_ = std::vector<Slot>((ids + 2) / 3 * 4);
+    slots_ = std::vector<Slot>(ids == 0 ? 0 : SlotsFor(ids));
     used_ = 0;
     has_zero_ = false;
     zero_ = Value{};
@@ -64,6 +67,10 @@ class IdTable {
     [[no_unique_address]] Value value{};
   };
 
+  // One more than the ids need, so that the last of them does not make it grow.
+  static std::size_t SlotsFor(std::size_t ids) {
+    return ids > SIZE_MAX / 8 ? SIZE_MAX : ids / 3 * 4 + 8;
+  }
   // As two words: a call for each would take as long as all else.
   static bool Same(const Id128& a, const Id128& b) {
     std::uint64_t words[4];
@@ -82,12 +89,14 @@ class IdTable {
   }
   void Grow() {
     std::vector<Slot> old = std::move(slots_);
-    slots_ = std::vector<Slot>(old.empty() ? 16 : 2 * old.size());
+    const std::size_t twice = old.empty() ? 16 : 2 * old.size();
+    slots_ = std::vector<Slot>(old.size() < slots_most_ ? std::min(twice, slots_most_) : twice);
     for (Slot& slot : old) {
       if (!Same(slot.id, Id128{})) slots_[Place(slot.id)] = slot;
     }
   }
 
+  std::size_t slots_most_ = SIZE_MAX;
   std::vector<Slot> slots_;
   std::size_t used_ = 0;
   bool has_zero_ = false;
@@ -104,6 +113,18 @@ class IdSet {
 
  private:
   IdTable<NoValue> table_;
+};
+
+// What a walk over trees has met. Content may have the bytes of a node, and whoever met it has not
+// been below the node.
+class SeenIds {
+ public:
+  // False: it was met before.
+  bool Insert(const Id128& id, bool is_node) { return (is_node ? nodes_ : content_).Insert(id); }
+
+ private:
+  IdSet nodes_;
+  IdSet content_;
 };
 
 }  // namespace ckpt

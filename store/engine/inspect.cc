@@ -76,12 +76,13 @@ class Inspector {
 
   Status LoadBefore(const Manifest& manifest) {
     auto fetcher = Fetcher::Open(store_, manifest.packs);
-    Status s = fetcher.ok()
-                   ? VisitEntryTable(manifest.entry_table, fetcher->get(),
-                                     [&](const Id128& id, std::uint64_t, bool) -> Result<bool> {
-                                       return before_.Insert(id);
-                                     })
-                   : fetcher.status();
+    Status s =
+        fetcher.ok()
+            ? VisitEntryTable(manifest.entry_table, fetcher->get(),
+                              [&](const Id128& id, std::uint64_t, bool is_node) -> Result<bool> {
+                                return (is_node ? nodes_before_ : before_).Insert(id);
+                              })
+            : fetcher.status();
     return s.code() == Code::kCorruption ? Status() : s;
   }
 
@@ -89,9 +90,9 @@ class Inspector {
     InspectedEntry out;
     out.entry = &entry;
     out.rank = rank.manifest.rank;
-    IdSet seen;
+    SeenIds seen;
     auto visit = [&](const Id128& id, std::uint64_t raw_bytes, bool is_node) -> Result<bool> {
-      if (!seen.Insert(id)) return false;
+      if (!seen.Insert(id, is_node)) return false;
       if (is_node) return true;
       CKPT_RETURN_IF_ERROR(AddChunk(rank, id, raw_bytes, &out));
       return true;
@@ -114,14 +115,15 @@ class Inspector {
 
   Status Packs() {
     std::map<Id128, std::uint64_t> packs;
-    IdSet seen, bases;
+    SeenIds seen;
+    IdSet bases;
     for (const Rank& rank : ranks_) {
       CKPT_ASSIGN_OR_RETURN(auto resolved, store_->ResolvePacks(rank.manifest.packs));
       for (const PackReliance& pack : resolved) packs.try_emplace(pack.pack_id, 0);
       CKPT_RETURN_IF_ERROR(
           VisitEntryTable(rank.manifest.entry_table, rank.fetcher.get(),
-                          [&](const Id128& id, std::uint64_t, bool) -> Result<bool> {
-                            if (!seen.Insert(id)) return false;
+                          [&](const Id128& id, std::uint64_t, bool is_node) -> Result<bool> {
+                            if (!seen.Insert(id, is_node)) return false;
                             CKPT_ASSIGN_OR_RETURN(ChunkPlace place, rank.fetcher->Locate(id));
                             packs[place.pack_id] += StoredBytes(place.entry);
                             if (!IsDeltaCodec(place.entry.codec)) return true;
@@ -140,7 +142,7 @@ class Inspector {
   const InspectVisitor& visitor_;
   ResolvedCheckpoint resolved_;
   std::vector<Rank> ranks_;
-  IdSet before_;
+  IdSet before_, nodes_before_;
   bool all_old_ = false;
 };
 

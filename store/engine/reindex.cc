@@ -258,10 +258,12 @@ bool WorthReindexing(Store* store) {
   return false;
 }
 
-// LMDB repeats no call that a signal interrupts, and takes half a write for a failed one.
+// LMDB repeats no call that a signal interrupts, and takes half a write for a failed one. A pack
+// may be collected while it is read.
 Result<IndexStats> Store::Reindex() {
   Result<IndexStats> stats = RebuildIndex();
-  return stats.status().code() == Code::kIo ? RebuildIndex() : stats;
+  const Code code = stats.status().code();
+  return code == Code::kIo || code == Code::kNotFound ? RebuildIndex() : stats;
 }
 
 Result<IndexStats> Store::RebuildIndex() {

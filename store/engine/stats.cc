@@ -50,6 +50,7 @@ class Counter {
     do {
       stats_ = StoreStats();
       passes_ = passes;
+      live_.Bound(passes->ids_most());
       live_.Reset(passes->Room());
       walked = Walk();
     } while (!walked.ok() && passes->BeginAgain());
@@ -155,7 +156,9 @@ class Counter {
     for (const ChunkEntry& entry : contents.chunks) {
       Live* base = IsDeltaCodec(entry.codec) ? nullptr : bases_.Find(entry.id);
       if (base == nullptr || std::exchange(base->counted, true)) continue;
-      stats_.garbage_bytes -= GarbageOf(entry, store_->IsHollow(id));
+      // It may have come since garbage was counted.
+      stats_.garbage_bytes -=
+          std::min(stats_.garbage_bytes, GarbageOf(entry, store_->IsHollow(id)));
       stats_.live_bytes += Extent(entry);
     }
     return Status();

@@ -42,11 +42,15 @@ std::shared_ptr<Index> Store::index() const {
   return index_;
 }
 
-std::uint64_t Store::ChunksExpected() const {
+std::uint64_t Store::ChunksExpected() {
   const std::shared_ptr<Index> known = index();
   if (known == nullptr) return 0;
   auto stats = known->Stats();
-  return stats.ok() ? stats->chunks : 0;
+  if (!stats.ok()) return 0;
+  std::uint64_t records_most = 0;  // no page of an index is believed to say more
+  for (const auto& [id, state] : PackStates())
+    records_most += state.file_bytes / kRecordHeaderBytes;
+  return std::min(stats->chunks, records_most);
 }
 
 // A cache that cannot be read is no cache: from here on everything is in memory, read from the

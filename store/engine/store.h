@@ -182,7 +182,7 @@ class Store {
   // NULL when there is none that may be used.
   std::shared_ptr<Index> index() const;
   // Of the index, if there is one: those of all packs. 0: not known.
-  std::uint64_t ChunksExpected() const;
+  std::uint64_t ChunksExpected();
   std::uint64_t index_losses() const { return index_losses_; }
   void Notice(const std::string& message) const {
     if (options_.notice) options_.notice(message);

@@ -104,7 +104,7 @@ TEST(SessionCalls, EffortIsASessionsOrAnArrays) {
   session.Protect("y", &y).value();
   EXPECT_EQ(ckpt_session_set_effort(session.handle(), "z", CKPT_EFFORT_FAST), CKPT_NOT_FOUND);
   EXPECT_EQ(ckpt_session_set_effort(session.handle(), "y", 9), CKPT_INVALID_ARGUMENT);
-  EXPECT_EQ(ckpt_session_set_effort(session.handle(), "y", CKPT_EFFORT_FAST), CKPT_OK);
+  session.SetEffort("y", CKPT_EFFORT_FAST).value();
   for (std::int64_t step = 1; step <= 3; ++step) {
     for (auto* values : {&x, &y}) {
       for (double& value : *values) {
@@ -143,6 +143,11 @@ TEST(SessionCalls, EffortsThatAreNoneAreRefused) {
   save.effort = 4;
   ckpt_writer* writer = nullptr;
   EXPECT_EQ(ckpt_begin(store, &save, &writer), CKPT_INVALID_ARGUMENT);
+  {
+    auto handle = ckpt::Store::Open(tmp / "s", ckpt::Mode::kWrite).value();
+    auto puts = handle.Begin("y").value();
+    puts.SetEffort(CKPT_EFFORT_SMALL).value();
+  }
   save.effort = CKPT_EFFORT_DEFAULT;
   ASSERT_EQ(ckpt_begin(store, &save, &writer), CKPT_OK);
   EXPECT_EQ(ckpt_put_effort(writer, 17), CKPT_INVALID_ARGUMENT);

@@ -69,7 +69,8 @@ go_on idle 0
 check origin 0
 [[ $(newest origin) == 4 ]] || fail "the original after its copy was collected"
 # Synchronised again, over the copy as it is now, as backups do.
-rsync -a --delete origin/ idle/
+# (By their bytes: within one second two index files may have one size and time.)
+rsync -a --delete --ignore-times origin/ idle/
 rm known/idle.*
 [[ $(newest idle) == 4 ]] || fail "the copy brought up to date"
 check idle 0

@@ -231,7 +231,7 @@ TEST_F(Look, AnalyzeComparesEightWaysAndWritesNothing) {
 
 TEST_F(Look, EffortIsChosenForAStoreOrASaveAndInspected) {
   Write("a", Noise(1000000, 1));
-  EXPECT_NE(Do("ckpt-store init --effort fast").err.find("effort fast"), std::string::npos);
+  EXPECT_NE(Do("ckpt-store init --effort fast").out.find("effort fast"), std::string::npos);
   EXPECT_EQ(Do("ckpt-store init -s other --effort small --json").Json()["effort"], "small");
   const Outcome wrong = Run("ckpt-store save melt a --effort 9");
   EXPECT_EQ(wrong.exit, 2);

@@ -505,7 +505,7 @@ TEST_F(CorruptionTest, AnyBitFlippedRestoresExactlyOrNamesThePlace) {
             << seconds.count() << " s\n";
   EXPECT_GT(counts_.errors, 0u);
   EXPECT_GT(counts_.payload_checks, 0u);
-  if (counts_.restored_files >= 50) {  // about one in thirty
+  if (counts_.restored_files >= 300) {  // about one in thirty
     EXPECT_GT(counts_.named, 0u);
   }
 }

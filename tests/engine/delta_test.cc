@@ -381,6 +381,7 @@ TEST_F(Deltas, OneStandsInForWhatIsSetAsideIfItsBaseIsThere) {
     if (read.ok()) {
       EXPECT_EQ(restored, one_chunk(2));
     }
+    (*reader).reset();
     store.reset();
     std::filesystem::remove_all(tmp_ / "store");
   }

@@ -134,7 +134,7 @@ Outcome Analyze(const std::string& path) {
   const auto nothing = [](const ckpt_analysis*, void*) { return 0; };
   const auto no_effort = [](const ckpt_effort_estimate*, void*) { return 0; };
   ckpt_analyze_result result = CKPT_ANALYZE_RESULT_INIT;
-  calls.CKPT_CALL(ckpt_analyze(paths, 1, 3, nullptr, nothing, no_effort, nullptr, &result));
+  calls.CKPT_CALL(ckpt_analyze_efforts(paths, 1, 3, nullptr, nothing, no_effort, nullptr, &result));
   return calls.outcome();
 }
 
