@@ -126,6 +126,19 @@ TEST(CollectDamage, AnyFlippedByteTakesItsSlotAndNoOther) {
   }
 }
 
+// What the one that was cut off had decided counts as freed by who does it.
+TEST(CollectDamage, WhoEndsACollectionCountsWhatItFrees) {
+  Heap heap(CollectPhase::kMoved);
+  const auto packs = [&] { return (*heap.store->packs_dir()->List()).size(); };
+  const std::size_t before = packs();
+  auto collector = heap.NewCollector();
+  Collected collected;
+  ASSERT_TRUE(collector->Run({}, &collected).ok());
+  EXPECT_LT(packs(), before);
+  EXPECT_GE(collected.packs_removed, before - packs());
+  EXPECT_GT(collected.freed_bytes, 0u);
+}
+
 TEST(CollectDamage, AnyCutIsSeen) {
   Heap heap(CollectPhase::kMoved);
   const CollectState left = StateWithout(heap.world, kHalfBytes);

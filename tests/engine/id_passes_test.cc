@@ -8,7 +8,9 @@
 
 #include "store/engine/check.h"
 #include "store/engine/collect.h"
+#include "store/engine/effort_trial.h"
 #include "store/engine/fetcher.h"
+#include "store/engine/inspect.h"
 #include "store/engine/remove.h"
 #include "store/engine/stats.h"
 #include "tests/engine/look_fixture.h"
@@ -305,6 +307,42 @@ TEST_F(NodeAsContent, IsEnteredByACollection) {
   std::vector<double> back(state_.size());
   ASSERT_OK((*reader)->Get("x", std::as_writable_bytes(std::span(back))));
   EXPECT_EQ(back, state_);
+}
+
+// In one checkpoint, the content by an earlier name.
+TEST_F(NodeAsContent, IsEnteredByInspect) {
+  auto store = Open();
+  Bytes node;
+  {
+    auto reader = CheckpointReader::Open(store.get(), "content");
+    node.resize((*(*reader)->Find("x")).entry->logical_bytes);
+    ASSERT_OK((*reader)->Get("x", node));
+  }
+  SaveOptions options;
+  options.series = "both";
+  auto writer = ArrayWriter::Begin(store.get(), options);
+  ArrayShape shape;
+  shape.dtype = Dtype::kUint8;
+  shape.shape = {node.size()};
+  ASSERT_OK((*writer)->Put("a", node, shape));
+  shape.dtype = Dtype::kFloat64;
+  shape.shape = {state_.size()};
+  ASSERT_OK((*writer)->Put("x", std::as_bytes(std::span(state_)), shape));
+  ASSERT_TRUE((*writer)->End().ok());
+  const auto stored = [&](const char* name) {
+    std::uint64_t sum = 0;
+    InspectVisitor visitor;
+    visitor.pack = [&](const Id128&, std::uint64_t bytes) {
+      sum += bytes;
+      return Status();
+    };
+    EXPECT_TRUE(InspectCheckpoint(store.get(), name, visitor).ok());
+    return sum;
+  };
+  EXPECT_GE(stored("both"), stored("melt"));
+  auto estimates = EstimateEfforts(store.get(), "both");
+  ASSERT_TRUE(estimates.ok());
+  EXPECT_GE((*estimates)[0].sampled_bytes, state_.size() * sizeof(double));
 }
 
 TEST_F(NodeAsContent, IsEnteredByStats) {
