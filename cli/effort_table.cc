@@ -13,12 +13,6 @@ std::optional<std::int32_t> ParseEffort(std::string_view text) {
   return std::nullopt;
 }
 
-// Of raw bytes, by one thread.
-std::string Rate(double bytes_per_second) {
-  return bytes_per_second <= 0 ? "-"
-                               : HumanBytes(static_cast<std::uint64_t>(bytes_per_second)) + "/s";
-}
-
 }  // namespace
 
 CLI::Option* AddEffort(CLI::App& app, std::int32_t* effort, const std::string& help) {
@@ -27,9 +21,7 @@ CLI::Option* AddEffort(CLI::App& app, std::int32_t* effort, const std::string& h
 }
 
 void EffortTable::Add(const ckpt_effort_estimate& estimate, std::uint64_t logical_bytes) {
-  const double ratio = estimate.stored_bytes == 0 ? 0
-                                                  : static_cast<double>(logical_bytes) /
-                                                        static_cast<double>(estimate.stored_bytes);
+  const double ratio = Ratio(logical_bytes, estimate.stored_bytes);
   json_.push_back({{"effort", ckpt_effort_name(estimate.effort)},
                    {"level", estimate.level},
                    {"sampled_bytes", estimate.sampled_bytes},
@@ -39,7 +31,8 @@ void EffortTable::Add(const ckpt_effort_estimate& estimate, std::uint64_t logica
                    {"decode_bytes_per_second", estimate.decode_bytes_per_second}});
   table_.AddRow({ckpt_effort_name(estimate.effort), std::to_string(estimate.level),
                  HumanBytes(estimate.stored_bytes), HumanRatio(ratio),
-                 Rate(estimate.encode_bytes_per_second), Rate(estimate.decode_bytes_per_second)});
+                 HumanRate(estimate.encode_bytes_per_second),
+                 HumanRate(estimate.decode_bytes_per_second)});
 }
 
 }  // namespace ckpt

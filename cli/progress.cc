@@ -21,10 +21,6 @@ bool TimeLeftIsKnown(const ProgressState& state) {
   return state.total_bytes > 0 && state.bytes_per_second >= 1;
 }
 
-std::string Rate(const ProgressState& state) {
-  return HumanBytes(static_cast<std::uint64_t>(state.bytes_per_second)) + "/s";
-}
-
 // "1.3 GiB of 2.9 GiB", "12 of 40", "12".
 std::string Amount(const ProgressState& state) {
   if (state.total_bytes > 0) {
@@ -66,7 +62,7 @@ std::string ProgressBar(const ProgressState& state, std::size_t columns) {
   std::string tail = "  " + Amount(state);
   const double share = Share(state);
   if (share >= 0) tail = "  " + Percent(share) + tail;
-  if (state.bytes_per_second >= 1) tail += "  " + Rate(state);
+  if (state.bytes_per_second >= 1) tail += "  " + HumanRate(state.bytes_per_second);
   if (TimeLeftIsKnown(state)) tail += "  " + ClockText(SecondsLeft(state)) + " left";
   const std::string head = PrintableMessage(state.phase);
   const std::size_t used = DisplayWidth(head) + tail.size() + 4;
@@ -84,7 +80,7 @@ std::string ProgressLine(const ProgressState& state) {
   std::string line = PrintableMessage(state.phase) + ": " + Amount(state);
   const double share = Share(state);
   if (share >= 0) line += " (" + Percent(share) + ")";
-  if (state.bytes_per_second >= 1) line += ", " + Rate(state);
+  if (state.bytes_per_second >= 1) line += ", " + HumanRate(state.bytes_per_second);
   if (TimeLeftIsKnown(state) && share < 1)
     line += ", " + HumanSeconds(SecondsLeft(state)) + " left";
   return line;

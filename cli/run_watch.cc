@@ -23,7 +23,8 @@ FolderWatch::~FolderWatch() {
 void FolderWatch::Rearm(const std::vector<std::string>& folders) {
   if (fd_ < 0) return;
   char events[16384];
-  // As many as the kernel keeps; who writes faster than this reads must not hold up the loop.
+  // Whoever writes faster than this reads must not hold up the loop: what is left is read next
+  // time.
   for (int reads = 0; reads < kMostReads && read(fd_, events, sizeof events) > 0; ++reads) {
   }
   for (const std::string& folder : folders) {

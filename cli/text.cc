@@ -187,6 +187,11 @@ std::string HumanSeconds(double seconds) {
   return Format("%ld h %02ld min", whole / 3600, whole % 3600 / 60);
 }
 
+std::string HumanRate(double bytes_per_second) {
+  if (bytes_per_second <= 0) return "-";
+  return HumanBytes(static_cast<std::uint64_t>(bytes_per_second)) + "/s";
+}
+
 std::string HumanRatio(double ratio) {
   return ratio > 0 && std::isfinite(ratio) ? Format("%.2f:1", ratio) : "-";
 }

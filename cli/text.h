@@ -30,10 +30,11 @@ std::string PrintableMessage(std::string_view bytes);
 // How many columns the text takes; East Asian wide characters take two.
 std::size_t DisplayWidth(std::string_view utf8);
 
-std::string HumanBytes(std::uint64_t bytes);  // "812 B", "31.2 MiB"
-std::string HumanCount(std::uint64_t count);  // "1,234,567"
-std::string HumanSeconds(double seconds);     // "0.52 s", "12.3 s", "3 min 05 s", "2 h 04 min"
-std::string HumanRatio(double ratio);         // "3.42:1"; "-" when there is none
+std::string HumanBytes(std::uint64_t bytes);     // "812 B", "31.2 MiB"
+std::string HumanRate(double bytes_per_second);  // "410.2 MiB/s"; "-" when there is none
+std::string HumanCount(std::uint64_t count);     // "1,234,567"
+std::string HumanSeconds(double seconds);        // "0.52 s", "12.3 s", "3 min 05 s", "2 h 04 min"
+std::string HumanRatio(double ratio);            // "3.42:1"; "-" when there is none
 std::string HumanPercent(std::uint64_t part, std::uint64_t whole);  // "12.5 %"; "-" of nothing
 // "1 file", "12 files"
 std::string Plural(std::uint64_t count, std::string_view one, std::string_view many);

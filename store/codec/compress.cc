@@ -45,8 +45,8 @@ constexpr int kSampleLevel = 1;
 // A chunk of which so much is noise in planes, and in which nothing repeats, is smaller shuffled:
 // no sample need say so.
 constexpr std::size_t kNoiseThatDecides = 4;  // one in so many bytes
-constexpr std::size_t kRepeatsSeen =
-    256 << 10;  // in more, what SomethingRepeats remembers is too little
+// In more, what SomethingRepeats remembers is too little.
+constexpr std::size_t kRepeatsSeen = 256 << 10;
 // RFC 8878, 3.1.1: a frame without content size and checksum begins with two bytes, a block with
 // three.
 constexpr std::size_t kFrameHeaderBytes = 2;
@@ -93,8 +93,9 @@ PackedPart FindPackedPart(ByteSpan planes, std::size_t width) {
   return {first * plane_bytes, end == width ? planes.size() : end * plane_bytes};
 }
 
-void StoreBlockHeader(bool last, unsigned type, std::size_t size, std::byte* to) {
-  const std::size_t header = (size << 3) | (type << 1) | (last ? 1 : 0);
+// Of bytes as they are (type 0).
+void StoreRawBlockHeader(bool last, std::size_t size, std::byte* to) {
+  const std::size_t header = (size << 3) | (last ? 1 : 0);
   for (unsigned i = 0; i < kBlockHeaderBytes; ++i) to[i] = std::byte(header >> (8 * i));
 }
 
@@ -106,7 +107,7 @@ std::size_t RawBlocksBytes(std::size_t size) {
 void StoreRawBlocks(ByteSpan bytes, bool last, std::byte* to) {
   while (!bytes.empty()) {
     const std::size_t size = std::min(bytes.size(), kBlockBytesMost);
-    StoreBlockHeader(last && size == bytes.size(), 0, size, to);
+    StoreRawBlockHeader(last && size == bytes.size(), size, to);
     std::memcpy(to + kBlockHeaderBytes, bytes.data(), size);
     to += kBlockHeaderBytes + size;
     bytes = bytes.subspan(size);

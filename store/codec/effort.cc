@@ -26,13 +26,6 @@ std::string_view EffortName(Effort effort) {
   return "";
 }
 
-std::optional<Effort> EffortOfName(std::string_view name) {
-  for (const Effort effort : {Effort::kFast, Effort::kBalanced, Effort::kSmall}) {
-    if (EffortName(effort) == name) return effort;
-  }
-  return std::nullopt;
-}
-
 EffortRule RuleOf(Effort effort, int level) {
   switch (effort) {
     case Effort::kFast:

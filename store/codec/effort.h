@@ -9,7 +9,6 @@
 #define CKPT_STORE_CODEC_EFFORT_H_
 
 #include <cstdint>
-#include <optional>
 #include <string_view>
 
 namespace ckpt {
@@ -24,8 +23,6 @@ enum class Effort : std::uint8_t {
 
 // "fast", "balanced", "small"; "" for kUnsaid.
 std::string_view EffortName(Effort effort);
-// Nullopt when it is none of the three.
-std::optional<Effort> EffortOfName(std::string_view name);
 
 // `said` unless that is kUnsaid.
 inline Effort OrElse(Effort said, Effort otherwise) {
@@ -34,11 +31,10 @@ inline Effort OrElse(Effort said, Effort otherwise) {
 
 // What it means for one chunk.
 struct EffortRule {
-  int level = 3;          // zstd's
-  bool thorough = false;  // every form is tried in full, not by a sample first
-  bool deltas = true;     // differences are looked for
-  double delta_most =
-      0.5;  // a difference has at most so much of the bytes that the chunk would have
+  int level = 3;            // zstd's
+  bool thorough = false;    // every form is tried in full, not by a sample first
+  bool deltas = true;       // differences are looked for
+  double delta_most = 0.5;  // of the bytes that the chunk would have: a difference has no more
 };
 // `level`: the store's own, for balanced; fast takes none above it, small none below.
 EffortRule RuleOf(Effort effort, int level);

@@ -97,10 +97,10 @@ class EffortTest : public LookTest {
 };
 
 TEST(Effort, HasANameAndRules) {
-  for (const Effort effort : kAll) EXPECT_EQ(EffortOfName(EffortName(effort)), effort);
+  EXPECT_EQ(EffortName(Effort::kFast), "fast");
+  EXPECT_EQ(EffortName(Effort::kBalanced), "balanced");
+  EXPECT_EQ(EffortName(Effort::kSmall), "small");
   EXPECT_EQ(EffortName(Effort::kUnsaid), "");
-  EXPECT_FALSE(EffortOfName("").has_value());
-  EXPECT_FALSE(EffortOfName("smaller").has_value());
   EXPECT_EQ(RuleOf(Effort::kBalanced, 7).level, 7);
   EXPECT_EQ(RuleOf(Effort::kFast, 7).level, 1);
   EXPECT_EQ(RuleOf(Effort::kFast, -2).level, -2);

@@ -279,16 +279,24 @@ class NodeAsContent : public Passes {
     EXPECT_LE(node.size(), 4096u);
     auto store = Open();
     SaveArrays(store.get(), {{"x", Numbers(300000, 2)}}, "garbage");
-    SaveOptions options;
-    options.series = "content";
-    auto writer = ArrayWriter::Begin(store.get(), options);
-    ArrayShape shape;
-    shape.dtype = Dtype::kUint8;
-    shape.shape = {node.size()};
-    EXPECT_TRUE((*writer)->Put("x", node, shape).ok());
-    EXPECT_TRUE((*writer)->End().ok());
+    auto writer = Begin(store.get(), "content");
+    Put(writer.get(), "x", Dtype::kUint8, node);
+    EXPECT_TRUE(writer->End().ok());
     SaveArrays(store.get(), {{"x", state_}});
     Remove(store.get(), "garbage");
+  }
+  static std::unique_ptr<ArrayWriter> Begin(Store* store, const std::string& series) {
+    SaveOptions options;
+    options.series = series;
+    auto writer = ArrayWriter::Begin(store, options);
+    EXPECT_TRUE(writer.ok()) << writer.status().ToString();
+    return *std::move(writer);
+  }
+  static void Put(ArrayWriter* writer, const std::string& name, Dtype dtype, ByteSpan bytes) {
+    ArrayShape shape;
+    shape.dtype = dtype;
+    shape.shape = {bytes.size() / *ElementBytesOf(dtype)};
+    EXPECT_TRUE(writer->Put(name, bytes, shape).ok());
   }
   const std::vector<double> state_;
 };
@@ -318,17 +326,10 @@ TEST_F(NodeAsContent, IsEnteredByInspect) {
     node.resize((*(*reader)->Find("x")).entry->logical_bytes);
     ASSERT_OK((*reader)->Get("x", node));
   }
-  SaveOptions options;
-  options.series = "both";
-  auto writer = ArrayWriter::Begin(store.get(), options);
-  ArrayShape shape;
-  shape.dtype = Dtype::kUint8;
-  shape.shape = {node.size()};
-  ASSERT_OK((*writer)->Put("a", node, shape));
-  shape.dtype = Dtype::kFloat64;
-  shape.shape = {state_.size()};
-  ASSERT_OK((*writer)->Put("x", std::as_bytes(std::span(state_)), shape));
-  ASSERT_TRUE((*writer)->End().ok());
+  auto writer = Begin(store.get(), "both");
+  Put(writer.get(), "a", Dtype::kUint8, node);
+  Put(writer.get(), "x", Dtype::kFloat64, std::as_bytes(std::span(state_)));
+  ASSERT_TRUE(writer->End().ok());
   const auto stored = [&](const char* name) {
     std::uint64_t sum = 0;
     InspectVisitor visitor;
